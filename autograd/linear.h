@@ -1,0 +1,23 @@
+#pragma once
+
+#include "autograd/tape.h"
+#include "core/rng.h"
+#include "kernels/unary.h"
+
+namespace tarn::ad {
+
+using kernels::Unary;
+
+// What follows the product, in the same pass over its rows.
+struct LinearEpilogue {
+  Unary activation = Unary::identity;
+  double dropout = 0;
+  RngAddress address;  // read only with dropout
+};
+
+// dropout(activation(x weight^T + bias)): x [..., in], weight [out, in], bias [out] or undefined;
+// returns [..., out].
+Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias,
+              const LinearEpilogue& epilogue = {});
+
+}  // namespace tarn::ad

@@ -1,0 +1,157 @@
+// The tape: the list of ops of one step, walked backwards once and consumed.
+//
+// A recorded op returns a tensor whose GradSlot says where its gradient will be. Tensor::view keeps
+// the slot, so reshaping costs nothing here; other views are ops (autograd/views.h).
+#pragma once
+
+#include <cstdint>
+#include <initializer_list>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "autograd/parameter.h"
+#include "core/tensor.h"
+
+namespace tarn::ad {
+
+class Tape;
+
+// Where one input's gradient goes. Kernels write beta * tensor + gradient, so the first arrival
+// overwrites and every later one adds in place; nothing is zeroed, nothing is copied.
+struct GradTarget {
+  Tensor tensor;  // contiguous, of the input's shape; undefined: this input wants no gradient
+  double beta = 0;
+};
+
+// The targets of one node's inputs, by position; each may be asked for once.
+class InputGrads {
+ public:
+  GradTarget target(std::size_t input);
+
+ private:
+  friend class Tape;
+  struct Input {
+    std::uint32_t slot = 0;  // 0: not on the tape
+    Shape shape;
+  };
+  struct Detour {  // a second arrival at one slot from the same node, which a kernel must not see
+    Tensor temporary;
+    std::uint32_t slot;
+  };
+  InputGrads(Tape& tape, const std::vector<Input>& inputs) : tape_(tape), inputs_(inputs) {}
+
+  Tape& tape_;
+  const std::vector<Input>& inputs_;
+  std::vector<std::uint32_t> taken_;
+  std::vector<Detour> detours_;
+};
+
+// One executed op: what it saved, and how to go back. An op has one output.
+class Node {
+ public:
+  Node() = default;
+  virtual ~Node() = default;
+  Node(const Node&) = delete;
+  Node& operator=(const Node&) = delete;
+  virtual const char* name() const = 0;
+  // Called once. grad_out is contiguous, of the output's shape, and the node's own: it may be
+  // overwritten, since nobody reads it afterwards.
+  virtual void backward(const Tensor& grad_out, InputGrads& inputs) = 0;
+};
+
+// Ops are recorded while one of these lives, and only then.
+class Recording {
+ public:
+  explicit Recording(Tape& tape);
+  ~Recording();
+  Recording(const Recording&) = delete;
+  Recording& operator=(const Recording&) = delete;
+};
+
+// The first op that made an infinity or a NaN.
+struct NonFinite {
+  std::string op;
+  bool in_backward = false;
+  std::string near;  // the parameter that it, or the last op before it, read
+};
+
+// Used by one thread at a time.
+class Tape {
+ public:
+  Tape();
+  ~Tape();
+  Tape(const Tape&) = delete;
+  Tape& operator=(const Tape&) = delete;
+
+  // Evaluation needs no guard, because training is what has to be asked for. Starts from nothing.
+  [[nodiscard]] Recording record() { return Recording(*this); }
+
+  // Walks the nodes last to first and destroys each when it has run: memory falls along the walk,
+  // and the order of every sum is the same in every run. The loss is one element; its gradient 1.
+  void backward(const Tensor& loss);
+  // The same from any output and the gradient of it, which is copied.
+  void backward(const Tensor& out, const Tensor& grad_out);
+
+  // Checks every output and gradient from now on; slow, for finding out what went wrong.
+  void watch_nonfinite() { watching_ = true; }
+  const std::optional<NonFinite>& first_nonfinite() const { return first_nonfinite_; }
+
+  std::size_t nodes() const { return entries_.size(); }
+
+  static Tape* active();  // the one that records on this thread, or nullptr
+
+  // For ops and parameters.
+  void push(Tensor& out, std::initializer_list<const Tensor*> inputs, std::unique_ptr<Node> node);
+  bool holds(const Tensor& tensor) const { return tensor.slot.tape == id_; }
+  GradSlot leaf(Parameter& parameter);
+
+ private:
+  friend class InputGrads;
+  friend class Recording;
+  struct Slot {
+    Shape shape;
+    DType dtype = DType::f32;
+    Device device;
+    Tensor grad;
+    bool arrived = false;
+    Parameter* leaf = nullptr;
+  };
+  struct Entry {
+    std::unique_ptr<Node> node;
+    std::uint32_t output = 0;
+    std::vector<InputGrads::Input> inputs;
+  };
+
+  void start();
+  void clear();
+  GradTarget arrive(std::uint32_t slot, const Shape& shape);
+  void run(Entry entry);
+  void check_finite(const Tensor& tensor, const Entry& entry, bool in_backward);
+  std::string nearest_parameter(std::size_t entries) const;
+
+  std::uint32_t id_ = 0;
+  std::vector<Slot> slots_;  // slot 0 is nobody's
+  std::vector<Entry> entries_;
+  bool watching_ = false;
+  std::optional<NonFinite> first_nonfinite_;
+};
+
+// Ends an op: puts a Node made of the arguments on the active tape, if there is one and any input
+// stands on it, and returns the output.
+template <class N, class... Args>
+Tensor recorded(Tensor out, std::initializer_list<const Tensor*> inputs, Args&&... args) {
+  Tape* tape = Tape::active();
+  if (tape == nullptr) return out;
+  for (const Tensor* input : inputs) {
+    if (input->defined() && tape->holds(*input)) {
+      tape->push(out, inputs, std::make_unique<N>(std::forward<Args>(args)...));
+      break;
+    }
+  }
+  return out;
+}
+
+}  // namespace tarn::ad

@@ -1,0 +1,19 @@
+// Views that change strides, and joining tensors. Tensor::view (a reshape) needs no op of its own:
+// it keeps the tensor's place on the tape.
+#pragma once
+
+#include "autograd/tape.h"
+
+namespace tarn::ad {
+
+// No copies forward; the gradient is written through the same view of the input's.
+Tensor transpose(const Tensor& x, int a, int b);
+Tensor slice(const Tensor& x, int dim, std::int64_t first, std::int64_t count);
+
+// x in row-major order: x itself if it is, else a copy.
+Tensor contiguous(const Tensor& x);
+
+// [..., A] and [..., B] joined to [..., A + B].
+Tensor concat(const Tensor& a, const Tensor& b);
+
+}  // namespace tarn::ad

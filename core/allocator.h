@@ -1,0 +1,64 @@
+// The caching allocator of each device. A freed block is kept and serves a later request of its
+// size class, because fresh pages cost a training step more than its arithmetic does.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <mutex>
+#include <vector>
+
+#include "core/device.h"
+
+namespace tarn {
+
+struct MemoryStats {
+  std::int64_t live = 0;           // bytes in blocks that are in use
+  std::int64_t peak = 0;           // the largest live since the last reset_peak()
+  std::int64_t cached = 0;         // bytes in blocks that wait for reuse
+  std::int64_t system_blocks = 0;  // blocks ever asked of the system
+};
+
+// Thread-safe. Blocks are aligned to 64 bytes; large ones ask for huge pages.
+class Allocator {
+ public:
+  // A device's raw memory.
+  struct Source {
+    void* (*allocate)(std::size_t bytes);  // nullptr when there is none left
+    void (*release)(void* block, std::size_t bytes);
+    void (*zero)(void* block, std::size_t bytes);
+  };
+
+  explicit Allocator(Source source) : source_(source) {}
+  Allocator(const Allocator&) = delete;
+  Allocator& operator=(const Allocator&) = delete;
+  ~Allocator() { release_cached(); }
+
+  // A block of at least this many bytes, not initialised (NaN-filled in checked builds); nullptr
+  // for 0 bytes. Throws Error when the memory cannot be had even after dropping the cache.
+  void* allocate(std::size_t bytes);
+  void release(void* block, std::size_t bytes);  // with the bytes that were asked for
+  void zero(void* block, std::size_t bytes) const { source_.zero(block, bytes); }
+
+  MemoryStats stats() const;
+  void reset_peak();
+  void release_cached();  // gives every waiting block back to the system
+
+  // The block size that serves a request: four classes a doubling, so that little is wasted and a
+  // block never serves a request under half its size (but for the smallest, of 64 bytes).
+  static std::size_t block_size(std::size_t bytes);
+
+ private:
+  void* take_cached(std::size_t size);  // the mutex is held in both
+  void drop_cache();
+
+  Source source_;
+  mutable std::mutex mutex_;
+  std::map<std::size_t, std::vector<void*>> free_;  // by block size
+  MemoryStats stats_;
+};
+
+// The allocator of a device; it lives as long as the program.
+Allocator& allocator(Device device);
+
+}  // namespace tarn

@@ -1,0 +1,69 @@
+#include "core/transfer.h"
+
+#include <cstring>
+
+namespace tarn {
+namespace {
+
+// Copies element by element in row-major order; `size` is the size of one.
+void gather(const Tensor& from, std::byte* to, std::size_t size) {
+  Shape index = Shape::of_rank(from.rank(), 0);
+  for (std::int64_t i = 0; i < from.elements(); ++i, to += size) {
+    std::int64_t offset = 0;
+    for (int d = 0; d < from.rank(); ++d) offset += index[d] * from.strides()[d];
+    std::memcpy(to, from.raw() + offset * static_cast<std::int64_t>(size), size);
+    for (int d = from.rank() - 1; d >= 0 && ++index[d] == from.size(d); --d) index[d] = 0;
+  }
+}
+
+}  // namespace
+
+Tensor copy_to(const Tensor& tensor, Device device) {
+  Tensor out = Tensor::empty(tensor.shape(), tensor.dtype(), device);
+  if (tensor.elements() == 0) return out;
+  if (tensor.is_contiguous()) {
+    std::memcpy(out.raw(), tensor.raw(), static_cast<std::size_t>(tensor.bytes()));
+  } else {
+    gather(tensor, out.raw(), static_cast<std::size_t>(size_of(tensor.dtype())));
+  }
+  return out;
+}
+
+void copy_into(const Tensor& from, const Tensor& to) {
+  TARN_CHECK_SHAPE(from.shape() == to.shape() && from.dtype() == to.dtype() &&
+                       from.is_contiguous() && to.is_contiguous(),
+                   "copy_into: ", from.str(), " does not fit ", to.str());
+  if (from.elements() > 0) std::memcpy(to.raw(), from.raw(), static_cast<std::size_t>(from.bytes()));
+}
+
+double item(const Tensor& tensor) {
+  TARN_CHECK_SHAPE(tensor.elements() == 1, "item: ", tensor.str(), " is not one element");
+  switch (tensor.dtype()) {
+    case DType::f32:
+      return static_cast<double>(*tensor.data<float>());
+    case DType::f64:
+      return *tensor.data<double>();
+    case DType::i32:
+      return static_cast<double>(*tensor.data<std::int32_t>());
+    case DType::i64:
+      return static_cast<double>(*tensor.data<std::int64_t>());
+    case DType::u8:
+      return static_cast<double>(*tensor.data<std::uint8_t>());
+  }
+  return 0;
+}
+
+template <class T>
+Tensor from_values(std::span<const T> values, const Shape& shape, Device device) {
+  TARN_CHECK_SHAPE(static_cast<std::int64_t>(values.size()) == shape.elements(), "from_values: ",
+                   values.size(), " values for shape ", shape);
+  Tensor out = Tensor::empty(shape, dtype_of<T>, device);
+  if (!values.empty()) std::memcpy(out.raw(), values.data(), values.size_bytes());
+  return out;
+}
+
+template Tensor from_values<float>(std::span<const float>, const Shape&, Device);
+template Tensor from_values<double>(std::span<const double>, const Shape&, Device);
+template Tensor from_values<std::int32_t>(std::span<const std::int32_t>, const Shape&, Device);
+
+}  // namespace tarn

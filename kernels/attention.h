@@ -1,0 +1,85 @@
+// The attention kernels. Contract for all: query and key [N, L, H, E] and value [N, L, H, M] have
+// the last dimension contiguous and any outer strides, which is what splitting heads gives.
+// `lengths` i32 [N], undefined for none: keys at or past a sequence's length count for nothing;
+// outputs there are finite, and gradients of masked keys and values are zero. Gradients are
+// beta * old + new; all three are wanted or none. The bits do not depend on the number of threads.
+#pragma once
+
+#include "core/rng.h"
+#include "core/tensor.h"
+
+namespace tarn::kernels {
+
+// out[l] = sum over s <= l of (query[l] . key[s]) value[s] / (sum over s <= l of query[l] . key[s] + eps)
+// with the feature map applied already (paper, eqs. 9 to 12).
+struct CausalLinearForwardArgs {
+  Tensor query, key, value;
+  Tensor lengths;
+  double eps = 1e-6;
+  Tensor out;          // [N, L, H, M]
+  Tensor inverse_sum;  // [N, H, L]: 1 / (denominator + eps), for the backward
+};
+
+// Eqs. 13 to 15 with the denominator's gradient folded in. Nothing per position is read beyond
+// the inputs, out, inverse_sum and grad_out: the sums are computed again.
+struct CausalLinearBackwardArgs {
+  Tensor query, key, value;
+  Tensor lengths;
+  Tensor out, inverse_sum, grad_out;
+  Tensor grad_query, grad_key, grad_value;
+  double beta_query = 0, beta_key = 0, beta_value = 0;
+};
+
+// One position of the recurrence (eqs. 18 to 20), the state updated in place:
+// sum += key value^T, key_sum += key, out = query sum / (query . key_sum + eps).
+struct CausalLinearStepArgs {
+  Tensor query, key, value;  // [N, H, E], [N, H, E], [N, H, M]
+  Tensor sum, key_sum;       // [N, H, E, M], [N, H, E], contiguous
+  double eps = 1e-6;
+  Tensor out;  // [N, H, M]
+};
+
+// out[l] = query[l] (sum over s of key[s] value[s]^T) / (query[l] . sum of key[s] + eps) (eq. 5).
+// The number of keys may differ from the number of queries.
+struct LinearAttentionForwardArgs {
+  Tensor query, key, value;
+  Tensor lengths;
+  double eps = 1e-6;
+  Tensor out;          // [N, L, H, M]
+  Tensor inverse_sum;  // [N, H, L]
+  Tensor sum, key_sum;  // [N, H, E, M], [N, H, E]: what the backward reads
+};
+struct LinearAttentionBackwardArgs {
+  Tensor query, key, value;
+  Tensor lengths;
+  Tensor out, inverse_sum, sum, key_sum, grad_out;
+  Tensor grad_query, grad_key, grad_value;
+  double beta_query = 0, beta_key = 0, beta_value = 0;
+};
+
+// out[l] = sum over s of dropout(softmax_s(scale * query[l] . key[s])) value[s] (eq. 2), s <= l + S - L
+// when causal (S keys, L queries: the last query sees every key). No [L, S] matrix is stored.
+// Weight (n, h, l, s) draws element ((n H + h) L + l) S + s of the stream.
+struct SoftmaxAttentionForwardArgs {
+  Tensor query, key, value;
+  Tensor lengths;
+  double scale = 1;
+  bool causal = false;
+  double dropout = 0;
+  RngAddress address;
+  Tensor out;         // [N, L, H, M]
+  Tensor log_sum_exp; // [N, H, L]
+};
+struct SoftmaxAttentionBackwardArgs {
+  Tensor query, key, value;
+  Tensor lengths;
+  double scale = 1;
+  bool causal = false;
+  double dropout = 0;
+  RngAddress address;
+  Tensor out, log_sum_exp, grad_out;
+  Tensor grad_query, grad_key, grad_value;
+  double beta_query = 0, beta_key = 0, beta_value = 0;
+};
+
+}  // namespace tarn::kernels

@@ -1,0 +1,58 @@
+#include "kernels/backend.h"
+
+#include <cblas.h>
+#include <omp.h>
+
+#include <filesystem>
+
+#include "core/io/file.h"
+#include "hwy/highway.h"
+
+namespace tarn::kernels {
+namespace {
+
+std::string processor_name() {
+  const std::filesystem::path file = "/proc/cpuinfo";
+  if (!std::filesystem::exists(file)) return "unknown";
+  const std::string text = read_file(file);
+  const std::size_t line = text.find("model name");
+  const std::size_t colon = text.find(": ", line);
+  if (line == std::string::npos || colon == std::string::npos) return "unknown";
+  return text.substr(colon + 2, text.find('\n', colon) - colon - 2);
+}
+
+std::string instruction_set() {
+  const std::int64_t supported = hwy::SupportedTargets();
+  if ((supported & HWY_AVX3) != 0) return "AVX-512";
+  if ((supported & HWY_AVX2) != 0) return "AVX2";
+  return "portable";
+}
+
+// OpenBLAS kernels of half the width: the usual cause is OPENBLAS_CORETYPE in the environment.
+std::string advice_for(const std::string& instructions, const std::string& core) {
+  const bool wide = core == "SkylakeX" || core == "Cooperlake" || core == "SapphireRapids";
+  if (instructions != "AVX-512" || wide) return "";
+  return "OpenBLAS uses its " + core +
+         " kernels, but this processor has AVX-512: products can be twice as fast. Unset "
+         "OPENBLAS_CORETYPE, or set it to SkylakeX";
+}
+
+}  // namespace
+
+CpuBackend cpu_backend() {
+  CpuBackend backend;
+  backend.processor = processor_name();
+  backend.instruction_set = instruction_set();
+  const std::string config = openblas_get_config();  // "OpenBLAS 0.3.21 NO_AFFINITY ..."
+  backend.blas = config.substr(0, config.find(' ', config.find(' ') + 1));
+  backend.blas_core = openblas_get_corename();
+  backend.threads = omp_get_max_threads();
+  backend.advice = advice_for(backend.instruction_set, backend.blas_core);
+  return backend;
+}
+
+void set_cpu_threads(std::int64_t threads) {
+  if (threads > 0) omp_set_num_threads(static_cast<int>(threads));
+}
+
+}  // namespace tarn::kernels

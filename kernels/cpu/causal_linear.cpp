@@ -1,0 +1,421 @@
+// Causal linear attention as a recurrence whose state stays in registers: a block of a few rows by
+// two vectors of the state is loaded once, a tile of positions streams past it, and it is stored.
+// That does the paper's 4 E M operations a position and no more; docs/performance.md has the figures.
+#include <cstring>
+
+#include "kernels/attention.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/cpu/causal_linear.cpp"
+#include "hwy/foreach_target.h"  // IWYU pragma: keep
+#include "hwy/highway.h"
+//
+#include "kernels/cpu/simd-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace tarn::kernels::HWY_NAMESPACE {
+
+// The block of state that the registers hold: 32 of them with AVX-512, 16 otherwise.
+constexpr std::int64_t kBlockRows = HWY_TARGET == HWY_AVX3 ? 8 : 4;
+constexpr std::int64_t kBlockVectors = 2;
+constexpr std::int64_t kTile = 64;  // positions; four tiles of 64 x 32 floats fill an L1
+
+// Rows of a tile, packed and padded with zeros to whole blocks. A negative stride walks backwards.
+template <class T>
+struct Strip {
+  T* at;
+  std::int64_t stride;
+};
+
+// out[t] += sum over d of a[t][d] * (state[d] + sum over s <= t of b[s][d] * x[s]), for the block of
+// kBlockRows rows and kBlockVectors vectors that the pointers stand at; the state moves on.
+template <class T>
+HWY_INLINE void stream_block(Strip<const T> a, Strip<const T> b, Strip<const T> x, Strip<T> out,
+                             T* HWY_RESTRICT state, std::int64_t state_stride,
+                             std::int64_t positions) {
+  const hn::ScalableTag<T> d;
+  using V = hn::Vec<decltype(d)>;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  V s[kBlockRows][kBlockVectors];
+  for (std::int64_t i = 0; i < kBlockRows; ++i) {
+    for (std::int64_t j = 0; j < kBlockVectors; ++j) {
+      s[i][j] = hn::Load(d, state + i * state_stride + j * lanes);
+    }
+  }
+  for (std::int64_t t = 0; t < positions; ++t) {
+    V xs[kBlockVectors], os[kBlockVectors];
+    for (std::int64_t j = 0; j < kBlockVectors; ++j) {
+      xs[j] = hn::Load(d, x.at + j * lanes);
+      os[j] = hn::Load(d, out.at + j * lanes);
+    }
+    for (std::int64_t i = 0; i < kBlockRows; ++i) {
+      const V bi = hn::Set(d, b.at[i]);
+      const V ai = hn::Set(d, a.at[i]);
+      for (std::int64_t j = 0; j < kBlockVectors; ++j) {
+        s[i][j] = hn::MulAdd(bi, xs[j], s[i][j]);
+        os[j] = hn::MulAdd(ai, s[i][j], os[j]);
+      }
+    }
+    for (std::int64_t j = 0; j < kBlockVectors; ++j) hn::Store(os[j], d, out.at + j * lanes);
+    a.at += a.stride;
+    b.at += b.stride;
+    x.at += x.stride;
+    out.at += out.stride;
+  }
+  for (std::int64_t i = 0; i < kBlockRows; ++i) {
+    for (std::int64_t j = 0; j < kBlockVectors; ++j) {
+      hn::Store(s[i][j], d, state + i * state_stride + j * lanes);
+    }
+  }
+}
+
+// The same for a whole state of `rows` by `columns`, both padded.
+template <class T>
+void stream_tile(Strip<const T> a, Strip<const T> b, Strip<const T> x, Strip<T> out, T* state,
+                 std::int64_t rows, std::int64_t columns, std::int64_t positions) {
+  const auto step = static_cast<std::int64_t>(hn::Lanes(hn::ScalableTag<T>())) * kBlockVectors;
+  for (std::int64_t c = 0; c < columns; c += step) {
+    for (std::int64_t r = 0; r < rows; r += kBlockRows) {
+      stream_block<T>({a.at + r, a.stride}, {b.at + r, b.stride}, {x.at + c, x.stride},
+                      {out.at + c, out.stride}, state + r * columns + c, columns, positions);
+    }
+  }
+}
+
+// Widths round up to whole blocks in both roles, as rows and as columns of a state.
+template <class T>
+std::int64_t padded(std::int64_t width) {
+  const auto step = static_cast<std::int64_t>(hn::Lanes(hn::ScalableTag<T>())) * kBlockVectors;
+  const std::int64_t unit = std::max(step, kBlockRows);
+  return (width + unit - 1) / unit * unit;
+}
+
+// One sequence of one head: where its rows are, and how far apart.
+template <class T>
+struct Head {
+  T* at = nullptr;
+  std::int64_t stride = 0;
+  std::int64_t width = 0;
+};
+
+template <class T>
+Head<T> head_of(const Tensor& tensor, std::int64_t n, std::int64_t h) {
+  using Element = std::remove_const_t<T>;
+  return {tensor.mutable_data<Element>() + n * tensor.strides()[0] + h * tensor.strides()[2],
+          tensor.strides()[1], tensor.size(3)};
+}
+
+// Packs rows [first, first + count) of a head; rows from `valid` on become zeros.
+template <class T>
+HWY_INLINE void pack(const Head<const T>& head, std::int64_t first, std::int64_t count,
+                     std::int64_t valid, std::int64_t width, T* HWY_RESTRICT to) {
+  for (std::int64_t t = 0; t < count; ++t, to += width) {
+    const T* from = head.at + (first + t) * head.stride;
+    const std::int64_t kept = first + t < valid ? head.width : 0;
+    std::copy(from, from + kept, to);
+    std::fill(to + kept, to + width, T{0});
+  }
+}
+
+// to = beta * to + row * scale.
+template <class T>
+HWY_INLINE void arrive(const T* row, T scale, double beta, T* to, std::int64_t n) {
+  const T b = static_cast<T>(beta);
+  if (b == 0) {
+    for (std::int64_t i = 0; i < n; ++i) to[i] = row[i] * scale;
+  } else {
+    for (std::int64_t i = 0; i < n; ++i) to[i] = b * to[i] + row[i] * scale;
+  }
+}
+
+// Cuts a thread's scratch into zero-initialised and plain parts.
+template <class T>
+class Carver {
+ public:
+  explicit Carver(T* at) : at_(at) {}
+  T* take(std::int64_t elements) {
+    T* part = at_;
+    at_ += (elements + 15) / 16 * 16;
+    return part;
+  }
+  T* take_zeros(std::int64_t elements) {
+    T* part = take(elements);
+    std::fill(part, part + elements, T{0});
+    return part;
+  }
+
+ private:
+  T* at_;
+};
+
+template <class T>
+void forward(const CausalLinearForwardArgs& args, std::int64_t n, std::int64_t h, T* scratch) {
+  const auto query = head_of<const T>(args.query, n, h);
+  const auto key = head_of<const T>(args.key, n, h);
+  const auto value = head_of<const T>(args.value, n, h);
+  const auto out = head_of<T>(args.out, n, h);
+  const std::int64_t length = args.query.size(1);
+  const std::int64_t valid = args.lengths.defined() ? args.lengths.data<std::int32_t>()[n] : length;
+  T* inverse_sum = args.inverse_sum.mutable_data<T>() + (n * args.query.size(2) + h) * length;
+  const std::int64_t e = padded<T>(query.width);
+  const std::int64_t m = padded<T>(value.width);
+
+  Carver<T> carve(scratch);
+  T* state = carve.take_zeros(e * m);
+  T* key_sum = carve.take_zeros(e);
+  T* q = carve.take(kTile * e);
+  T* k = carve.take(kTile * e);
+  T* v = carve.take(kTile * m);
+  T* o = carve.take(kTile * m);
+  for (std::int64_t first = 0; first < length; first += kTile) {
+    const std::int64_t count = std::min(kTile, length - first);
+    pack(query, first, count, length, e, q);
+    pack(key, first, count, valid, e, k);
+    pack(value, first, count, length, m, v);
+    std::fill(o, o + count * m, T{0});
+    stream_tile<T>({q, e}, {k, e}, {v, m}, {o, m}, state, e, m, count);
+    for (std::int64_t t = 0; t < count; ++t) {
+      for (std::int64_t i = 0; i < e; ++i) key_sum[i] += k[t * e + i];
+      const T inverse = T{1} / (dot(q + t * e, key_sum, e) + static_cast<T>(args.eps));
+      inverse_sum[first + t] = inverse;
+      arrive(o + t * m, inverse, 0, out.at + (first + t) * out.stride, value.width);
+    }
+  }
+}
+
+// What the backward sweeps share: the heads and the gradients behind the division,
+// scaled[t] = grad_out[t] * inverse_sum[t] and along[t] = -(grad_out[t] . out[t]) * inverse_sum[t].
+template <class T>
+struct Backward {
+  Backward(const CausalLinearBackwardArgs& a, std::int64_t n, std::int64_t h)
+      : args(a),
+        query(head_of<const T>(a.query, n, h)),
+        key(head_of<const T>(a.key, n, h)),
+        value(head_of<const T>(a.value, n, h)),
+        out(head_of<const T>(a.out, n, h)),
+        grad_out(head_of<const T>(a.grad_out, n, h)),
+        length(a.query.size(1)),
+        valid(a.lengths.defined() ? a.lengths.data<std::int32_t>()[n] : length),
+        inverse_sum(a.inverse_sum.data<T>() + (n * a.query.size(2) + h) * length),
+        e(padded<T>(query.width)),
+        m(padded<T>(value.width)) {}
+
+  void pack_gradients(std::int64_t first, std::int64_t count, T* scaled, T* along) const {
+    for (std::int64_t t = 0; t < count; ++t) {
+      const T* g = grad_out.at + (first + t) * grad_out.stride;
+      const T inverse = inverse_sum[first + t];
+      arrive(g, inverse, 0, scaled + t * m, value.width);
+      std::fill(scaled + t * m + value.width, scaled + (t + 1) * m, T{0});
+      along[t] = -dot(g, out.at + (first + t) * out.stride, value.width) * inverse;
+    }
+  }
+
+  const CausalLinearBackwardArgs& args;
+  Head<const T> query, key, value, out, grad_out;
+  std::int64_t length, valid;
+  const T* inverse_sum;
+  std::int64_t e, m;
+};
+
+// grad_query: the prefix sweep, the forward's own recurrence with other operands.
+template <class T>
+void backward_query(const Backward<T>& b, const Head<T>& grad_query, T* scratch) {
+  Carver<T> carve(scratch);
+  T* state = carve.take_zeros(b.m * b.e);
+  T* key_sum = carve.take_zeros(b.e);
+  T* k = carve.take(kTile * b.e);
+  T* v = carve.take(kTile * b.m);
+  T* g = carve.take(kTile * b.m);
+  T* gq = carve.take(kTile * b.e);
+  T* along = carve.take(kTile);
+  for (std::int64_t first = 0; first < b.length; first += kTile) {
+    const std::int64_t count = std::min(kTile, b.length - first);
+    pack(b.key, first, count, b.valid, b.e, k);
+    pack(b.value, first, count, b.length, b.m, v);
+    b.pack_gradients(first, count, g, along);
+    for (std::int64_t t = 0; t < count; ++t) {
+      for (std::int64_t i = 0; i < b.e; ++i) {
+        key_sum[i] += k[t * b.e + i];
+        gq[t * b.e + i] = along[t] * key_sum[i];
+      }
+    }
+    stream_tile<T>({g, b.m}, {v, b.m}, {k, b.e}, {gq, b.e}, state, b.m, b.e, count);
+    for (std::int64_t t = 0; t < count; ++t) {
+      arrive(gq + t * b.e, T{1}, b.args.beta_query,
+             grad_query.at + (first + t) * grad_query.stride, b.query.width);
+    }
+  }
+}
+
+// grad_key and grad_value: the suffix sweep. The tiles are packed in time's order and walked back.
+template <class T>
+void backward_key_value(const Backward<T>& b, const Head<T>& grad_key, const Head<T>& grad_value,
+                        T* scratch) {
+  Carver<T> carve(scratch);
+  T* key_state = carve.take_zeros(b.m * b.e);
+  T* value_state = carve.take_zeros(b.e * b.m);
+  T* query_sum = carve.take_zeros(b.e);
+  T* q = carve.take(kTile * b.e);
+  T* k = carve.take(kTile * b.e);
+  T* v = carve.take(kTile * b.m);
+  T* g = carve.take(kTile * b.m);
+  T* gk = carve.take(kTile * b.e);
+  T* gv = carve.take(kTile * b.m);
+  T* along = carve.take(kTile);
+  for (std::int64_t first = (b.length - 1) / kTile * kTile; first >= 0; first -= kTile) {
+    const std::int64_t count = std::min(kTile, b.length - first);
+    pack(b.query, first, count, b.length, b.e, q);
+    pack(b.key, first, count, b.valid, b.e, k);
+    pack(b.value, first, count, b.valid, b.m, v);
+    b.pack_gradients(first, count, g, along);
+    for (std::int64_t t = count - 1; t >= 0; --t) {
+      for (std::int64_t i = 0; i < b.e; ++i) {
+        query_sum[i] += along[t] * q[t * b.e + i];
+        gk[t * b.e + i] = query_sum[i];
+      }
+    }
+    std::fill(gv, gv + count * b.m, T{0});
+    const std::int64_t last = count - 1;
+    stream_tile<T>({v + last * b.m, -b.m}, {g + last * b.m, -b.m}, {q + last * b.e, -b.e},
+                   {gk + last * b.e, -b.e}, key_state, b.m, b.e, count);
+    stream_tile<T>({k + last * b.e, -b.e}, {q + last * b.e, -b.e}, {g + last * b.m, -b.m},
+                   {gv + last * b.m, -b.m}, value_state, b.e, b.m, count);
+    for (std::int64_t t = 0; t < count; ++t) {
+      const T keep = first + t < b.valid ? T{1} : T{0};
+      arrive(gk + t * b.e, keep, b.args.beta_key, grad_key.at + (first + t) * grad_key.stride,
+             b.key.width);
+      arrive(gv + t * b.m, keep, b.args.beta_value, grad_value.at + (first + t) * grad_value.stride,
+             b.value.width);
+    }
+  }
+}
+
+template <class T>
+void step(const CausalLinearStepArgs& args, std::int64_t n, std::int64_t h) {
+  const auto row = [&](const Tensor& x) HWY_ATTR {
+    return x.mutable_data<T>() + n * x.strides()[0] + h * x.strides()[1];
+  };
+  const std::int64_t e = args.query.size(2);
+  const std::int64_t m = args.value.size(2);
+  const std::int64_t heads = args.query.size(1);
+  const T* query = row(args.query);
+  const T* key = row(args.key);
+  const T* value = row(args.value);
+  T* out = row(args.out);
+  T* state = args.sum.mutable_data<T>() + (n * heads + h) * e * m;
+  T* key_sum = args.key_sum.mutable_data<T>() + (n * heads + h) * e;
+  std::fill(out, out + m, T{0});
+  for (std::int64_t i = 0; i < e; ++i) {
+    key_sum[i] += key[i];
+    T* at = state + i * m;
+    for_vectors<T>(m, [&](auto d, std::int64_t j) HWY_ATTR {
+      const auto sum = hn::MulAdd(hn::Set(d, key[i]), hn::LoadU(d, value + j), hn::LoadU(d, at + j));
+      hn::StoreU(sum, d, at + j);
+      hn::StoreU(hn::MulAdd(hn::Set(d, query[i]), sum, hn::LoadU(d, out + j)), d, out + j);
+    });
+  }
+  const T inverse = T{1} / (dot(query, key_sum, e) + static_cast<T>(args.eps));
+  for (std::int64_t j = 0; j < m; ++j) out[j] *= inverse;
+}
+
+// Elements of scratch for any of the sweeps, with room for the carver's rounding.
+template <class T>
+std::int64_t sweep_scratch(std::int64_t query_width, std::int64_t value_width) {
+  const std::int64_t e = padded<T>(query_width);
+  const std::int64_t m = padded<T>(value_width);
+  return 2 * e * m + e + kTile * (3 * e + 3 * m + 1) + 16 * 16;
+}
+
+std::int64_t SweepScratch(DType dtype, std::int64_t query_width, std::int64_t value_width) {
+  return dtype == DType::f32 ? sweep_scratch<float>(query_width, value_width) * 4
+                             : sweep_scratch<double>(query_width, value_width) * 8;
+}
+
+void Forward(const CausalLinearForwardArgs& args, std::int64_t n, std::int64_t h, void* scratch) {
+  if (args.query.dtype() == DType::f32) {
+    forward(args, n, h, static_cast<float*>(scratch));
+  } else {
+    forward(args, n, h, static_cast<double*>(scratch));
+  }
+}
+
+template <class T>
+void backward(const CausalLinearBackwardArgs& args, std::int64_t n, std::int64_t h, bool suffix,
+              T* scratch) {
+  const Backward<T> b(args, n, h);
+  if (suffix) {
+    backward_key_value(b, head_of<T>(args.grad_key, n, h), head_of<T>(args.grad_value, n, h),
+                       scratch);
+  } else {
+    backward_query(b, head_of<T>(args.grad_query, n, h), scratch);
+  }
+}
+
+void BackwardSweep(const CausalLinearBackwardArgs& args, std::int64_t n, std::int64_t h, bool suffix,
+                   void* scratch) {
+  if (args.query.dtype() == DType::f32) {
+    backward(args, n, h, suffix, static_cast<float*>(scratch));
+  } else {
+    backward(args, n, h, suffix, static_cast<double*>(scratch));
+  }
+}
+
+void Step(const CausalLinearStepArgs& args, std::int64_t n, std::int64_t h) {
+  if (args.query.dtype() == DType::f32) {
+    step<float>(args, n, h);
+  } else {
+    step<double>(args, n, h);
+  }
+}
+
+}  // namespace tarn::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+#include "kernels/cpu/parallel.h"
+#include "kernels/cpu/scratch.h"
+#include "kernels/table.h"
+
+namespace tarn::kernels {
+namespace {
+
+HWY_EXPORT(SweepScratch);
+HWY_EXPORT(Forward);
+HWY_EXPORT(BackwardSweep);
+HWY_EXPORT(Step);
+
+void* sweep_scratch(const Tensor& query, const Tensor& value) {
+  return thread_scratch_bytes(static_cast<std::size_t>(
+      HWY_DYNAMIC_DISPATCH(SweepScratch)(query.dtype(), query.size(3), value.size(3))));
+}
+
+}  // namespace
+
+void causal_linear_forward(const CausalLinearForwardArgs& args) {
+  const std::int64_t heads = args.query.size(2);
+  parallel_for(args.query.size(0) * heads, [&](std::int64_t i) {
+    HWY_DYNAMIC_DISPATCH(Forward)
+    (args, i / heads, i % heads, sweep_scratch(args.query, args.value));
+  });
+}
+
+void causal_linear_backward(const CausalLinearBackwardArgs& args) {
+  // The two sweeps of a head are independent; the longer one goes first.
+  const std::int64_t heads = args.query.size(2);
+  const std::int64_t sequences = args.query.size(0) * heads;
+  parallel_for(2 * sequences, [&](std::int64_t i) {
+    const bool suffix = i < sequences;
+    const std::int64_t s = i % sequences;
+    HWY_DYNAMIC_DISPATCH(BackwardSweep)
+    (args, s / heads, s % heads, suffix, sweep_scratch(args.query, args.value));
+  });
+}
+
+void causal_linear_step(const CausalLinearStepArgs& args) {
+  const std::int64_t heads = args.query.size(1);
+  parallel_for(args.query.size(0) * heads,
+               [&](std::int64_t i) { HWY_DYNAMIC_DISPATCH(Step)(args, i / heads, i % heads); });
+}
+
+}  // namespace tarn::kernels
+#endif  // HWY_ONCE

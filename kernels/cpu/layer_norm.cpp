@@ -1,0 +1,191 @@
+#include "kernels/layer_norm.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/cpu/layer_norm.cpp"
+#include "hwy/foreach_target.h"  // IWYU pragma: keep
+#include "hwy/highway.h"
+//
+#include <cmath>
+
+#include "kernels/cpu/simd-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace tarn::kernels::HWY_NAMESPACE {
+
+// sum of (x - mean)^2
+template <class T>
+HWY_INLINE T squared_distance(const T* x, T mean, std::int64_t n) {
+  const hn::ScalableTag<T> d;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  auto total = hn::Zero(d);
+  std::int64_t i = 0;
+  for (; i + lanes <= n; i += lanes) {
+    const auto distance = hn::Sub(hn::LoadU(d, x + i), hn::Set(d, mean));
+    total = hn::MulAdd(distance, distance, total);
+  }
+  T rest = hn::GetLane(hn::SumOfLanes(d, total));
+  for (; i < n; ++i) rest += (x[i] - mean) * (x[i] - mean);
+  return rest;
+}
+
+template <class T>
+void forward(const LayerNormForwardArgs& args, std::int64_t first, std::int64_t last) {
+  const std::int64_t width = args.weight.elements();
+  const T* weight = args.weight.data<T>();
+  const T* bias = args.bias.data<T>();
+  const bool branched = args.branch.defined();
+  const T scale = static_cast<T>(1 / (1 - args.dropout));
+  const std::uint32_t threshold = random_threshold(args.dropout);
+  for (std::int64_t r = first; r < last; ++r) {
+    const T* row = args.x.data<T>() + r * width;
+    if (branched) {
+      const T* branch = args.branch.data<T>() + r * width;
+      T* total = args.sum.mutable_data<T>() + r * width;
+      std::copy(branch, branch + width, total);
+      if (args.dropout > 0) dropout_row(args.address, r * width, width, threshold, scale, total);
+      for_vectors<T>(width, [&](auto d, std::int64_t i) HWY_ATTR {
+        hn::StoreU(hn::Add(hn::LoadU(d, row + i), hn::LoadU(d, total + i)), d, total + i);
+      });
+      row = total;
+    }
+    const T mean = sum(row, width) / static_cast<T>(width);
+    const T variance = squared_distance(row, mean, width) / static_cast<T>(width);
+    const T rstd = T{1} / std::sqrt(variance + static_cast<T>(args.eps));
+    T* out = args.out.mutable_data<T>() + r * width;
+    for_vectors<T>(width, [&](auto d, std::int64_t i) HWY_ATTR {
+      const auto centred = hn::Sub(hn::LoadU(d, row + i), hn::Set(d, mean));
+      const auto normal = hn::Mul(centred, hn::Set(d, rstd));
+      hn::StoreU(hn::MulAdd(normal, hn::LoadU(d, weight + i), hn::LoadU(d, bias + i)), d, out + i);
+    });
+    if (args.mean.defined()) {
+      args.mean.mutable_data<T>()[r] = mean;
+      args.rstd.mutable_data<T>()[r] = rstd;
+    }
+  }
+}
+
+// With normal = (sum - mean) * rstd and g = grad_out * weight, the gradient of the sum is
+// rstd * (g - mean(g) - normal * mean(g * normal)).
+template <class T>
+void backward(const LayerNormBackwardArgs& args, std::int64_t first, std::int64_t last,
+              double* weight_sums, double* bias_sums, T* buffer) {
+  const std::int64_t width = args.weight.elements();
+  const T* weight = args.weight.data<T>();
+  const T scale = static_cast<T>(1 / (1 - args.dropout));
+  const std::uint32_t threshold = random_threshold(args.dropout);
+  T* normal = buffer;
+  T* grad = buffer + width;
+  for (std::int64_t r = first; r < last; ++r) {
+    const T* row = args.sum.data<T>() + r * width;
+    const T* grad_out = args.grad_out.data<T>() + r * width;
+    const T mean = args.mean.data<T>()[r];
+    const T rstd = args.rstd.data<T>()[r];
+    for_vectors<T>(width, [&](auto d, std::int64_t i) HWY_ATTR {
+      const auto centred = hn::Sub(hn::LoadU(d, row + i), hn::Set(d, mean));
+      hn::StoreU(hn::Mul(centred, hn::Set(d, rstd)), d, normal + i);
+      hn::StoreU(hn::Mul(hn::LoadU(d, grad_out + i), hn::LoadU(d, weight + i)), d, grad + i);
+    });
+    for (std::int64_t i = 0; i < width; ++i) {
+      weight_sums[i] += static_cast<double>(grad_out[i] * normal[i]);
+      bias_sums[i] += static_cast<double>(grad_out[i]);
+    }
+    const T mean_grad = sum(grad, width) / static_cast<T>(width);
+    const T mean_along = dot(grad, normal, width) / static_cast<T>(width);
+    for_vectors<T>(width, [&](auto d, std::int64_t i) HWY_ATTR {
+      const auto off_mean = hn::Sub(hn::LoadU(d, grad + i), hn::Set(d, mean_grad));
+      const auto off_both =
+          hn::NegMulAdd(hn::LoadU(d, normal + i), hn::Set(d, mean_along), off_mean);
+      hn::StoreU(hn::Mul(off_both, hn::Set(d, rstd)), d, grad + i);
+    });
+    const auto arrive = [&](const Tensor& target, double beta) HWY_ATTR {
+      T* to = target.mutable_data<T>() + r * width;
+      const T b = static_cast<T>(beta);
+      for (std::int64_t i = 0; i < width; ++i) to[i] = b == 0 ? grad[i] : b * to[i] + grad[i];
+    };
+    if (args.grad_x.defined()) arrive(args.grad_x, args.beta_x);
+    if (!args.grad_branch.defined()) continue;
+    if (args.dropout > 0) dropout_row(args.address, r * width, width, threshold, scale, grad);
+    arrive(args.grad_branch, args.beta_branch);
+  }
+}
+
+void LayerNormForward(const LayerNormForwardArgs& args, std::int64_t first, std::int64_t last) {
+  if (args.x.dtype() == DType::f32) {
+    forward<float>(args, first, last);
+  } else {
+    forward<double>(args, first, last);
+  }
+}
+
+void LayerNormBackward(const LayerNormBackwardArgs& args, std::int64_t first, std::int64_t last,
+                       double* weight_sums, double* bias_sums, void* buffer) {
+  if (args.sum.dtype() == DType::f32) {
+    backward(args, first, last, weight_sums, bias_sums, static_cast<float*>(buffer));
+  } else {
+    backward(args, first, last, weight_sums, bias_sums, static_cast<double*>(buffer));
+  }
+}
+
+}  // namespace tarn::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+#include "kernels/cpu/dtype_switch.h"
+#include "kernels/cpu/parallel.h"
+#include "kernels/cpu/rows.h"
+#include "kernels/cpu/scratch.h"
+#include "kernels/table.h"
+
+namespace tarn::kernels {
+namespace {
+
+HWY_EXPORT(LayerNormForward);
+HWY_EXPORT(LayerNormBackward);
+
+// grad = beta * grad + the sum of the chunks' partial sums, in the chunks' order.
+void add_up(const Tensor& grad, double beta, const double* sums, std::int64_t chunks,
+            std::int64_t stride) {
+  if (!grad.defined()) return;
+  with_float_type(grad.dtype(), [&](auto zero) {
+    auto* to = grad.mutable_data<decltype(zero)>();
+    for (std::int64_t i = 0; i < grad.elements(); ++i) {
+      double total = beta == 0 ? 0 : beta * static_cast<double>(to[i]);
+      for (std::int64_t c = 0; c < chunks; ++c) total += sums[c * stride + i];
+      to[i] = static_cast<decltype(zero)>(total);
+    }
+  });
+}
+
+}  // namespace
+
+void layer_norm_forward(const LayerNormForwardArgs& args) {
+  const std::int64_t width = args.weight.elements();
+  parallel_chunks(args.x.elements() / width, rows_per_chunk(width),
+                  [&](std::int64_t first, std::int64_t last) {
+                    HWY_DYNAMIC_DISPATCH(LayerNormForward)(args, first, last);
+                  });
+}
+
+std::int64_t layer_norm_scratch(const LayerNormBackwardArgs& args) {
+  const std::int64_t width = args.weight.elements();
+  return 2 * width * partial_sums(args.sum.elements() / width);
+}
+
+void layer_norm_backward(const LayerNormBackwardArgs& args) {
+  const std::int64_t width = args.weight.elements();
+  const std::int64_t rows = args.sum.elements() / width;
+  const std::int64_t chunk = rows_per_sum(rows);
+  double* sums = args.scratch.mutable_data<double>();
+  parallel_for(partial_sums(rows), [&](std::int64_t c) {
+    double* chunk_sums = sums + c * 2 * width;
+    std::fill_n(chunk_sums, 2 * width, 0.0);
+    HWY_DYNAMIC_DISPATCH(LayerNormBackward)
+    (args, c * chunk, std::min(rows, (c + 1) * chunk), chunk_sums, chunk_sums + width,
+     thread_scratch<double>(2 * width));
+  });
+  add_up(args.grad_weight, args.beta_weight, sums, partial_sums(rows), 2 * width);
+  add_up(args.grad_bias, args.beta_bias, sums + width, partial_sums(rows), 2 * width);
+}
+
+}  // namespace tarn::kernels
+#endif  // HWY_ONCE

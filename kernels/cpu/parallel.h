@@ -1,0 +1,26 @@
+// The one way CPU kernels use threads. Work is cut into pieces by the shapes alone, never by the
+// number of threads, and each piece writes its own outputs: so the bits are the same for any number.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+namespace tarn::kernels {
+
+// Calls body(i) for i in [0, count) on the pool. The body must not throw.
+template <class Body>
+void parallel_for(std::int64_t count, const Body& body) {
+  if (count == 1) return body(std::int64_t{0});
+#pragma omp parallel for schedule(dynamic, 1)
+  for (std::int64_t i = 0; i < count; ++i) body(i);
+}
+
+// Calls body(first, last) for consecutive chunks that cover [0, count).
+template <class Body>
+void parallel_chunks(std::int64_t count, std::int64_t chunk, const Body& body) {
+  parallel_for((count + chunk - 1) / chunk, [&](std::int64_t i) {
+    body(i * chunk, std::min(count, (i + 1) * chunk));
+  });
+}
+
+}  // namespace tarn::kernels

@@ -1,0 +1,81 @@
+// The functions of kernels/unary.h on vectors; see simd-inl.h for how this is included.
+
+#if defined(TARN_KERNELS_CPU_UNARY_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef TARN_KERNELS_CPU_UNARY_INL_H_
+#undef TARN_KERNELS_CPU_UNARY_INL_H_
+#else
+#define TARN_KERNELS_CPU_UNARY_INL_H_
+#endif
+
+#include <cmath>
+#include <numbers>
+
+#include "hwy/contrib/math/math-inl.h"
+#include "kernels/cpu/simd-inl.h"
+#include "kernels/unary.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace tarn::kernels::HWY_NAMESPACE {
+
+// The normal distribution function, by the exact erf.
+template <class T>
+HWY_INLINE T normal_cdf(T x) {
+  return T{0.5} * (T{1} + std::erf(x * static_cast<T>(1 / std::numbers::sqrt2)));
+}
+
+// row[i] = f(x[i]); x and row may be the same.
+template <class T>
+HWY_INLINE void unary_row(Unary op, const T* x, T* row, std::int64_t n) {
+  switch (op) {
+    case Unary::identity:
+      if (x != row) std::copy(x, x + n, row);
+      return;
+    case Unary::relu:
+      return for_vectors<T>(n, [&](auto d, std::int64_t i) HWY_ATTR {
+        hn::StoreU(hn::Max(hn::LoadU(d, x + i), hn::Zero(d)), d, row + i);
+      });
+    case Unary::gelu:
+      for (std::int64_t i = 0; i < n; ++i) row[i] = x[i] * normal_cdf(x[i]);
+      return;
+    case Unary::elu_plus_one:
+      return for_vectors<T>(n, [&](auto d, std::int64_t i) HWY_ATTR {
+        const auto v = hn::LoadU(d, x + i);
+        const auto zero = hn::Zero(d);
+        const auto grown = hn::Add(v, hn::Set(d, T{1}));
+        const auto decayed = hn::Exp(d, hn::Min(v, zero));
+        hn::StoreU(hn::IfThenElse(hn::Gt(v, zero), grown, decayed), d, row + i);
+      });
+  }
+}
+
+// grad[i] = grad[i] * f'(x[i]); `saved` is x or f(x), as backward_needs_input() says.
+template <class T>
+HWY_INLINE void unary_backward_row(Unary op, const T* saved, T* grad, std::int64_t n) {
+  switch (op) {
+    case Unary::identity:
+      return;
+    case Unary::relu:
+      return for_vectors<T>(n, [&](auto d, std::int64_t i) HWY_ATTR {
+        const auto on = hn::Gt(hn::LoadU(d, saved + i), hn::Zero(d));
+        hn::StoreU(hn::IfThenElseZero(on, hn::LoadU(d, grad + i)), d, grad + i);
+      });
+    case Unary::gelu: {
+      const T inverse_sqrt_two_pi = static_cast<T>(std::numbers::inv_sqrtpi / std::numbers::sqrt2);
+      for (std::int64_t i = 0; i < n; ++i) {
+        const T x = saved[i];
+        grad[i] *= normal_cdf(x) + x * inverse_sqrt_two_pi * std::exp(T{-0.5} * x * x);
+      }
+      return;
+    }
+    case Unary::elu_plus_one:  // 1 for x > 0, else exp(x): the smaller of 1 and f(x)
+      return for_vectors<T>(n, [&](auto d, std::int64_t i) HWY_ATTR {
+        const auto slope = hn::Min(hn::LoadU(d, saved + i), hn::Set(d, T{1}));
+        hn::StoreU(hn::Mul(hn::LoadU(d, grad + i), slope), d, grad + i);
+      });
+  }
+}
+
+}  // namespace tarn::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif  // per-target include guard

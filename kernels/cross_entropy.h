@@ -1,0 +1,24 @@
+#pragma once
+
+#include "core/tensor.h"
+
+namespace tarn::kernels {
+
+// totals[0] = sum of weight * (logsumexp(logits) - logits[target]), totals[1] = sum of weight,
+// totals[2] = sum of weight where the largest logit is the target's (the first, among equals).
+// loss = totals[0] / totals[1]. logits: contiguous [rows, classes]; targets i32 [rows]; weights
+// [rows] of the logits' dtype; totals f64 [3]; loss a scalar of the logits' dtype.
+struct CrossEntropyForwardArgs {
+  Tensor logits, targets, weights, totals, loss;
+  Tensor scratch;  // f64, cross_entropy_scratch() elements
+};
+
+std::int64_t cross_entropy_scratch(const CrossEntropyForwardArgs& args);
+
+// grad_logits = beta * grad_logits + grad_loss * weight / totals[1] * (softmax(logits) - onehot).
+struct CrossEntropyBackwardArgs {
+  Tensor logits, targets, weights, totals, grad_loss, grad_logits;
+  double beta = 0;
+};
+
+}  // namespace tarn::kernels

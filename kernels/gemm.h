@@ -1,0 +1,44 @@
+// The matrix product, with what follows a linear layer done while the rows are in cache.
+#pragma once
+
+#include "core/rng.h"
+#include "core/tensor.h"
+#include "kernels/unary.h"
+
+namespace tarn::kernels {
+
+// out = dropout(activation(op(a) op(b) + bias)) or, without an epilogue, beta * out + op(a) op(b).
+// op(x) is x, or its transpose if told. a, b, out: rank 2, f32 or f64, last dimension contiguous.
+// Beta and an epilogue exclude each other. The bits do not depend on the number of threads.
+struct GemmArgs {
+  Tensor a, b, out;
+  bool transpose_a = false, transpose_b = false;
+  double beta = 0;
+  Tensor bias;  // [columns of out]; undefined: none
+  Unary activation = Unary::identity;
+  Tensor pre_activation;  // [like out], written if defined: what gelu's backward reads
+  double dropout = 0;     // probability of a zero; the rest is scaled by 1 / (1 - dropout)
+  RngAddress address;     // element i of out draws element i of this stream
+  Tensor scratch;         // as gemm_scratch() says
+};
+
+// Elements of scratch (of out's dtype) that the product needs; 0 for most.
+std::int64_t gemm_scratch(const GemmArgs& args);
+
+// Takes the gradient of a linear layer's output back through its epilogue, in place: grad becomes
+// the gradient of (op(a) op(b) + bias), and its column sums the gradient of the bias.
+struct LinearEpilogueBackwardArgs {
+  Tensor grad;            // [rows, columns], overwritten unless the epilogue is only a bias
+  Tensor out;             // what the layer returned; read for relu
+  Tensor pre_activation;  // read for gelu
+  Unary activation = Unary::identity;
+  double dropout = 0;
+  RngAddress address;
+  Tensor grad_bias;  // [columns]; undefined: not wanted
+  double beta_bias = 0;
+  Tensor scratch;  // f64, linear_epilogue_scratch() elements
+};
+
+std::int64_t linear_epilogue_scratch(const LinearEpilogueBackwardArgs& args);
+
+}  // namespace tarn::kernels

@@ -1,0 +1,65 @@
+// What goes on between the projections of an attention layer, over split heads.
+#pragma once
+
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "nn/module.h"
+
+namespace tarn::nn {
+
+// Which keys a query may see.
+struct AttentionMask {
+  bool causal = false;  // query l sees keys up to and including l
+  Tensor lengths;       // i32 [N], or undefined: keys at or past a sequence's length are not seen
+};
+
+// What an attention remembers of the positions that it has stepped through: linear attention its
+// sums, softmax attention its keys and values. A plain value; copy() is a deep one.
+struct AttentionState {
+  std::vector<Tensor> tensors;
+  std::int64_t position = 0;
+
+  AttentionState copy() const;
+};
+
+// Sizes of one attention.
+struct HeadShape {
+  std::int64_t heads = 0, query_width = 0, value_width = 0;
+};
+
+struct AttentionOptions {
+  HeadShape shape;
+  std::string_view feature_map = "elu+1";  // linear kinds
+  double dropout = 0;                      // softmax kinds: of the weights, in training
+  double scale = 0;                        // softmax kinds; 0: 1 / sqrt(query_width)
+};
+
+class Attention : public Module {
+ public:
+  // query, key [N, L, H, E], value [N, L, H, M]; returns [N, L, H, M].
+  virtual Tensor forward(const Tensor& query, const Tensor& key, const Tensor& value,
+                         const AttentionMask& mask, const Pass& pass) const = 0;
+
+  // The attention as a recurrence: a state for `batch` sequences of up to `capacity` positions, and
+  // one position of each, query, key [N, H, E], value [N, H, M]. Kinds that cannot be run so throw.
+  virtual AttentionState start(std::int64_t batch, std::int64_t capacity) const;
+  virtual Tensor step(const Tensor& query, const Tensor& key, const Tensor& value,
+                      AttentionState& state) const;
+
+ protected:
+  Attention(const Build& build, std::string_view kind) : Module(build), kind_(kind) {}
+  std::string_view kind() const { return kind_; }
+
+ private:
+  std::string_view kind_;
+};
+
+// The kinds by name, in one table (registry.cpp): "full", "linear", "causal-linear".
+std::vector<std::string_view> attention_kinds();
+// Throws ConfigError that lists the kinds when there is none of this name.
+std::unique_ptr<Attention> make_attention(std::string_view kind, const Build& build,
+                                          const AttentionOptions& options);
+
+}  // namespace tarn::nn

@@ -1,0 +1,31 @@
+#pragma once
+
+#include "nn/attention/attention.h"
+#include "nn/linear.h"
+
+namespace tarn::nn {
+
+// Projections to queries, keys and values, an attention over the heads, and a projection back.
+// Parameters: {query,key,value,out}_projection.{weight,bias}.
+class AttentionLayer : public Module {
+ public:
+  AttentionLayer(const Build& build, std::string_view kind, std::int64_t width,
+                 const AttentionOptions& options);
+
+  Tensor forward(const Tensor& x, const AttentionMask& mask, const Pass& pass) const;  // [N, L, width]
+
+  AttentionState start(std::int64_t batch, std::int64_t capacity) const {
+    return inner_.start(batch, capacity);
+  }
+  Tensor step(const Tensor& x, AttentionState& state) const;  // [N, width]
+
+ private:
+  HeadShape shape_;
+  Attention& inner_;
+  Linear& query_projection_;
+  Linear& key_projection_;
+  Linear& value_projection_;
+  Linear& out_projection_;
+};
+
+}  // namespace tarn::nn

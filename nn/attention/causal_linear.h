@@ -1,0 +1,27 @@
+#pragma once
+
+#include "nn/attention/attention.h"
+#include "nn/feature_map.h"
+
+namespace tarn::nn {
+
+// Causal linear attention (eqs. 8 to 12), trained in parallel over positions and run as an RNN.
+class CausalLinearAttention : public Attention {
+ public:
+  CausalLinearAttention(const Build& build, const AttentionOptions& options)
+      : Attention(build, "causal-linear"),
+        shape_(options.shape),
+        feature_map_(find_feature_map(options.feature_map)) {}
+  Tensor forward(const Tensor& query, const Tensor& key, const Tensor& value,
+                 const AttentionMask& mask, const Pass& pass) const override;
+  // State: s [N, H, E, M] and z [N, H, E] of eqs. 18 and 19.
+  AttentionState start(std::int64_t batch, std::int64_t capacity) const override;
+  Tensor step(const Tensor& query, const Tensor& key, const Tensor& value,
+              AttentionState& state) const override;
+
+ private:
+  HeadShape shape_;
+  const FeatureMap& feature_map_;
+};
+
+}  // namespace tarn::nn

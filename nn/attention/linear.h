@@ -1,0 +1,23 @@
+#pragma once
+
+#include "nn/attention/attention.h"
+#include "nn/feature_map.h"
+
+namespace tarn::nn {
+
+// What both linear attentions add to the denominator, as the authors' code does.
+inline constexpr double kLinearAttentionEps = 1e-6;
+
+// Linear attention without a causal mask (eqs. 4 to 6): every query sees every key.
+class LinearAttention : public Attention {
+ public:
+  LinearAttention(const Build& build, const AttentionOptions& options)
+      : Attention(build, "linear"), feature_map_(find_feature_map(options.feature_map)) {}
+  Tensor forward(const Tensor& query, const Tensor& key, const Tensor& value,
+                 const AttentionMask& mask, const Pass& pass) const override;
+
+ private:
+  const FeatureMap& feature_map_;
+};
+
+}  // namespace tarn::nn

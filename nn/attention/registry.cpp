@@ -1,0 +1,62 @@
+#include <string>
+
+#include "core/transfer.h"
+#include "nn/attention/attention.h"
+#include "nn/attention/causal_linear.h"
+#include "nn/attention/full.h"
+#include "nn/attention/linear.h"
+
+namespace tarn::nn {
+namespace {
+
+template <class A>
+std::unique_ptr<Attention> make(const Build& build, const AttentionOptions& options) {
+  return std::make_unique<A>(build, options);
+}
+
+struct Kind {
+  std::string_view name;
+  std::unique_ptr<Attention> (*make)(const Build& build, const AttentionOptions& options);
+};
+
+constexpr Kind kKinds[] = {
+    {"full", make<FullAttention>},
+    {"linear", make<LinearAttention>},
+    {"causal-linear", make<CausalLinearAttention>},
+};
+
+}  // namespace
+
+std::vector<std::string_view> attention_kinds() {
+  std::vector<std::string_view> names;
+  for (const Kind& kind : kKinds) names.push_back(kind.name);
+  return names;
+}
+
+std::unique_ptr<Attention> make_attention(std::string_view kind, const Build& build,
+                                          const AttentionOptions& options) {
+  std::string known;
+  for (const Kind& entry : kKinds) {
+    if (entry.name == kind) return entry.make(build, options);
+    known += known.empty() ? "" : ", ";
+    known += entry.name;
+  }
+  fail<ConfigError>("\"", kind, "\" is not a kind of attention; there are ", known);
+}
+
+AttentionState AttentionState::copy() const {
+  AttentionState out{{}, position};
+  for (const Tensor& tensor : tensors) out.tensors.push_back(copy_to(tensor, tensor.device()));
+  return out;
+}
+
+AttentionState Attention::start(std::int64_t /*batch*/, std::int64_t /*capacity*/) const {
+  fail<ConfigError>("attention \"", kind_, "\" cannot be run step by step: it is not causal");
+}
+
+Tensor Attention::step(const Tensor& /*query*/, const Tensor& /*key*/, const Tensor& /*value*/,
+                       AttentionState& /*state*/) const {
+  fail<ConfigError>("attention \"", kind_, "\" cannot be run step by step: it is not causal");
+}
+
+}  // namespace tarn::nn

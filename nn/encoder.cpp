@@ -1,0 +1,73 @@
+#include "nn/encoder.h"
+
+namespace tarn::nn {
+
+EncoderLayer::EncoderLayer(const Build& build, const EncoderOptions& options)
+    : Module(build),
+      activation_(options.activation),
+      dropout_(options.dropout),
+      attention_(child<AttentionLayer>(
+          "attention", options.attention, options.width(),
+          AttentionOptions{.shape = {options.heads, options.head_dim, options.head_dim},
+                           .feature_map = options.feature_map,
+                           .dropout = options.attention_dropout})),
+      linear1_(child<Linear>("linear1", options.width(), options.feed_forward)),
+      linear2_(child<Linear>("linear2", options.feed_forward, options.width())),
+      norm1_(child<LayerNorm>("norm1", options.width())),
+      norm2_(child<LayerNorm>("norm2", options.width())) {}
+
+Tensor EncoderLayer::forward(const Tensor& x, const AttentionMask& mask, const Pass& pass) const {
+  const double dropout = pass.training ? dropout_ : 0;
+  const Tensor attended = attention_.forward(x, mask, pass);
+  const Tensor a = norm1_.forward_sum(x, attended, dropout, address(pass, "dropout_attention"));
+  return norm2_.forward_sum(a, feed_forward(a, pass), dropout,
+                            address(pass, "dropout_feed_forward"));
+}
+
+Tensor EncoderLayer::step(const Tensor& x, AttentionState& state) const {
+  const Tensor a = norm1_.forward_sum(x, attention_.step(x, state), 0, {});
+  return norm2_.forward_sum(a, feed_forward(a, {}), 0, {});
+}
+
+Tensor EncoderLayer::feed_forward(const Tensor& x, const Pass& pass) const {
+  const Tensor hidden = linear1_.forward(x, {.activation = activation_,
+                                             .dropout = pass.training ? dropout_ : 0,
+                                             .address = address(pass, "dropout_hidden")});
+  return linear2_.forward(hidden);
+}
+
+EncoderState EncoderState::copy() const {
+  EncoderState out;
+  for (const AttentionState& state : layers) out.layers.push_back(state.copy());
+  return out;
+}
+
+Encoder::Encoder(const Build& build, const EncoderOptions& options)
+    : Module(build), layers_([&] {
+        std::vector<EncoderLayer*> layers;
+        for (std::int64_t i = 0; i < options.layers; ++i) {
+          layers.push_back(&child<EncoderLayer>(message("layers.", i), options));
+        }
+        return layers;
+      }()),
+      norm_(child<LayerNorm>("norm", options.width())) {}
+
+Tensor Encoder::forward(const Tensor& x, const AttentionMask& mask, const Pass& pass) const {
+  Tensor y = x;
+  for (const EncoderLayer* layer : layers_) y = layer->forward(y, mask, pass);
+  return norm_.forward(y);
+}
+
+EncoderState Encoder::start(std::int64_t batch, std::int64_t capacity) const {
+  EncoderState state;
+  for (const EncoderLayer* layer : layers_) state.layers.push_back(layer->start(batch, capacity));
+  return state;
+}
+
+Tensor Encoder::step(const Tensor& x, EncoderState& state) const {
+  Tensor y = x;
+  for (std::size_t i = 0; i < layers_.size(); ++i) y = layers_[i]->step(y, state.layers.at(i));
+  return norm_.forward(y);
+}
+
+}  // namespace tarn::nn

@@ -1,0 +1,70 @@
+// The post-norm transformer encoder of the authors' library, and the same weights run as an RNN.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "nn/attention/attention_layer.h"
+#include "nn/layer_norm.h"
+
+namespace tarn::nn {
+
+struct EncoderOptions {
+  std::string attention = "causal-linear";
+  std::string feature_map = "elu+1";
+  std::int64_t layers = 4;
+  std::int64_t heads = 8;
+  std::int64_t head_dim = 32;       // of queries, keys and values; the width is heads * head_dim
+  std::int64_t feed_forward = 1024;
+  ad::Unary activation = ad::Unary::relu;
+  double dropout = 0.1;            // behind attention and in and behind the feed-forward net
+  double attention_dropout = 0.1;  // of softmax weights
+
+  std::int64_t width() const { return heads * head_dim; }
+};
+
+// a = norm1(x + dropout(attention(x))); norm2(a + dropout(linear2(dropout(act(linear1(a)))))).
+class EncoderLayer : public Module {
+ public:
+  EncoderLayer(const Build& build, const EncoderOptions& options);
+  Tensor forward(const Tensor& x, const AttentionMask& mask, const Pass& pass) const;
+  AttentionState start(std::int64_t batch, std::int64_t capacity) const {
+    return attention_.start(batch, capacity);
+  }
+  Tensor step(const Tensor& x, AttentionState& state) const;
+
+ private:
+  Tensor feed_forward(const Tensor& x, const Pass& pass) const;
+
+  ad::Unary activation_;
+  double dropout_;
+  AttentionLayer& attention_;
+  Linear& linear1_;
+  Linear& linear2_;
+  LayerNorm& norm1_;
+  LayerNorm& norm2_;
+};
+
+// What an encoder remembers: one state a layer.
+struct EncoderState {
+  std::vector<AttentionState> layers;
+
+  EncoderState copy() const;
+};
+
+// The layers in sequence and one more layer norm. Names: layers.{i}.*, norm.*.
+class Encoder : public Module {
+ public:
+  Encoder(const Build& build, const EncoderOptions& options);
+  Tensor forward(const Tensor& x, const AttentionMask& mask, const Pass& pass) const;  // [N, L, width]
+
+  // As an RNN (section 3.4): forward() of a sequence equals step() of its positions one by one.
+  EncoderState start(std::int64_t batch, std::int64_t capacity) const;
+  Tensor step(const Tensor& x, EncoderState& state) const;  // [N, width], in evaluation mode
+
+ private:
+  std::vector<EncoderLayer*> layers_;
+  LayerNorm& norm_;
+};
+
+}  // namespace tarn::nn

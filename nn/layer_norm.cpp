@@ -1,0 +1,26 @@
+#include "nn/layer_norm.h"
+
+#include "autograd/layer_norm.h"
+
+namespace tarn::nn {
+namespace {
+
+constexpr double kEps = 1e-5;
+
+}  // namespace
+
+LayerNorm::LayerNorm(const Build& build, std::int64_t width)
+    : Module(build),
+      weight_(parameter("weight", {width}, Init::constant(1))),
+      bias_(parameter("bias", {width}, Init::constant(0))) {}
+
+Tensor LayerNorm::forward(const Tensor& x) const {
+  return ad::layer_norm(x, weight_.tensor(), bias_.tensor(), kEps);
+}
+
+Tensor LayerNorm::forward_sum(const Tensor& x, const Tensor& branch, double dropout,
+                              const RngAddress& address) const {
+  return ad::add_layer_norm(x, branch, dropout, address, weight_.tensor(), bias_.tensor(), kEps);
+}
+
+}  // namespace tarn::nn

@@ -1,0 +1,22 @@
+#pragma once
+
+#include "core/rng.h"
+#include "nn/module.h"
+
+namespace tarn::nn {
+
+// Over the last dimension, eps 1e-5. Parameters: weight [width] of ones, bias [width] of zeros.
+class LayerNorm : public Module {
+ public:
+  LayerNorm(const Build& build, std::int64_t width);
+  Tensor forward(const Tensor& x) const;
+  // forward(x + dropout(branch)), in one pass.
+  Tensor forward_sum(const Tensor& x, const Tensor& branch, double dropout,
+                     const RngAddress& address) const;
+
+ private:
+  ad::Parameter& weight_;
+  ad::Parameter& bias_;
+};
+
+}  // namespace tarn::nn

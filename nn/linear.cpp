@@ -1,0 +1,14 @@
+#include "nn/linear.h"
+
+namespace tarn::nn {
+
+Linear::Linear(const Build& build, std::int64_t in, std::int64_t out)
+    : Module(build),
+      weight_(parameter("weight", {out, in}, Init::fan_in(in))),
+      bias_(parameter("bias", {out}, Init::fan_in(in))) {}
+
+Tensor Linear::forward(const Tensor& x, const ad::LinearEpilogue& epilogue) const {
+  return ad::linear(x, weight_.tensor(), bias_.tensor(), epilogue);
+}
+
+}  // namespace tarn::nn

@@ -1,0 +1,37 @@
+#include "nn/module.h"
+
+namespace tarn::nn {
+
+std::vector<ad::Parameter*> Module::parameters() const {
+  std::vector<ad::Parameter*> all;
+  for (const auto& parameter : parameters_) all.push_back(parameter.get());
+  for (const auto& child : children_) {
+    const auto below = child->parameters();
+    all.insert(all.end(), below.begin(), below.end());
+  }
+  return all;
+}
+
+std::vector<Buffer> Module::buffers() const {
+  std::vector<Buffer> all = buffers_;
+  for (const auto& child : children_) {
+    const auto below = child->buffers();
+    all.insert(all.end(), below.begin(), below.end());
+  }
+  return all;
+}
+
+ad::Parameter& Module::parameter(const std::string& name, const Shape& shape, const Init& init) {
+  const std::string full = build_.full_name(name);
+  Tensor value =
+      initialise(init, shape, {build_.seed, site_of(full), 0}, build_.dtype, build_.device);
+  parameters_.push_back(std::make_unique<ad::Parameter>(full, std::move(value)));
+  return *parameters_.back();
+}
+
+Tensor Module::buffer(const std::string& name, Tensor value) {
+  buffers_.push_back({build_.full_name(name), value});
+  return value;
+}
+
+}  // namespace tarn::nn

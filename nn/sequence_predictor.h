@@ -1,0 +1,36 @@
+// Tokens in, a distribution a position out: the authors' model for the copy task and for images.
+#pragma once
+
+#include "nn/embedding.h"
+#include "nn/encoder.h"
+
+namespace tarn::nn {
+
+struct SequencePredictorOptions {
+  EncoderOptions encoder;
+  std::int64_t vocabulary = 11;
+  std::int64_t outputs = 11;        // numbers a position: logits, or a mixture's parameters
+  std::int64_t max_length = 128;
+};
+
+// [token embedding | position], each half the width, then the encoder and a linear predictor.
+// Names: pos_embedding.pe, value_embedding.weight, transformer.*, predictor.*.
+class SequencePredictor : public Module {
+ public:
+  SequencePredictor(const Build& build, const SequencePredictorOptions& options);
+
+  Tensor forward(const Tensor& tokens, const AttentionMask& mask, const Pass& pass) const;
+
+  // As an RNN: tokens i32 [N], position by position; returns [N, outputs].
+  EncoderState start(std::int64_t batch) const { return transformer_.start(batch, max_length_); }
+  Tensor step(const Tensor& tokens, EncoderState& state) const;
+
+ private:
+  std::int64_t max_length_;
+  PositionEmbedding& pos_embedding_;
+  Embedding& value_embedding_;
+  Encoder& transformer_;
+  Linear& predictor_;
+};
+
+}  // namespace tarn::nn

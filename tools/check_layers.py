@@ -1,0 +1,84 @@
+#!/usr/bin/env python3
+"""Checks that every folder includes only what its layer may, and keeps to its own tools."""
+import pathlib
+import re
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+ALL = {"core", "kernels", "autograd", "nn", "optim", "data", "train"}
+
+# What a folder may include, besides itself: a folder, or one header of it.
+LAYERS = {
+    "core": set(),
+    "kernels": {"core", "hwy"},  # Highway's headers, which are customarily quoted
+    "autograd": {"core", "kernels"},
+    "nn": {"core", "autograd"},
+    "optim": {"core", "kernels", "autograd/parameter.h"},
+    "data": {"core"},
+    "train": ALL,
+    "bench": ALL | {"tests"},
+    "tests": ALL,
+}
+
+PROGRAM = ("train/main.cpp", "train/commands/")
+
+# A token, how it looks, and the places (by the start of the path) where it may stand.
+TOKENS = [
+    ("#pragma omp", r"#\s*pragma\s+omp\b|_Pragma\(\s*\"omp\b", ("kernels/cpu/",)),
+    ("<omp.h>", r'[<"]omp\.h\b', ("kernels/cpu/",)),
+    ("<<<", r"<<<", ("kernels/cuda/",)),
+    ("<cuda_runtime.h>", r'[<"]cuda_runtime', ("core/cuda/", "kernels/cuda/")),
+    ("<cblas.h>", r'[<"]cblas\.h\b', ("kernels/cpu/",)),
+    ("Highway", r'[<"]hwy/', ("kernels/cpu/",)),
+    ("<fstream>", r"<fstream>", ("core/io/", "data/", "tests/")),
+    ("toml++", r'[<"]toml\+\+/|\btoml::', ("train/config.cpp",)),
+    ("CLI11", r'[<"]CLI/|\bCLI::', PROGRAM),
+    ("<doctest/...>", r'[<"]doctest/', ("tests/",)),
+    ("<random>", r"<random>|\bstd::(random_device|mt19937(_64)?)\b", ()),
+    ("rand()", r"\bs?rand\(", ()),
+    ("atomicAdd", r"\batomicAdd\b", ()),
+    ("std::cout", r"\bstd::cout\b|<iostream>", ("train/", "tests/", "bench/")),
+    ("exit()", r"(?<![.>\w])(std::)?(_exit|exit|abort)\(", PROGRAM + ("tests/",)),
+]
+
+INCLUDE = re.compile(r'\s*#\s*include\s+"([^"]+)"')
+
+
+def allowed(folder, header):
+    """Whether a file of the folder may include the header, a path from the root."""
+    permitted = LAYERS[folder] | {folder}
+    return header in permitted or header.split("/")[0] in permitted
+
+
+def code_of(text):
+    """The text without comments, line by line; a `//` inside quotes is left alone."""
+    keep = r'("(?:\\.|[^"\\\n])*")|//[^\n]*|/\*.*?\*/'
+    blank = lambda m: m.group(1) or "\n" * m.group(0).count("\n")
+    return re.sub(keep, blank, text, flags=re.DOTALL).split("\n")
+
+
+def errors_of(path):
+    name = path.relative_to(ROOT).as_posix()
+    folder = name.split("/")[0]
+    for number, line in enumerate(code_of(path.read_text(encoding="utf-8")), 1):
+        where = f"{name}:{number}:"
+        include = INCLUDE.match(line)
+        if include and not allowed(folder, include.group(1)):
+            yield f"{where} {folder} may not include {include.group(1)}"
+        for token, pattern, places in TOKENS:
+            if re.search(pattern, line) and not name.startswith(tuple(places)):
+                ending = f"here: it belongs in {', '.join(places)}" if places else "anywhere"
+                yield f"{where} {token} may not be used {ending}"
+
+
+def main():
+    files = [f for folder in LAYERS for f in sorted((ROOT / folder).rglob("*"))
+             if f.suffix in {".h", ".cpp", ".cu", ".cuh", ".def"}]
+    errors = [error for f in files for error in errors_of(f)]
+    for error in errors:
+        print(error)
+    return 1 if errors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

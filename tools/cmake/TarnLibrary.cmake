@@ -1,0 +1,16 @@
+# tarn_library(<folder>): the static library tarn_<folder> (tarn::<folder>) of all sources under the
+# current folder. They are globbed, not listed, so that a new op creates files and edits no build
+# file; CONFIGURE_DEPENDS makes each build look for new ones.
+function(tarn_library folder)
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS *.cpp *.h)
+  list(FILTER sources EXCLUDE REGEX "/train/main\\.cpp$")  # the program's own, see train/
+  add_library(tarn_${folder} STATIC CMakeLists.txt ${sources})
+  add_library(tarn::${folder} ALIAS tarn_${folder})
+  set_target_properties(tarn_${folder} PROPERTIES LINKER_LANGUAGE CXX EXPORT_NAME ${folder})
+  target_compile_features(tarn_${folder} PUBLIC cxx_std_20)
+  target_include_directories(tarn_${folder} PUBLIC
+    $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}>
+    $<BUILD_INTERFACE:${PROJECT_BINARY_DIR}/include>
+    $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}/tarn>)
+  set_property(GLOBAL APPEND PROPERTY TARN_FOLDERS ${folder})
+endfunction()

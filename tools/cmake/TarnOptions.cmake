@@ -1,0 +1,28 @@
+# Compile and link options of every target. No fast-math anywhere: it breaks the detection of NaN and
+# the promise that a run can be repeated bit for bit.
+# Kernels' arguments are structs written in braces by name, and what is left out has its default.
+add_compile_options("$<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wshadow;-Wno-missing-field-initializers>")
+if(TARN_WERROR)
+  add_compile_options(-Werror)
+endif()
+
+if(TARN_COVERAGE)
+  add_compile_options(--coverage -fprofile-update=atomic)
+  add_link_options(--coverage)
+endif()
+
+if(TARN_SANITIZE STREQUAL "address")
+  set(TARN_SANITIZE_FLAGS -fsanitize=address,undefined)
+elseif(TARN_SANITIZE STREQUAL "thread")
+  set(TARN_SANITIZE_FLAGS -fsanitize=thread)
+elseif(TARN_SANITIZE STREQUAL "fuzzer")
+  set(TARN_SANITIZE_FLAGS -fsanitize=address,undefined,fuzzer-no-link)
+elseif(TARN_SANITIZE)
+  message(FATAL_ERROR "TARN_SANITIZE is '${TARN_SANITIZE}': expected address, thread or fuzzer")
+endif()
+if(TARN_SANITIZE)
+  list(APPEND TARN_SANITIZE_FLAGS -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  # C++ only: a C library that is preloaded into tests must not bring a second sanitizer along.
+  add_compile_options("$<$<COMPILE_LANGUAGE:CXX>:${TARN_SANITIZE_FLAGS}>")
+  add_link_options("$<$<LINK_LANGUAGE:CXX>:${TARN_SANITIZE_FLAGS}>")
+endif()

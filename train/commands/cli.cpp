@@ -1,0 +1,99 @@
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <exception>
+#include <functional>
+
+#include "core/build_info.h"
+#include "core/check.h"
+#include "train/commands/commands.h"
+
+namespace tarn::train {
+namespace {
+
+// What the parsed arguments ask for; empty until a sub-command is recognised.
+using Action = std::function<int()>;
+
+void add_set(CLI::App& app, std::vector<std::string>& set) {
+  app.add_option("--set", set, "override a key of the config: section.key=value; repeatable")
+      ->take_all()
+      ->allow_extra_args(false);
+}
+
+void add_train(CLI::App& app, TrainCommand& command, Action& action) {
+  CLI::App* sub = app.add_subcommand("train", "train a model from a config file");
+  sub->add_option("CONFIG", command.config, "the TOML file")->required();
+  add_set(*sub, command.set);
+  sub->add_option("--out", command.out, "the run's folder (default: runs/<run.name>)");
+  sub->add_option_function<std::vector<std::string>>(
+         "--resume",
+         [&command](const std::vector<std::string>& value) {
+           command.resume = value.empty() || value[0].empty() ? "auto" : value[0];
+         },
+         "go on from the run's latest checkpoint (auto), or from the one named")
+      ->expected(0, 1)
+      ->type_name("[auto|CHECKPOINT]");
+  sub->add_flag("--dry-run", command.dry_run, "check, build the model, time a step; write nothing");
+  sub->callback([&] { action = [&command] { return train_command(command); }; });
+}
+
+void add_eval(CLI::App& app, EvalCommand& command, Action& action) {
+  CLI::App* sub = app.add_subcommand("eval", "evaluate a run's best checkpoint, or a checkpoint");
+  sub->add_option("RUN_OR_CHECKPOINT", command.target, "a folder")->required();
+  add_set(*sub, command.set);
+  sub->add_flag("--json", command.json, "one line of JSON");
+  sub->callback([&] { action = [&command] { return eval_command(command); }; });
+}
+
+void add_trace(CLI::App& app, TraceCommand& command, Action& action) {
+  CLI::App* sub =
+      app.add_subcommand("trace", "logits, loss and gradients of recorded batches, for porting");
+  sub->add_option("CONFIG", command.config, "the TOML file")->required();
+  add_set(*sub, command.set);
+  sub->add_option("--weights", command.weights, "FILE[:PREFIX], a safetensors file")->required();
+  sub->add_option("--batch", command.request.batch, "a safetensors file of recorded batches")
+      ->required();
+  sub->add_option("--out", command.request.out, "the safetensors file to write")->required();
+  sub->add_option("--steps", command.request.steps, "also make this many optimizer updates")
+      ->check(CLI::NonNegativeNumber);
+  sub->add_flag("--dropout", command.request.dropout, "with the config's dropout; default: none");
+  sub->callback([&] { action = [&command] { return trace_command(command); }; });
+}
+
+}  // namespace
+
+int run_program(int argc, char** argv) {
+  CLI::App app{"tarn trains linear-attention transformers", "tarn"};
+  app.require_subcommand(1);
+  app.set_version_flag("--version", std::string("tarn ") + kVersion);
+  Action action;
+  TrainCommand train;
+  EvalCommand eval;
+  TraceCommand trace;
+  std::string checkpoint, key;
+  bool markdown = false;
+  add_train(app, train, action);
+  add_eval(app, eval, action);
+  add_trace(app, trace, action);
+  CLI::App* info = app.add_subcommand("info", "this program and machine, or a checkpoint");
+  info->add_option("CHECKPOINT", checkpoint, "a run's folder or a checkpoint");
+  info->callback([&] { action = [&] { return info_command(checkpoint); }; });
+  CLI::App* config = app.add_subcommand("config", "the keys of a config: meaning, default, range");
+  config->add_option("KEY", key, "a key or a section; default: all");
+  config->add_flag("--markdown", markdown, "as docs/config.md has them");
+  config->callback([&] { action = [&] { return config_command(key, markdown); }; });
+
+  try {
+    app.parse(argc, argv);
+    return action();
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  } catch (const UserError& error) {
+    std::fprintf(stderr, "tarn: %s\n", error.what());
+    return 2;
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "tarn: %s\n", error.what());
+    return 1;
+  }
+}
+
+}  // namespace tarn::train

@@ -1,0 +1,44 @@
+// What each sub-command does, after its arguments were parsed (cli.cpp). Each returns an exit code.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "train/trace.h"
+
+namespace tarn::train {
+
+struct TrainCommand {
+  std::filesystem::path config;
+  std::vector<std::string> set;
+  std::filesystem::path out;          // empty: runs/<run.name>
+  std::optional<std::string> resume;  // "auto", or a checkpoint
+  bool dry_run = false;
+};
+int train_command(const TrainCommand& command);
+
+struct EvalCommand {
+  std::filesystem::path target;
+  std::vector<std::string> set;
+  bool json = false;
+};
+int eval_command(const EvalCommand& command);
+
+struct TraceCommand {
+  std::filesystem::path config;
+  std::vector<std::string> set;
+  std::string weights;  // FILE or FILE:PREFIX
+  TraceRequest request;
+};
+int trace_command(const TraceCommand& command);
+
+int info_command(const std::filesystem::path& checkpoint);  // empty: of this program
+int config_command(const std::string& key, bool markdown);
+
+// Parses the command line and runs the sub-command. Errors become a line on standard error and exit
+// code 2 (the user's to mend) or 1.
+int run_program(int argc, char** argv);
+
+}  // namespace tarn::train

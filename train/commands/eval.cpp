@@ -1,0 +1,32 @@
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "kernels/backend.h"
+#include "train/checkpoint.h"
+#include "train/commands/commands.h"
+#include "train/task.h"
+
+namespace tarn::train {
+
+int eval_command(const EvalCommand& command) {
+  const Checkpoint checkpoint(find_checkpoint(command.target, true));
+  const std::string source = (checkpoint.directory() / "config.toml").string();
+  const Config config = parse_config(checkpoint.config_toml(), source, command.set);
+  kernels::set_cpu_threads(config.run.threads);
+  const auto task = make_task(config, parse_device(config.run.device));
+  checkpoint.load_model(task->model());
+  const Metrics metrics = task->evaluate();
+  if (command.json) {
+    nlohmann::ordered_json line{{"checkpoint", checkpoint.directory().string()},
+                                {"step", checkpoint.state().step}};
+    for (const Metric& entry : metrics) line[entry.name] = entry.value;
+    std::printf("%s\n", line.dump().c_str());
+    return 0;
+  }
+  std::printf("step %lld", static_cast<long long>(checkpoint.state().step));
+  for (const Metric& entry : metrics) std::printf("  %s %.6g", entry.name.c_str(), entry.value);
+  std::printf("\n");
+  return 0;
+}
+
+}  // namespace tarn::train

@@ -1,0 +1,127 @@
+// The configuration of a run: plain structs, filled once from a TOML file and `--set` overrides,
+// then only read. Whatever is wrong with either is a ConfigError that names the file, the line and
+// the key. The defaults are the copy task as the paper's authors train it.
+//
+// A new key is a field here and a line in the table of train/config_keys.cpp; a new section is a
+// struct here, a field of Config and a line in the table of sections.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace tarn::train {
+
+struct RunConfig {
+  std::string name = "run";
+  std::uint64_t seed = 1;
+  std::string device = "cpu";
+  std::int64_t threads = 0;  // 0: as many as OpenMP gives
+  bool operator==(const RunConfig&) const = default;
+};
+
+struct TaskConfig {
+  std::string kind = "copy";
+  std::int64_t sequence_length = 128;
+  std::int64_t symbols = 10;
+  bool operator==(const TaskConfig&) const = default;
+};
+
+struct ModelConfig {
+  std::string attention = "causal-linear";
+  std::string feature_map = "elu+1";
+  std::int64_t layers = 4;
+  std::int64_t heads = 8;
+  std::int64_t head_dim = 32;
+  std::int64_t feed_forward = 0;  // 0: 4 * heads * head_dim
+  std::string activation = "relu";
+  double dropout = 0.1;
+  double attention_dropout = 0.1;  // softmax attention weights only
+  bool operator==(const ModelConfig&) const = default;
+};
+
+struct OptimizerConfig {
+  std::string kind = "radam";  // the authors' variant; "radam-standard" is the common one
+  double lr = 1e-3;
+  double weight_decay = 0.01;
+  double max_grad_norm = 1.0;  // 0: no clipping
+  std::string clip = "tensor";
+  double beta1 = 0.9;
+  double beta2 = 0.999;
+  double eps = 1e-8;
+  double momentum = 0.9;  // sgd
+  bool operator==(const OptimizerConfig&) const = default;
+};
+
+struct ScheduleConfig {
+  std::string kind = "step";
+  std::vector<std::int64_t> milestones = {3000};  // step
+  double factor = 0.1;                            // step
+  std::int64_t warmup_steps = 0;                  // cosine
+  double min_factor = 0;                          // cosine and plateau, as a share of lr
+  double plateau_factor = 0.5;
+  std::int64_t patience = 3;  // plateau: evaluations without improvement
+  bool operator==(const ScheduleConfig&) const = default;
+};
+
+struct TrainConfig {
+  std::int64_t batch_size = 64;
+  std::int64_t steps = 10000;
+  std::int64_t eval_every = 100;
+  std::int64_t eval_batches = 20;
+  std::int64_t checkpoint_every = 100;
+  std::int64_t keep_last = 3;
+  std::int64_t log_every = 10;
+  bool operator==(const TrainConfig&) const = default;
+};
+
+struct Config {
+  RunConfig run;
+  TaskConfig task;
+  ModelConfig model;
+  OptimizerConfig optimizer;
+  ScheduleConfig schedule;
+  TrainConfig train;
+  bool operator==(const Config&) const = default;
+};
+
+// Reads the file, then applies the overrides in order, each "section.key=value". The result is
+// valid. IoError if the file cannot be read, ConfigError for all else.
+Config load_config(const std::filesystem::path& file,
+                   const std::vector<std::string>& overrides = {});
+
+// As load_config, from text; messages call it source_name.
+Config parse_config(std::string_view text, const std::string& source_name,
+                    const std::vector<std::string>& overrides = {});
+
+// ConfigError if a value is out of its range or values contradict each other. Parsing has done
+// this; it is for a Config made in code.
+void validate(const Config& config);
+
+// Every key, in the order of the structs; parse_config gives back an equal Config.
+std::string to_toml(const Config& config);
+
+// The keys whose values differ, a line each ("\n  optimizer.lr was 0.001 and is 0.01"); empty if
+// none.
+std::string describe_differences(const Config& before, const Config& after);
+
+struct KeyDoc {
+  std::string section;
+  std::string key;
+  std::string type;
+  std::string default_value;  // as TOML
+  std::string range;
+  std::string meaning;
+};
+const std::vector<KeyDoc>& key_docs();
+
+// Help for a key ("optimizer.lr"), for a section ("optimizer") or, if the name is empty, for all
+// sections. ConfigError with the nearest key for any other name.
+std::string describe_key(const std::string& name);
+
+// The whole text of docs/config.md.
+std::string key_docs_markdown();
+
+}  // namespace tarn::train

@@ -1,0 +1,58 @@
+// What a kind of experiment adds to the loop: its model, its batches, its loss and its metrics.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/io/safetensors.h"
+#include "core/tensor.h"
+#include "nn/module.h"
+#include "train/config.h"
+
+namespace tarn::train {
+
+// Named numbers in a fixed order: {"loss", 0.31}, {"accuracy", 0.92}.
+struct Metric {
+  std::string name;
+  double value = 0;
+};
+using Metrics = std::vector<Metric>;
+
+// One forward pass over a batch.
+struct ForwardResult {
+  Tensor loss;  // one element; stands on the tape if one recorded
+  Tensor logits;
+  Metrics metrics;
+  std::int64_t tokens = 0;
+};
+
+class Task {
+ public:
+  virtual ~Task() = default;
+
+  virtual nn::Module& model() = 0;
+
+  // Training batch `index` from 0: a function of the config's seed and the index alone.
+  virtual ForwardResult train_batch(std::int64_t index, const nn::Pass& pass) = 0;
+
+  // The metrics over the task's evaluation data, in evaluation mode.
+  virtual Metrics evaluate() = 0;
+
+  // Which metric says what the best checkpoint is; lower is better.
+  virtual std::string_view best_metric() const = 0;
+
+  // Recorded batches, for `tarn trace`. Throws IoError that lists every missing or misshapen tensor.
+  virtual std::int64_t count_recorded(const SafetensorsFile& file) const = 0;
+  virtual ForwardResult recorded_batch(const SafetensorsFile& file, std::int64_t index,
+                                       const nn::Pass& pass) = 0;
+};
+
+// The task that config.task.kind names, with a model of fresh parameters on the device.
+std::unique_ptr<Task> make_task(const Config& config, Device device);
+
+// The value of a metric; throws Error when there is none of this name.
+double metric(const Metrics& metrics, std::string_view name);
+
+}  // namespace tarn::train

@@ -1,0 +1,75 @@
+// The loop: next batch, record, backward, clip, step, log, evaluate, save.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "autograd/tape.h"
+#include "core/io/file.h"
+#include "core/io/file_lock.h"
+#include "optim/optimizer.h"
+#include "train/checkpoint.h"
+#include "train/config.h"
+#include "train/progress.h"
+#include "train/task.h"
+
+namespace tarn::train {
+
+// A loss or a gradient was not finite. The message names the first op; the exit code is 1.
+class NonFiniteError : public Error {
+ public:
+  using Error::Error;
+};
+
+struct TrainOutcome {
+  std::int64_t step = 0;
+  Metrics evaluation;  // the last one; empty if there was none
+  int signal = 0;      // the one that ended it early, after saving; 0: the run is complete
+};
+
+// One run in one folder: config.toml, metrics.jsonl, timing.jsonl and checkpoints/.
+class Trainer {
+ public:
+  // A new run: the folder must not hold one. Throws UserError.
+  static std::unique_ptr<Trainer> start(const Config& config, const std::filesystem::path& folder);
+  // Goes on from a checkpoint of this run; std::nullopt is its latest. The config may differ from
+  // the run's in what does not change the past (more steps, other intervals, threads).
+  static std::unique_ptr<Trainer> resume(const Config& config, const std::filesystem::path& folder,
+                                         const std::optional<std::filesystem::path>& checkpoint);
+
+  TrainOutcome run();
+
+ private:
+  Trainer(const Config& config, const std::filesystem::path& folder, const TrainState& state,
+          const Checkpoint* checkpoint);
+
+  void train_step();
+  void evaluate();
+  void save();
+  void log(const StepReport& report);
+  double learning_rate() const;
+  [[noreturn]] void explain_nonfinite(double loss, double norm);
+
+  Config config_;
+  std::filesystem::path folder_;
+  std::string config_toml_;
+  FileLock lock_;
+  std::unique_ptr<Task> task_;
+  std::unique_ptr<optim::Optimizer> optimizer_;
+  CheckpointFolder checkpoints_;
+  TrainState state_;
+  AppendFile metrics_;
+  AppendFile timing_;
+  Progress progress_;
+  ad::Tape tape_;
+  Metrics last_evaluation_;
+  std::int64_t saved_step_ = -1;
+};
+
+// The optimizer that a config asks for, over a model's parameters.
+std::unique_ptr<optim::Optimizer> optimizer_for(const Config& config, nn::Module& model);
+optim::ScheduleOptions schedule_options(const Config& config);
+
+}  // namespace tarn::train

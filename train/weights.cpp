@@ -1,0 +1,48 @@
+#include "train/weights.h"
+
+#include "core/transfer.h"
+
+namespace tarn::train {
+
+NamedTensors named_tensors(const nn::Module& model) {
+  NamedTensors tensors;
+  for (const nn::Buffer& buffer : model.buffers()) tensors.emplace_back(buffer.name, buffer.value);
+  for (const ad::Parameter* parameter : model.parameters()) {
+    tensors.emplace_back(parameter->name(), parameter->value());
+  }
+  return tensors;
+}
+
+std::vector<Wanted> wanted_tensors(const nn::Module& model) {
+  std::vector<Wanted> wanted;
+  for (const nn::Buffer& buffer : model.buffers()) {
+    wanted.push_back({buffer.name, buffer.value, false});
+  }
+  for (const ad::Parameter* parameter : model.parameters()) {
+    wanted.push_back({parameter->name(), parameter->value(), true});
+  }
+  return wanted;
+}
+
+void load_tensors(const SafetensorsFile& file, const std::string& prefix,
+                  const std::vector<Wanted>& wanted) {
+  std::string problems;
+  for (const Wanted& want : wanted) {
+    const SafetensorsFile::Entry* entry = file.find(prefix + want.name);
+    if (entry == nullptr) {
+      if (want.required) problems += message("\n  ", want.name, " is missing");
+    } else if (entry->dtype != want.target.dtype() || entry->shape != want.target.shape()) {
+      problems += message("\n  ", want.name, " is ", name_of(entry->dtype), " ", entry->shape,
+                          " in the file and ", want.target.str(), " in the model");
+    }
+  }
+  TARN_CHECK_AS(IoError, problems.empty(), file.path().string(),
+                prefix.empty() ? "" : message(" (tensors under \"", prefix, "\")"),
+                " does not fit the model of this config:", problems);
+  for (const Wanted& want : wanted) {
+    if (file.find(prefix + want.name) == nullptr) continue;
+    copy_into(copy_to(file.read(prefix + want.name), want.target.device()), want.target);
+  }
+}
+
+}  // namespace tarn::train

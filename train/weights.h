@@ -1,0 +1,28 @@
+// Parameters between a model and a safetensors file.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/io/safetensors.h"
+#include "nn/module.h"
+
+namespace tarn::train {
+
+// Every parameter and buffer of a model by name, buffers first, as the authors' library has it.
+NamedTensors named_tensors(const nn::Module& model);
+
+// A tensor that a file must (or may) hold, to be filled in place.
+struct Wanted {
+  std::string name;
+  Tensor target;
+  bool required = true;
+};
+std::vector<Wanted> wanted_tensors(const nn::Module& model);  // buffers are not required
+
+// Fills the targets from the tensors called prefix + name. When any is missing or of another shape
+// or dtype, nothing is filled, and the IoError lists all of them at once.
+void load_tensors(const SafetensorsFile& file, const std::string& prefix,
+                  const std::vector<Wanted>& wanted);
+
+}  // namespace tarn::train
