@@ -13,14 +13,14 @@ void check_heads(const char* op, const Tensor& query, const Tensor& key, const T
   TARN_CHECK_SHAPE(query.rank() == 4 && key.rank() == 4 && value.rank() == 4, op, ": query ",
                    query.shape(), ", key ", key.shape(), " and value ", value.shape(),
                    " must be [N, L, H, width]");
-  TARN_CHECK_SHAPE(query.size(0) == key.size(0) && query.size(2) == key.size(2) &&
-                       query.size(3) == key.size(3),
-                   op, ": query ", query.shape(), " and key ", key.shape(),
-                   " must agree in batch, heads and width");
-  TARN_CHECK_SHAPE(key.size(0) == value.size(0) && key.size(1) == value.size(1) &&
-                       key.size(2) == value.size(2),
-                   op, ": key ", key.shape(), " and value ", value.shape(),
-                   " must agree in batch, length and heads");
+  TARN_CHECK_SHAPE(
+      query.size(0) == key.size(0) && query.size(2) == key.size(2) && query.size(3) == key.size(3),
+      op, ": query ", query.shape(), " and key ", key.shape(),
+      " must agree in batch, heads and width");
+  TARN_CHECK_SHAPE(
+      key.size(0) == value.size(0) && key.size(1) == value.size(1) && key.size(2) == value.size(2),
+      op, ": key ", key.shape(), " and value ", value.shape(),
+      " must agree in batch, length and heads");
   for (const Tensor* x : {&query, &key, &value}) {
     TARN_CHECK_SHAPE(x->size(3) == 1 || x->strides()[3] == 1, op, ": the last dimension of ",
                      x->shape(), " must be contiguous");

@@ -20,10 +20,10 @@ void check_step(const char* op, const Tensor& query, const Tensor& key, const Te
 Tensor causal_linear_step(const Tensor& query, const Tensor& key, const Tensor& value,
                           const Tensor& sum, const Tensor& key_sum, double eps) {
   check_step("causal_linear_step", query, key, value);
-  TARN_CHECK_SHAPE(sum.shape() == query.shape().with(value.size(2)) &&
-                       key_sum.shape() == query.shape(),
-                   "causal_linear_step: the state ", sum.shape(), " and ", key_sum.shape(),
-                   " does not belong to query ", query.shape(), " and value ", value.shape());
+  TARN_CHECK_SHAPE(
+      sum.shape() == query.shape().with(value.size(2)) && key_sum.shape() == query.shape(),
+      "causal_linear_step: the state ", sum.shape(), " and ", key_sum.shape(),
+      " does not belong to query ", query.shape(), " and value ", value.shape());
   Tensor out = Tensor::empty(value.shape(), value.dtype(), value.device());
   kernels::run(&Table::causal_linear_step, query.device(),
                {.query = query,

@@ -5,8 +5,9 @@
 namespace tarn::ad {
 
 struct CrossEntropy {
-  Tensor loss;    // one element: the weighted mean of -log softmax(logits)[target], in nats
-  Tensor totals;  // f64 [3]: sum of weighted losses, of weights, of weights where the guess is right
+  Tensor loss;  // one element: the weighted mean of -log softmax(logits)[target], in nats
+  Tensor
+      totals;  // f64 [3]: sum of weighted losses, of weights, of weights where the guess is right
 };
 
 // logits [..., classes]; targets i32 [...], each in [0, classes); weights [...] of the logits'

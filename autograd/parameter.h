@@ -26,14 +26,14 @@ class Parameter {
   // The next gradient overwrites. The memory stays.
   void clear_grad() { has_grad_ = false; }
 
-
  private:
   friend class Tape;
 
   std::string name_;
   Tensor value_, grad_;
   bool has_grad_ = false;
-  GradSlot slot_;  // where it stands on the tape that saw it last: one slot however often it is used
+  GradSlot
+      slot_;  // where it stands on the tape that saw it last: one slot however often it is used
 };
 
 }  // namespace tarn::ad

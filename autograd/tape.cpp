@@ -13,7 +13,8 @@ namespace {
 
 thread_local Tape* active_tape = nullptr;
 
-// Each recording gets its own number, so that a tensor of an earlier one is not taken for this one's.
+// Each recording gets its own number, so that a tensor of an earlier one is not taken for this
+// one's.
 std::uint32_t next_tape_id() {
   static std::atomic<std::uint32_t> last{0};
   return ++last;
@@ -90,8 +91,9 @@ void Tape::backward(const Tensor& loss) {
 
 void Tape::backward(const Tensor& out, const Tensor& grad_out) {
   TARN_CHECK(active_tape != this, "backward: the recording is still open");
-  TARN_CHECK(holds(out) && !entries_.empty(),
-             "backward: the tensor was not recorded on this tape, or the tape was consumed already");
+  TARN_CHECK(
+      holds(out) && !entries_.empty(),
+      "backward: the tensor was not recorded on this tape, or the tape was consumed already");
   TARN_CHECK_SHAPE(out.shape() == grad_out.shape(), "backward: the gradient is ", grad_out.shape(),
                    " and the output ", out.shape());
   const GradTarget seed = arrive(out.slot.index, out.shape());

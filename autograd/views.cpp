@@ -84,12 +84,11 @@ Tensor contiguous(const Tensor& x) {
 }
 
 Tensor concat(const Tensor& a, const Tensor& b) {
-  TARN_CHECK_SHAPE(a.rank() >= 1 && b.rank() >= 1 &&
-                       a.shape().without_last() == b.shape().without_last(),
-                   "concat: a ", a.shape(), " and b ", b.shape(),
-                   " must be alike up to the last dimension");
-  Tensor out = Tensor::empty(a.shape().without_last().with(a.size(-1) + b.size(-1)), a.dtype(),
-                             a.device());
+  TARN_CHECK_SHAPE(
+      a.rank() >= 1 && b.rank() >= 1 && a.shape().without_last() == b.shape().without_last(),
+      "concat: a ", a.shape(), " and b ", b.shape(), " must be alike up to the last dimension");
+  Tensor out =
+      Tensor::empty(a.shape().without_last().with(a.size(-1) + b.size(-1)), a.dtype(), a.device());
   copy(a, out.slice(-1, 0, a.size(-1)), 0);
   copy(b, out.slice(-1, a.size(-1), b.size(-1)), 0);
   return recorded<Concat>(out, {&a, &b}, a.size(-1));

@@ -33,7 +33,8 @@ void copy_into(const Tensor& from, const Tensor& to) {
   TARN_CHECK_SHAPE(from.shape() == to.shape() && from.dtype() == to.dtype() &&
                        from.is_contiguous() && to.is_contiguous(),
                    "copy_into: ", from.str(), " does not fit ", to.str());
-  if (from.elements() > 0) std::memcpy(to.raw(), from.raw(), static_cast<std::size_t>(from.bytes()));
+  if (from.elements() > 0)
+    std::memcpy(to.raw(), from.raw(), static_cast<std::size_t>(from.bytes()));
 }
 
 double item(const Tensor& tensor) {
@@ -55,8 +56,8 @@ double item(const Tensor& tensor) {
 
 template <class T>
 Tensor from_values(std::span<const T> values, const Shape& shape, Device device) {
-  TARN_CHECK_SHAPE(static_cast<std::int64_t>(values.size()) == shape.elements(), "from_values: ",
-                   values.size(), " values for shape ", shape);
+  TARN_CHECK_SHAPE(static_cast<std::int64_t>(values.size()) == shape.elements(),
+                   "from_values: ", values.size(), " values for shape ", shape);
   Tensor out = Tensor::empty(shape, dtype_of<T>, device);
   if (!values.empty()) std::memcpy(out.raw(), values.data(), values.size_bytes());
   return out;

@@ -5,8 +5,8 @@
 namespace tarn::data {
 
 CopyTask::CopyTask(const CopyTaskOptions& options) : options_(options) {
-  TARN_CHECK_AS(ConfigError, shortest() >= 1 && shortest() <= longest(),
-                "task.sequence_length ", options.sequence_length,
+  TARN_CHECK_AS(ConfigError, shortest() >= 1 && shortest() <= longest(), "task.sequence_length ",
+                options.sequence_length,
                 " is too short for the copy task, which repeats L/4 to (L-1)/2 - 1 symbols; "
                 "use 8 or more");
 }
@@ -27,9 +27,9 @@ CopyBatch CopyTask::batch(std::string_view stream, std::int64_t index, std::int6
     std::int32_t* y = batch.y.mutable_data<std::int32_t>() + b * length;
     float* mask = batch.mask.mutable_data<float>() + b * length;
     for (std::int64_t i = 0; i < n; ++i) {
-      const auto symbol = static_cast<std::int32_t>(
-          1 + random_below(at, first + 1 + static_cast<std::uint64_t>(i),
-                           static_cast<std::uint32_t>(options_.symbols)));
+      const auto symbol =
+          static_cast<std::int32_t>(1 + random_below(at, first + 1 + static_cast<std::uint64_t>(i),
+                                                     static_cast<std::uint32_t>(options_.symbols)));
       x[i] = symbol;
       x[n + 1 + i] = symbol;
     }

@@ -1,5 +1,5 @@
-// The paper's synthetic task: repeat a sequence after a separator. Drawn by address, so that a batch
-// is the same whatever was drawn before it.
+// The paper's synthetic task: repeat a sequence after a separator. Drawn by address, so that a
+// batch is the same whatever was drawn before it.
 #pragma once
 
 #include <string_view>

@@ -10,8 +10,8 @@
 
 namespace tarn::kernels {
 
-// out[l] = sum over s <= l of (query[l] . key[s]) value[s] / (sum over s <= l of query[l] . key[s] + eps)
-// with the feature map applied already (paper, eqs. 9 to 12).
+// out[l] = sum over s <= l of (query[l] . key[s]) value[s] / (sum over s <= l of query[l] . key[s]
+// + eps) with the feature map applied already (paper, eqs. 9 to 12).
 struct CausalLinearForwardArgs {
   Tensor query, key, value;
   Tensor lengths;
@@ -45,8 +45,8 @@ struct LinearAttentionForwardArgs {
   Tensor query, key, value;
   Tensor lengths;
   double eps = 1e-6;
-  Tensor out;          // [N, L, H, M]
-  Tensor inverse_sum;  // [N, H, L]
+  Tensor out;           // [N, L, H, M]
+  Tensor inverse_sum;   // [N, H, L]
   Tensor sum, key_sum;  // [N, H, E, M], [N, H, E]: what the backward reads
 };
 struct LinearAttentionBackwardArgs {
@@ -57,8 +57,8 @@ struct LinearAttentionBackwardArgs {
   double beta_query = 0, beta_key = 0, beta_value = 0;
 };
 
-// out[l] = sum over s of dropout(softmax_s(scale * query[l] . key[s])) value[s] (eq. 2), s <= l + S - L
-// when causal (S keys, L queries: the last query sees every key). No [L, S] matrix is stored.
+// out[l] = sum over s of dropout(softmax_s(scale * query[l] . key[s])) value[s] (eq. 2), s <= l + S
+// - L when causal (S keys, L queries: the last query sees every key). No [L, S] matrix is stored.
 // Weight (n, h, l, s) draws element ((n H + h) L + l) S + s of the stream.
 struct SoftmaxAttentionForwardArgs {
   Tensor query, key, value;
@@ -67,8 +67,8 @@ struct SoftmaxAttentionForwardArgs {
   bool causal = false;
   double dropout = 0;
   RngAddress address;
-  Tensor out;         // [N, L, H, M]
-  Tensor log_sum_exp; // [N, H, L]
+  Tensor out;          // [N, L, H, M]
+  Tensor log_sum_exp;  // [N, H, L]
 };
 struct SoftmaxAttentionBackwardArgs {
   Tensor query, key, value;

@@ -6,7 +6,8 @@
 namespace tarn::kernels {
 
 // out = beta * out + (x where kept) / (1 - probability). Contiguous, same shape. Element i is kept
-// when element i of the stream is at or above random_threshold(probability); the backward is the same call.
+// when element i of the stream is at or above random_threshold(probability); the backward is the
+// same call.
 struct DropoutArgs {
   Tensor x, out;
   double probability = 0;

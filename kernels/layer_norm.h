@@ -16,8 +16,9 @@ struct LayerNormForwardArgs {
   RngAddress address;
 };
 
-// grad_x = beta_x * grad_x + d; grad_branch = dropout of d (always written, beta 0 or 1), where d is
-// the gradient of the sum. grad_weight and grad_bias are [width]. Undefined gradients are skipped.
+// grad_x = beta_x * grad_x + d; grad_branch = dropout of d (always written, beta 0 or 1), where d
+// is the gradient of the sum. grad_weight and grad_bias are [width]. Undefined gradients are
+// skipped.
 struct LayerNormBackwardArgs {
   Tensor sum, weight, mean, rstd, grad_out;
   Tensor grad_x, grad_branch, grad_weight, grad_bias;

@@ -19,7 +19,8 @@ struct CountNonfiniteArgs {
   Tensor x, total;
 };
 
-// velocity = momentum * velocity + g; value -= lr * velocity, with g = grad_scale * grad + l2 * value.
+// velocity = momentum * velocity + g; value -= lr * velocity, with g = grad_scale * grad + l2 *
+// value.
 struct SgdStepArgs {
   Tensor value, grad, velocity;
   double lr = 0, momentum = 0, l2 = 0, grad_scale = 1;

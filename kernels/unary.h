@@ -11,8 +11,8 @@ enum class Unary : std::uint8_t {
   identity,
   relu,
   gelu,          // x * Phi(x), exact
-  elu_plus_one,  // x + 1 for x > 0, else exp(x): the paper's feature map (eq. 7), never as elu(x) + 1,
-                 // which rounds small values to zero
+  elu_plus_one,  // x + 1 for x > 0, else exp(x): the paper's feature map (eq. 7), never as elu(x) +
+                 // 1, which rounds small values to zero
 };
 
 // The derivative of relu and elu_plus_one can be told from the output alone; gelu needs its input.

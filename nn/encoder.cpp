@@ -43,7 +43,8 @@ EncoderState EncoderState::copy() const {
 }
 
 Encoder::Encoder(const Build& build, const EncoderOptions& options)
-    : Module(build), layers_([&] {
+    : Module(build),
+      layers_([&] {
         std::vector<EncoderLayer*> layers;
         for (std::int64_t i = 0; i < options.layers; ++i) {
           layers.push_back(&child<EncoderLayer>(message("layers.", i), options));

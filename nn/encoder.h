@@ -14,7 +14,7 @@ struct EncoderOptions {
   std::string feature_map = "elu+1";
   std::int64_t layers = 4;
   std::int64_t heads = 8;
-  std::int64_t head_dim = 32;       // of queries, keys and values; the width is heads * head_dim
+  std::int64_t head_dim = 32;  // of queries, keys and values; the width is heads * head_dim
   std::int64_t feed_forward = 1024;
   ad::Unary activation = ad::Unary::relu;
   double dropout = 0.1;            // behind attention and in and behind the feed-forward net
@@ -56,7 +56,8 @@ struct EncoderState {
 class Encoder : public Module {
  public:
   Encoder(const Build& build, const EncoderOptions& options);
-  Tensor forward(const Tensor& x, const AttentionMask& mask, const Pass& pass) const;  // [N, L, width]
+  Tensor forward(const Tensor& x, const AttentionMask& mask,
+                 const Pass& pass) const;  // [N, L, width]
 
   // As an RNN (section 3.4): forward() of a sequence equals step() of its positions one by one.
   EncoderState start(std::int64_t batch, std::int64_t capacity) const;

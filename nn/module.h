@@ -1,4 +1,5 @@
-// A tree of named parameters. The names are the checkpoint format, and those of the authors' library.
+// A tree of named parameters. The names are the checkpoint format, and those of the authors'
+// library.
 #pragma once
 
 #include <memory>

@@ -9,7 +9,7 @@ namespace tarn::nn {
 struct SequencePredictorOptions {
   EncoderOptions encoder;
   std::int64_t vocabulary = 11;
-  std::int64_t outputs = 11;        // numbers a position: logits, or a mixture's parameters
+  std::int64_t outputs = 11;  // numbers a position: logits, or a mixture's parameters
   std::int64_t max_length = 128;
 };
 

@@ -18,8 +18,10 @@ struct Kind {
 };
 
 constexpr Kind kKinds[] = {
-    {"sgd", make_sgd},     {"adam", make_adam},
-    {"adamw", make_adamw}, {"radam", make_radam},
+    {"sgd", make_sgd},
+    {"adam", make_adam},
+    {"adamw", make_adamw},
+    {"radam", make_radam},
     {"radam-standard", make_radam_standard},
 };
 

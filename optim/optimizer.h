@@ -50,7 +50,8 @@ class Optimizer {
   const std::vector<NamedState>& state() const { return state_; }
 
  protected:
-  // One parameter's update, the `updates()`-th from 1. moments: this parameter's, in the order named.
+  // One parameter's update, the `updates()`-th from 1. moments: this parameter's, in the order
+  // named.
   virtual void update(const ad::Parameter& parameter, const std::vector<Tensor>& moments, double lr,
                       double grad_scale) = 0;
   const OptimizerOptions& options() const { return options_; }

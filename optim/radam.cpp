@@ -8,8 +8,9 @@ namespace tarn::optim {
 namespace {
 
 // Rectified Adam (Liu et al., 2020), in two variants. The authors of the paper rectify from
-// rho >= 5, decay the value itself, and add eps before the bias correction; the common one rectifies
-// from rho > 5 and takes the decay as an L2 term. Below the threshold both are momentum SGD.
+// rho >= 5, decay the value itself, and add eps before the bias correction; the common one
+// rectifies from rho > 5 and takes the decay as an L2 term. Below the threshold both are momentum
+// SGD.
 class RAdam final : public Optimizer {
  public:
   RAdam(std::vector<ad::Parameter*> parameters, const OptimizerOptions& options, bool authors)

@@ -9,14 +9,14 @@
 namespace tarn::optim {
 
 struct ScheduleOptions {
-  std::string kind = "step";                    // constant, step, cosine or plateau
-  std::vector<std::int64_t> milestones{3000};   // step: updates after which the rate drops
-  double factor = 0.1;                          // step: what it is multiplied by at each
-  std::int64_t warmup_steps = 0;                // cosine: linear rise from 0
-  std::int64_t total_steps = 10000;             // cosine: where it ends
-  double min_factor = 0;                        // cosine and plateau: the floor, a share of the rate
-  double plateau_factor = 0.5;                  // plateau: the drop
-  std::int64_t patience = 3;                    // plateau: evaluations in a row without improvement
+  std::string kind = "step";                   // constant, step, cosine or plateau
+  std::vector<std::int64_t> milestones{3000};  // step: updates after which the rate drops
+  double factor = 0.1;                         // step: what it is multiplied by at each
+  std::int64_t warmup_steps = 0;               // cosine: linear rise from 0
+  std::int64_t total_steps = 10000;            // cosine: where it ends
+  double min_factor = 0;                       // cosine and plateau: the floor, a share of the rate
+  double plateau_factor = 0.5;                 // plateau: the drop
+  std::int64_t patience = 3;                   // plateau: evaluations in a row without improvement
 };
 
 // What the plateau schedule has seen. Other schedules leave it alone.

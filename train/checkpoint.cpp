@@ -194,8 +194,8 @@ Checkpoint::Checkpoint(fs::path directory) : directory_(std::move(directory)) {
     state_ = state_from(record);
     updates_ = record.at("updates");
     for (const auto& [key, value] : record.at("made_by").items()) {
-      made_by_ += message("  ", key, ": ", value.is_string() ? value.get<std::string>() : value.dump(),
-                          "\n");
+      made_by_ += message("  ", key, ": ",
+                          value.is_string() ? value.get<std::string>() : value.dump(), "\n");
     }
   } catch (const json::exception& error) {
     fail<IoError>(state_file.string(), " is not a checkpoint's state: ", error.what());
@@ -207,8 +207,9 @@ std::string Checkpoint::summary() const {
   const SafetensorsFile model(directory_ / kModelFile);
   std::int64_t numbers = 0;
   for (const SafetensorsFile::Entry& entry : model.entries()) numbers += entry.shape.elements();
-  std::string text = message("checkpoint ", directory_.string(), "\n  step: ", state_.step,
-                             "\n  tensors: ", model.entries().size(), " of ", numbers, " numbers\n");
+  std::string text =
+      message("checkpoint ", directory_.string(), "\n  step: ", state_.step,
+              "\n  tensors: ", model.entries().size(), " of ", numbers, " numbers\n");
   if (state_.best) text += message("  best: ", *state_.best, " at step ", state_.best_step, "\n");
   return text + made_by_;
 }

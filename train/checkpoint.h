@@ -22,8 +22,8 @@ struct TrainState {
   std::int64_t best_step = 0;
 };
 
-// The checkpoints of one run, under <run>/checkpoints: step_000001000/ and the pointers `latest` and
-// `best`, files of one line that name one.
+// The checkpoints of one run, under <run>/checkpoints: step_000001000/ and the pointers `latest`
+// and `best`, files of one line that name one.
 class CheckpointFolder {
  public:
   explicit CheckpointFolder(std::filesystem::path folder) : folder_(std::move(folder)) {}

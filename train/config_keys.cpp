@@ -35,7 +35,6 @@ constexpr Section kSections[] = {
     {"train", "the training loop"},
 };
 
-// clang-format off: one key a line reads best
 constexpr Key kKeys[] = {
     {"run", "name", at<&Config::run, &RunConfig::name>, any_text(),
      "name of the run, and of its folder under runs/"},
@@ -123,7 +122,6 @@ constexpr Key kKeys[] = {
     {"train", "log_every", at<&Config::train, &TrainConfig::log_every>, at_least(1),
      "steps from one line of the log to the next"},
 };
-// clang-format on
 
 // Insertions, deletions, replacements and swaps of neighbours that make a of b.
 std::size_t edits(std::string_view a, std::string_view b) {

@@ -9,9 +9,9 @@
 namespace tarn::train {
 namespace {
 
-constexpr double kLiveSeconds = 0.1;   // between two states of the live line
-constexpr double kPlainSeconds = 10;   // between two plain lines
-constexpr double kSmoothing = 0.05;    // the weight of the newest step in the speeds
+constexpr double kLiveSeconds = 0.1;  // between two states of the live line
+constexpr double kPlainSeconds = 10;  // between two plain lines
+constexpr double kSmoothing = 0.05;   // the weight of the newest step in the speeds
 
 std::string number(const char* format, double value) {
   char text[64];

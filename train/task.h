@@ -43,7 +43,8 @@ class Task {
   // Which metric says what the best checkpoint is; lower is better.
   virtual std::string_view best_metric() const = 0;
 
-  // Recorded batches, for `tarn trace`. Throws IoError that lists every missing or misshapen tensor.
+  // Recorded batches, for `tarn trace`. Throws IoError that lists every missing or misshapen
+  // tensor.
   virtual std::int64_t count_recorded(const SafetensorsFile& file) const = 0;
   virtual ForwardResult recorded_batch(const SafetensorsFile& file, std::int64_t index,
                                        const nn::Pass& pass) = 0;

@@ -18,8 +18,8 @@ ForwardResult run_batch(Task& task, const SafetensorsFile& batches, std::int64_t
   ForwardResult result;
   {
     const ad::Recording recording = tape.record();
-    result = task.recorded_batch(
-        batches, index, {request.dropout, seed, static_cast<std::uint32_t>(index)});
+    result = task.recorded_batch(batches, index,
+                                 {request.dropout, seed, static_cast<std::uint32_t>(index)});
   }
   tape.backward(result.loss);
   return result;

@@ -17,8 +17,8 @@ struct TraceRequest {
   bool dropout = false;    // as the config says; otherwise none, as in evaluation
 };
 
-// Writes to `out`: `logits`, `loss` and grad.NAME of the first batch, and with steps K, `losses` f64
-// [K] and stepK.NAME, the parameters after K updates.
+// Writes to `out`: `logits`, `loss` and grad.NAME of the first batch, and with steps K, `losses`
+// f64 [K] and stepK.NAME, the parameters after K updates.
 void trace(const Config& config, const TraceRequest& request);
 
 }  // namespace tarn::train

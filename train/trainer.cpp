@@ -86,8 +86,8 @@ std::unique_ptr<Trainer> Trainer::resume(const Config& config, const fs::path& f
                                      : find_checkpoint(folder, false));
   const fs::path home = fs::weakly_canonical(folder / "checkpoints");
   TARN_CHECK_AS(IoError, fs::weakly_canonical(opened.directory()).parent_path() == home,
-                opened.directory().string(), " is not a checkpoint of the run in ",
-                folder.string(), "; --out names the run that goes on");
+                opened.directory().string(), " is not a checkpoint of the run in ", folder.string(),
+                "; --out names the run that goes on");
   const std::string source = (opened.directory() / kConfigFile).string();
   check_same_run(config, parse_config(opened.config_toml(), source), folder);
   return std::unique_ptr<Trainer>(new Trainer(config, folder, opened.state(), &opened));
@@ -209,8 +209,8 @@ void Trainer::explain_nonfinite(double loss, double norm) {
   }
   if (!watched.first_nonfinite()) watched.backward(result.loss);
   const auto& first = watched.first_nonfinite();
-  const std::string what = std::isfinite(loss) ? message("gradient norm (", norm, ")")
-                                               : message("loss (", loss, ")");
+  const std::string what =
+      std::isfinite(loss) ? message("gradient norm (", norm, ")") : message("loss (", loss, ")");
   const std::string where =
       first ? message(first->op, first->in_backward ? "'s gradient" : "", " at or after ",
                       first->near.empty() ? "the input" : first->near)

@@ -15,8 +15,8 @@ inline void blas_gemm(bool transpose_a, bool transpose_b, std::int64_t rows, std
                       const float* b, std::int64_t ldb, float beta, float* out, std::int64_t ldo) {
   cblas_sgemm(CblasRowMajor, transpose_a ? CblasTrans : CblasNoTrans,
               transpose_b ? CblasTrans : CblasNoTrans, static_cast<int>(rows),
-              static_cast<int>(columns), static_cast<int>(inner), alpha, a, static_cast<int>(lda), b,
-              static_cast<int>(ldb), beta, out, static_cast<int>(ldo));
+              static_cast<int>(columns), static_cast<int>(inner), alpha, a, static_cast<int>(lda),
+              b, static_cast<int>(ldb), beta, out, static_cast<int>(ldo));
 }
 inline void blas_gemm(bool transpose_a, bool transpose_b, std::int64_t rows, std::int64_t columns,
                       std::int64_t inner, double alpha, const double* a, std::int64_t lda,
@@ -24,8 +24,8 @@ inline void blas_gemm(bool transpose_a, bool transpose_b, std::int64_t rows, std
                       std::int64_t ldo) {
   cblas_dgemm(CblasRowMajor, transpose_a ? CblasTrans : CblasNoTrans,
               transpose_b ? CblasTrans : CblasNoTrans, static_cast<int>(rows),
-              static_cast<int>(columns), static_cast<int>(inner), alpha, a, static_cast<int>(lda), b,
-              static_cast<int>(ldb), beta, out, static_cast<int>(ldo));
+              static_cast<int>(columns), static_cast<int>(inner), alpha, a, static_cast<int>(lda),
+              b, static_cast<int>(ldb), beta, out, static_cast<int>(ldo));
 }
 
 }  // namespace tarn::kernels

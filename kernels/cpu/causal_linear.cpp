@@ -1,6 +1,7 @@
 // Causal linear attention as a recurrence whose state stays in registers: a block of a few rows by
 // two vectors of the state is loaded once, a tile of positions streams past it, and it is stored.
-// That does the paper's 4 E M operations a position and no more; docs/performance.md has the figures.
+// That does the paper's 4 E M operations a position and no more; docs/performance.md has the
+// figures.
 #include <cstring>
 
 #include "kernels/attention.h"
@@ -27,8 +28,8 @@ struct Strip {
   std::int64_t stride;
 };
 
-// out[t] += sum over d of a[t][d] * (state[d] + sum over s <= t of b[s][d] * x[s]), for the block of
-// kBlockRows rows and kBlockVectors vectors that the pointers stand at; the state moves on.
+// out[t] += sum over d of a[t][d] * (state[d] + sum over s <= t of b[s][d] * x[s]), for the block
+// of kBlockRows rows and kBlockVectors vectors that the pointers stand at; the state moves on.
 template <class T>
 HWY_INLINE void stream_block(Strip<const T> a, Strip<const T> b, Strip<const T> x, Strip<T> out,
                              T* HWY_RESTRICT state, std::int64_t state_stride,
@@ -241,8 +242,8 @@ void backward_query(const Backward<T>& b, const Head<T>& grad_query, T* scratch)
     }
     stream_tile<T>({g, b.m}, {v, b.m}, {k, b.e}, {gq, b.e}, state, b.m, b.e, count);
     for (std::int64_t t = 0; t < count; ++t) {
-      arrive(gq + t * b.e, T{1}, b.args.beta_query,
-             grad_query.at + (first + t) * grad_query.stride, b.query.width);
+      arrive(gq + t * b.e, T{1}, b.args.beta_query, grad_query.at + (first + t) * grad_query.stride,
+             b.query.width);
     }
   }
 }
@@ -309,7 +310,8 @@ void step(const CausalLinearStepArgs& args, std::int64_t n, std::int64_t h) {
     key_sum[i] += key[i];
     T* at = state + i * m;
     for_vectors<T>(m, [&](auto d, std::int64_t j) HWY_ATTR {
-      const auto sum = hn::MulAdd(hn::Set(d, key[i]), hn::LoadU(d, value + j), hn::LoadU(d, at + j));
+      const auto sum =
+          hn::MulAdd(hn::Set(d, key[i]), hn::LoadU(d, value + j), hn::LoadU(d, at + j));
       hn::StoreU(sum, d, at + j);
       hn::StoreU(hn::MulAdd(hn::Set(d, query[i]), sum, hn::LoadU(d, out + j)), d, out + j);
     });
@@ -351,8 +353,8 @@ void backward(const CausalLinearBackwardArgs& args, std::int64_t n, std::int64_t
   }
 }
 
-void BackwardSweep(const CausalLinearBackwardArgs& args, std::int64_t n, std::int64_t h, bool suffix,
-                   void* scratch) {
+void BackwardSweep(const CausalLinearBackwardArgs& args, std::int64_t n, std::int64_t h,
+                   bool suffix, void* scratch) {
   if (args.query.dtype() == DType::f32) {
     backward(args, n, h, suffix, static_cast<float*>(scratch));
   } else {
@@ -413,8 +415,9 @@ void causal_linear_backward(const CausalLinearBackwardArgs& args) {
 
 void causal_linear_step(const CausalLinearStepArgs& args) {
   const std::int64_t heads = args.query.size(1);
-  parallel_for(args.query.size(0) * heads,
-               [&](std::int64_t i) { HWY_DYNAMIC_DISPATCH(Step)(args, i / heads, i % heads); });
+  parallel_for(args.query.size(0) * heads, [&](std::int64_t i) {
+    HWY_DYNAMIC_DISPATCH(Step)(args, i / heads, i % heads);
+  });
 }
 
 }  // namespace tarn::kernels

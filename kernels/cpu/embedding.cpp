@@ -15,12 +15,13 @@ void embedding_forward(const EmbeddingForwardArgs& args) {
     T* out = args.out.mutable_data<T>();
     const std::int64_t width = args.weight.size(1);
     const Rows rows(args.out);
-    parallel_chunks(rows.count(), rows_per_chunk(width), [&](std::int64_t first, std::int64_t last) {
-      for (std::int64_t r = first; r < last; ++r) {
-        const T* from = weight + tokens[r] * width;
-        std::copy(from, from + width, out + rows.offset(r));
-      }
-    });
+    parallel_chunks(rows.count(), rows_per_chunk(width),
+                    [&](std::int64_t first, std::int64_t last) {
+                      for (std::int64_t r = first; r < last; ++r) {
+                        const T* from = weight + tokens[r] * width;
+                        std::copy(from, from + width, out + rows.offset(r));
+                      }
+                    });
   });
 }
 

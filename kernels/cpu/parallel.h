@@ -1,5 +1,6 @@
 // The one way CPU kernels use threads. Work is cut into pieces by the shapes alone, never by the
-// number of threads, and each piece writes its own outputs: so the bits are the same for any number.
+// number of threads, and each piece writes its own outputs: so the bits are the same for any
+// number.
 #pragma once
 
 #include <algorithm>
@@ -18,9 +19,8 @@ void parallel_for(std::int64_t count, const Body& body) {
 // Calls body(first, last) for consecutive chunks that cover [0, count).
 template <class Body>
 void parallel_chunks(std::int64_t count, std::int64_t chunk, const Body& body) {
-  parallel_for((count + chunk - 1) / chunk, [&](std::int64_t i) {
-    body(i * chunk, std::min(count, (i + 1) * chunk));
-  });
+  parallel_for((count + chunk - 1) / chunk,
+               [&](std::int64_t i) { body(i * chunk, std::min(count, (i + 1) * chunk)); });
 }
 
 }  // namespace tarn::kernels

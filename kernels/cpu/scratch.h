@@ -12,8 +12,7 @@ std::byte* thread_scratch_bytes(std::size_t bytes);
 
 template <class T>
 T* thread_scratch(std::int64_t elements) {
-  return reinterpret_cast<T*>(
-      thread_scratch_bytes(static_cast<std::size_t>(elements) * sizeof(T)));
+  return reinterpret_cast<T*>(thread_scratch_bytes(static_cast<std::size_t>(elements) * sizeof(T)));
 }
 
 }  // namespace tarn::kernels

@@ -1,6 +1,6 @@
-// Vector helpers, compiled once for each instruction set: include after hwy/highway.h in a .cpp that
-// goes through hwy/foreach_target.h. Serial code only; threads stand outside (parallel.h).
-// A lambda handed to these needs HWY_ATTR before its body.
+// Vector helpers, compiled once for each instruction set: include after hwy/highway.h in a .cpp
+// that goes through hwy/foreach_target.h. Serial code only; threads stand outside (parallel.h). A
+// lambda handed to these needs HWY_ATTR before its body.
 
 #if defined(TARN_KERNELS_CPU_SIMD_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef TARN_KERNELS_CPU_SIMD_INL_H_
@@ -67,7 +67,8 @@ HWY_INLINE void multiply_wide(D d, V a, V multiplier, V& high, V& low) {
 }
 #endif
 
-// Philox blocks [first, first + count), in order of their elements: equal to random_block() of each.
+// Philox blocks [first, first + count), in order of their elements: equal to random_block() of
+// each.
 HWY_INLINE void random_blocks(const RngAddress& at, std::uint32_t first, std::int64_t count,
                               std::uint32_t* HWY_RESTRICT out) {
   std::int64_t block = 0;

@@ -11,8 +11,8 @@ namespace tarn::kernels {
 #undef TARN_KERNEL
 
 const Table& table(DeviceKind kind) {
-  TARN_CHECK_AS(DeviceError, kind == DeviceKind::cpu,
-                "this build of tarn has no kernels for ", name_of(kind));
+  TARN_CHECK_AS(DeviceError, kind == DeviceKind::cpu, "this build of tarn has no kernels for ",
+                name_of(kind));
   static const Table cpu = [] {
     openblas_set_num_threads(1);  // blas.h says why
     Table t;

@@ -14,8 +14,7 @@ AttentionLayer::AttentionLayer(const Build& build, std::string_view kind, std::i
           child<Linear>("value_projection", width, shape_.heads * shape_.value_width)),
       out_projection_(child<Linear>("out_projection", shape_.heads * shape_.value_width, width)) {}
 
-Tensor AttentionLayer::forward(const Tensor& x, const AttentionMask& mask,
-                               const Pass& pass) const {
+Tensor AttentionLayer::forward(const Tensor& x, const AttentionMask& mask, const Pass& pass) const {
   const std::int64_t batch = x.size(0), length = x.size(1);
   const auto split = [&](const Tensor& heads, std::int64_t width) {
     return heads.view({batch, length, shape_.heads, width});

@@ -12,7 +12,8 @@ class AttentionLayer : public Module {
   AttentionLayer(const Build& build, std::string_view kind, std::int64_t width,
                  const AttentionOptions& options);
 
-  Tensor forward(const Tensor& x, const AttentionMask& mask, const Pass& pass) const;  // [N, L, width]
+  Tensor forward(const Tensor& x, const AttentionMask& mask,
+                 const Pass& pass) const;  // [N, L, width]
 
   AttentionState start(std::int64_t batch, std::int64_t capacity) const {
     return inner_.start(batch, capacity);

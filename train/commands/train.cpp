@@ -15,7 +15,8 @@ constexpr int kSignalled = 128;  // plus the signal's number, as shells report i
 
 std::int64_t parameter_count(const nn::Module& model) {
   std::int64_t numbers = 0;
-  for (const ad::Parameter* parameter : model.parameters()) numbers += parameter->value().elements();
+  for (const ad::Parameter* parameter : model.parameters())
+    numbers += parameter->value().elements();
   return numbers;
 }
 

@@ -110,10 +110,11 @@ std::int64_t CopyTraining::count_recorded(const SafetensorsFile& file) const {
     problems += message("\n  x has ", x->shape[2], " positions; task.sequence_length is ",
                         config_.task.sequence_length);
   }
-  TARN_CHECK_AS(IoError, problems.empty(), file.path().string(),
-                ": a recorded batch of the copy task has x, y (i64 [steps, batch, length]) and mask "
-                "(f32, the same shape)",
-                problems);
+  TARN_CHECK_AS(
+      IoError, problems.empty(), file.path().string(),
+      ": a recorded batch of the copy task has x, y (i64 [steps, batch, length]) and mask "
+      "(f32, the same shape)",
+      problems);
   return x->shape[0];
 }
 
