@@ -29,7 +29,7 @@ class Allocator {
     void (*zero)(void* block, std::size_t bytes);
   };
 
-  explicit Allocator(Source source) : source_(source) {}
+  explicit Allocator(const Source& source) : source_(source) {}
   Allocator(const Allocator&) = delete;
   Allocator& operator=(const Allocator&) = delete;
   ~Allocator() { release_cached(); }

@@ -34,7 +34,7 @@ double learning_rate_factor(const ScheduleOptions& options, std::int64_t step,
 PlateauState observe(const ScheduleOptions& options, const PlateauState& plateau, double metric) {
   PlateauState next = plateau;
   if (options.kind != "plateau") return next;
-  if (!next.any || metric < next.best) {
+  if (std::isfinite(metric) && (!next.any || metric < next.best)) {
     next.any = true;
     next.best = metric;
     next.bad_evaluations = 0;

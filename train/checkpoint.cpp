@@ -17,7 +17,8 @@ namespace {
 using nlohmann::json;
 namespace fs = std::filesystem;
 
-constexpr int kFormat = 1;
+constexpr int kFormat = 2;
+constexpr int kFormatWithoutStateChecksum = 1;  // still read
 constexpr const char* kModelFile = "model.safetensors";
 constexpr const char* kOptimizerFile = "optimizer.safetensors";
 constexpr const char* kConfigFile = "config.toml";
@@ -69,6 +70,21 @@ TrainState state_from(const json& j) {
   return state;
 }
 
+// state.json's own checksum: of the text that everything else in it makes.
+std::uint32_t checksum_of(json record) {
+  record.erase("crc32");
+  return crc32_of(record.dump());
+}
+
+void check_state(const fs::path& file, const json& record) {
+  const json& format = record.at("format");
+  if (format == kFormatWithoutStateChecksum) return;
+  TARN_CHECK_AS(IoError, format == kFormat, file.string(), ": format ", format.dump(),
+                ", and this tarn reads formats ", kFormatWithoutStateChecksum, " and ", kFormat);
+  TARN_CHECK_AS(IoError, checksum_of(record) == record.at("crc32").get<std::uint32_t>(),
+                file.string(), " is corrupt: its checksum is not that of its content");
+}
+
 void check_file(const fs::path& file, const json& record) {
   std::error_code error;
   const auto bytes = fs::file_size(file, error);
@@ -82,6 +98,25 @@ void check_file(const fs::path& file, const json& record) {
 
 void write_whole(const fs::path& file, std::string_view content) {
   write_file(file, {&content, 1});
+}
+
+void write_files(const fs::path& directory, const TrainState& state,
+                 const std::string& config_toml, const nn::Module& model,
+                 const optim::Optimizer& optimizer) {
+  make_directories(directory);
+  NamedTensors moments;
+  for (const optim::NamedState& moment : optimizer.state()) {
+    moments.emplace_back(moment.name, moment.value);
+  }
+  write_safetensors(directory / kModelFile, named_tensors(model));
+  write_safetensors(directory / kOptimizerFile, moments);
+  write_whole(directory / kConfigFile, config_toml);
+  json record = to_json(state, optimizer);
+  for (const char* file : {kModelFile, kOptimizerFile, kConfigFile}) {
+    record["files"][file] = file_record(directory / file);
+  }
+  record["crc32"] = checksum_of(record);
+  write_whole(directory / kStateFile, record.dump(2) + "\n");
 }
 
 void remove_directory(const fs::path& directory) {
@@ -98,20 +133,14 @@ void CheckpointFolder::save(const TrainState& state, const std::string& config_t
   const std::string name = name_of_step(state.step);
   const fs::path temporary = folder_ / (kUnfinished + name);
   remove_directory(temporary);
-  make_directories(temporary);
-  NamedTensors moments;
-  for (const optim::NamedState& moment : optimizer.state()) {
-    moments.emplace_back(moment.name, moment.value);
+  try {
+    write_files(temporary, state, config_toml, model, optimizer);
+    publish_directory(temporary, folder_ / name);
+  } catch (...) {
+    std::error_code ignored;  // a full disk needs the room, and the first failure is worth telling
+    fs::remove_all(temporary, ignored);
+    throw;
   }
-  write_safetensors(temporary / kModelFile, named_tensors(model));
-  write_safetensors(temporary / kOptimizerFile, moments);
-  write_whole(temporary / kConfigFile, config_toml);
-  json record = to_json(state, optimizer);
-  for (const char* file : {kModelFile, kOptimizerFile, kConfigFile}) {
-    record["files"][file] = file_record(temporary / file);
-  }
-  write_whole(temporary / kStateFile, record.dump(2) + "\n");
-  publish_directory(temporary, folder_ / name);
   write_file_atomically(folder_ / "latest", name + "\n");
   if (state.best && state.best_step == state.step) {
     write_file_atomically(folder_ / "best", name + "\n");
@@ -163,6 +192,8 @@ void CheckpointFolder::rewind_to(const TrainState& state) const {
   const std::string best_name = state.best ? name_of_step(state.best_step) : "";
   if (state.best && fs::exists(folder_ / best_name)) {
     write_file_atomically(folder_ / "best", best_name + "\n");
+  } else {
+    fs::remove(folder_ / "best");  // it may name one that is about to go
   }
   for (const std::string& other : names(kPrefix)) {
     if (other > name) remove(other);
@@ -186,8 +217,7 @@ Checkpoint::Checkpoint(fs::path directory) : directory_(std::move(directory)) {
                 " is not a checkpoint: it has no ", kStateFile);
   const json record = read_json(state_file);
   try {
-    TARN_CHECK_AS(IoError, record.at("format") == kFormat, state_file.string(), ": format ",
-                  record.at("format").dump(), ", and this tarn reads format ", kFormat);
+    check_state(state_file, record);
     for (const char* file : {kModelFile, kOptimizerFile, kConfigFile}) {
       check_file(directory_ / file, record.at("files").at(file));
     }

@@ -174,6 +174,11 @@ void make_directories(const path& directory) {
   if (!there) fail_system(error, "create the directory", directory);
 }
 
+std::uint32_t crc32_of(std::string_view bytes) {
+  const auto* data = reinterpret_cast<const Bytef*>(bytes.data());
+  return static_cast<std::uint32_t>(::crc32_z(::crc32(0, nullptr, 0), data, bytes.size()));
+}
+
 std::uint32_t crc32_of_file(const path& file) {
   const InputFile in(file);
   std::vector<std::byte> buffer(std::size_t{1} << 20);

@@ -30,7 +30,8 @@ void publish_directory(const std::filesystem::path& temporary, const std::filesy
 // Creates the directory and its parents; none of it is an error if it is there already.
 void make_directories(const std::filesystem::path& directory);
 
-// CRC-32 (zlib's) of a file's bytes.
+// CRC-32 (zlib's) of bytes, and of a file's.
+std::uint32_t crc32_of(std::string_view bytes);
 std::uint32_t crc32_of_file(const std::filesystem::path& file);
 
 // A regular file, open to be read at any position. Threads may share one.

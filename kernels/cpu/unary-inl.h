@@ -23,7 +23,8 @@ HWY_INLINE T normal_cdf(T x) {
   return T{0.5} * (T{1} + std::erf(x * static_cast<T>(1 / std::numbers::sqrt2)));
 }
 
-// row[i] = f(x[i]); x and row may be the same.
+// row[i] = f(x[i]); x and row may be the same. A NaN stays one, so that a diverged run is seen: the
+// comparisons below are written to be false for it.
 template <class T>
 HWY_INLINE void unary_row(Unary op, const T* x, T* row, std::int64_t n) {
   switch (op) {
@@ -32,7 +33,8 @@ HWY_INLINE void unary_row(Unary op, const T* x, T* row, std::int64_t n) {
       return;
     case Unary::relu:
       return for_vectors<T>(n, [&](auto d, std::int64_t i) HWY_ATTR {
-        hn::StoreU(hn::Max(hn::LoadU(d, x + i), hn::Zero(d)), d, row + i);
+        const auto v = hn::LoadU(d, x + i);
+        hn::StoreU(hn::IfThenElse(hn::Lt(v, hn::Zero(d)), hn::Zero(d), v), d, row + i);
       });
     case Unary::gelu:
       for (std::int64_t i = 0; i < n; ++i) row[i] = x[i] * normal_cdf(x[i]);
@@ -43,7 +45,7 @@ HWY_INLINE void unary_row(Unary op, const T* x, T* row, std::int64_t n) {
         const auto zero = hn::Zero(d);
         const auto grown = hn::Add(v, hn::Set(d, T{1}));
         const auto decayed = hn::Exp(d, hn::Min(v, zero));
-        hn::StoreU(hn::IfThenElse(hn::Gt(v, zero), grown, decayed), d, row + i);
+        hn::StoreU(hn::IfThenElse(hn::Le(v, zero), decayed, grown), d, row + i);
       });
   }
 }

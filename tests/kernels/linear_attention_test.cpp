@@ -39,7 +39,7 @@ struct Case {
 
 // Positive, as a feature map makes queries and keys.
 Tensor features(const Shape& shape, DType dtype, const char* name) {
-  const Tensor t = test::random_tensor(shape, dtype, name);
+  Tensor t = test::random_tensor(shape, dtype, name);
   for (std::int64_t i = 0; i < t.elements(); ++i) {
     const double x = get(t, i);
     test::set(t, i, x > 0 ? x + 1 : std::exp(x));
@@ -82,7 +82,7 @@ void forward_into(const Attention& a, const Outputs& o) {
 }
 
 Outputs forward(const Attention& a) {
-  const Outputs outputs = outputs_for(a);
+  Outputs outputs = outputs_for(a);
   forward_into(a, outputs);
   return outputs;
 }
@@ -110,7 +110,7 @@ void backward_into(const Attention& a, const Outputs& o, const Tensor& grad_out,
 // Into memory full of NaN, which beta 0 must not read.
 AttentionGradients backward(const Attention& a, const Tensor& grad_out) {
   const auto nan_like = [](const Tensor& t) { return full(t.shape(), t.dtype(), kNaN); };
-  const AttentionGradients grads{nan_like(a.query), nan_like(a.key), nan_like(a.value)};
+  AttentionGradients grads{nan_like(a.query), nan_like(a.key), nan_like(a.value)};
   backward_into(a, forward(a), grad_out, grads);
   return grads;
 }
@@ -246,7 +246,7 @@ TEST_CASE("linear attention adds to beta times the old gradients") {
                                   test::random_tensor(a.key.shape(), DType::f64, "old key"),
                                   test::random_tensor(a.value.shape(), DType::f64, "old value")};
     const auto expected = [&](const Tensor& old, const Tensor& grad) {
-      const Tensor sum = copy_of(old);
+      Tensor sum = copy_of(old);
       for (std::int64_t i = 0; i < sum.elements(); ++i) {
         test::set(sum, i, beta * get(old, i) + get(grad, i));
       }

@@ -76,7 +76,7 @@ void forward_into(const Attention& a, const Outputs& outputs) {
 Outputs forward(const Attention& a) {
   const DType dtype = a.query.dtype();
   const double nan = std::numeric_limits<double>::quiet_NaN();
-  const Outputs outputs{
+  Outputs outputs{
       full({a.query.size(0), a.query.size(1), a.query.size(2), a.value.size(3)}, dtype, nan),
       full({a.query.size(0), a.query.size(2), a.query.size(1)}, dtype, nan)};
   forward_into(a, outputs);
@@ -107,7 +107,7 @@ void backward_into(const Attention& a, const Outputs& outputs, const Tensor& gra
 
 // Into memory full of NaN, which beta 0 must not read.
 AttentionGradients backward(const Attention& a, const Tensor& grad_out) {
-  const AttentionGradients grads{nan_like(a.query), nan_like(a.key), nan_like(a.value)};
+  AttentionGradients grads{nan_like(a.query), nan_like(a.key), nan_like(a.value)};
   backward_into(a, forward(a), grad_out, grads);
   return grads;
 }
@@ -269,7 +269,7 @@ TEST_CASE("softmax attention adds to beta times the old gradients") {
                                     random_tensor(a.key.shape(), DType::f64, "old key"),
                                     random_tensor(a.value.shape(), DType::f64, "old value")};
       const auto expected = [&](const Tensor& old, const Tensor& grad) {
-        const Tensor sum = copy_of(old);
+        Tensor sum = copy_of(old);
         for (std::int64_t i = 0; i < sum.elements(); ++i) {
           test::set(sum, i, beta * get(old, i) + get(grad, i));
         }

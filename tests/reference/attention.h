@@ -53,7 +53,7 @@ void for_each_pair(const Attention& a, const F& f) {
       for (std::int64_t l = 0; l < queries; ++l) {
         for (std::int64_t s = 0; s < keys; ++s) {
           if (a.causal && s > l + keys - queries) continue;
-          if (a.lengths.defined() && s >= test::get(a.lengths, n)) continue;
+          if (a.lengths.defined() && static_cast<double>(s) >= test::get(a.lengths, n)) continue;
           f(n, h, l, s);
         }
       }

@@ -11,8 +11,9 @@ namespace tarn::test {
 
 class TempDir {
  public:
-  TempDir() {
-    std::string name = (std::filesystem::temp_directory_path() / "tarn-test-XXXXXX").string();
+  TempDir() : TempDir(std::filesystem::temp_directory_path()) {}
+  explicit TempDir(const std::filesystem::path& parent) {
+    std::string name = (parent / "tarn-test-XXXXXX").string();
     if (mkdtemp(name.data()) == nullptr) {
       throw std::filesystem::filesystem_error("mkdtemp", name,
                                               std::error_code(errno, std::generic_category()));

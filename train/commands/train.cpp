@@ -60,6 +60,7 @@ int dry_run(const Config& config) {
 
 int train_command(const TrainCommand& command) {
   const Config config = load_config(command.config, command.set);
+  parse_device(config.run.device);  // here, before anything is printed or made
   kernels::set_cpu_threads(config.run.threads);
   print_backend(config);
   if (command.dry_run) return dry_run(config);

@@ -1,0 +1,157 @@
+// Causal linear attention as a recurrence whose state stays in registers: a block of a few rows by
+// two vectors of the state is loaded once, a tile of positions streams past it, and it is stored.
+// That does the paper's 4 E M operations a position and no more. See simd-inl.h for how this is
+// included.
+
+#if defined(TARN_KERNELS_CPU_RECURRENCE_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef TARN_KERNELS_CPU_RECURRENCE_INL_H_
+#undef TARN_KERNELS_CPU_RECURRENCE_INL_H_
+#else
+#define TARN_KERNELS_CPU_RECURRENCE_INL_H_
+#endif
+
+#include <type_traits>
+
+#include "core/tensor.h"
+#include "kernels/cpu/simd-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace tarn::kernels::HWY_NAMESPACE {
+
+// The block of state that the registers hold: 32 of them with AVX-512, 16 otherwise.
+constexpr std::int64_t kBlockRows = HWY_TARGET == HWY_AVX3 ? 8 : 4;
+constexpr std::int64_t kBlockVectors = 2;
+constexpr std::int64_t kTile = 64;  // positions; four tiles of 64 x 32 floats fill an L1
+
+// Rows of a tile, packed and padded with zeros to whole blocks. A negative stride walks backwards.
+template <class T>
+struct Strip {
+  T* at;
+  std::int64_t stride;
+};
+
+// out[t] += sum over d of a[t][d] * (state[d] + sum over s <= t of b[s][d] * x[s]), for the block
+// of kBlockRows rows and kBlockVectors vectors that the pointers stand at; the state moves on.
+template <class T>
+HWY_INLINE void stream_block(Strip<const T> a, Strip<const T> b, Strip<const T> x, Strip<T> out,
+                             T* HWY_RESTRICT state, std::int64_t state_stride,
+                             std::int64_t positions) {
+  const hn::ScalableTag<T> d;
+  using V = hn::Vec<decltype(d)>;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  V s[kBlockRows][kBlockVectors];
+  for (std::int64_t i = 0; i < kBlockRows; ++i) {
+    for (std::int64_t j = 0; j < kBlockVectors; ++j) {
+      s[i][j] = hn::Load(d, state + i * state_stride + j * lanes);
+    }
+  }
+  for (std::int64_t t = 0; t < positions; ++t) {
+    V xs[kBlockVectors], os[kBlockVectors];
+    for (std::int64_t j = 0; j < kBlockVectors; ++j) {
+      xs[j] = hn::Load(d, x.at + j * lanes);
+      os[j] = hn::Load(d, out.at + j * lanes);
+    }
+    for (std::int64_t i = 0; i < kBlockRows; ++i) {
+      const V bi = hn::Set(d, b.at[i]);
+      const V ai = hn::Set(d, a.at[i]);
+      for (std::int64_t j = 0; j < kBlockVectors; ++j) {
+        s[i][j] = hn::MulAdd(bi, xs[j], s[i][j]);
+        os[j] = hn::MulAdd(ai, s[i][j], os[j]);
+      }
+    }
+    for (std::int64_t j = 0; j < kBlockVectors; ++j) hn::Store(os[j], d, out.at + j * lanes);
+    a.at += a.stride;
+    b.at += b.stride;
+    x.at += x.stride;
+    out.at += out.stride;
+  }
+  for (std::int64_t i = 0; i < kBlockRows; ++i) {
+    for (std::int64_t j = 0; j < kBlockVectors; ++j) {
+      hn::Store(s[i][j], d, state + i * state_stride + j * lanes);
+    }
+  }
+}
+
+// The same for a whole state of `rows` by `columns`, both padded.
+template <class T>
+void stream_tile(Strip<const T> a, Strip<const T> b, Strip<const T> x, Strip<T> out, T* state,
+                 std::int64_t rows, std::int64_t columns, std::int64_t positions) {
+  const auto step = static_cast<std::int64_t>(hn::Lanes(hn::ScalableTag<T>())) * kBlockVectors;
+  for (std::int64_t c = 0; c < columns; c += step) {
+    for (std::int64_t r = 0; r < rows; r += kBlockRows) {
+      stream_block<T>({a.at + r, a.stride}, {b.at + r, b.stride}, {x.at + c, x.stride},
+                      {out.at + c, out.stride}, state + r * columns + c, columns, positions);
+    }
+  }
+}
+
+// Widths round up to whole blocks in both roles, as rows and as columns of a state.
+template <class T>
+std::int64_t padded(std::int64_t width) {
+  const auto step = static_cast<std::int64_t>(hn::Lanes(hn::ScalableTag<T>())) * kBlockVectors;
+  const std::int64_t unit = std::max(step, kBlockRows);
+  return (width + unit - 1) / unit * unit;
+}
+
+// One sequence of one head: where its rows are, and how far apart.
+template <class T>
+struct Head {
+  T* at = nullptr;
+  std::int64_t stride = 0;
+  std::int64_t width = 0;
+};
+
+template <class T>
+Head<T> head_of(const Tensor& tensor, std::int64_t n, std::int64_t h) {
+  using Element = std::remove_const_t<T>;
+  return {tensor.mutable_data<Element>() + n * tensor.strides()[0] + h * tensor.strides()[2],
+          tensor.strides()[1], tensor.size(3)};
+}
+
+// Packs rows [first, first + count) of a head; rows from `valid` on become zeros.
+template <class T>
+HWY_INLINE void pack(const Head<const T>& head, std::int64_t first, std::int64_t count,
+                     std::int64_t valid, std::int64_t width, T* HWY_RESTRICT to) {
+  for (std::int64_t t = 0; t < count; ++t, to += width) {
+    const T* from = head.at + (first + t) * head.stride;
+    const std::int64_t kept = first + t < valid ? head.width : 0;
+    std::copy(from, from + kept, to);
+    std::fill(to + kept, to + width, T{0});
+  }
+}
+
+// to = beta * to + row * scale.
+template <class T>
+HWY_INLINE void arrive(const T* row, T scale, double beta, T* to, std::int64_t n) {
+  const T b = static_cast<T>(beta);
+  if (b == 0) {
+    for (std::int64_t i = 0; i < n; ++i) to[i] = row[i] * scale;
+  } else {
+    for (std::int64_t i = 0; i < n; ++i) to[i] = b * to[i] + row[i] * scale;
+  }
+}
+
+// Cuts a thread's scratch into zero-initialised and plain parts.
+template <class T>
+class Carver {
+ public:
+  explicit Carver(T* at) : at_(at) {}
+  T* take(std::int64_t elements) {
+    T* part = at_;
+    at_ += (elements + 15) / 16 * 16;
+    return part;
+  }
+  T* take_zeros(std::int64_t elements) {
+    T* part = take(elements);
+    std::fill(part, part + elements, T{0});
+    return part;
+  }
+
+ private:
+  T* at_;
+};
+
+}  // namespace tarn::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif  // per-target include guard

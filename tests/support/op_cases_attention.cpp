@@ -1,0 +1,147 @@
+// The cases of causal_linear_attention, linear_attention and softmax_attention.
+#include <cmath>
+
+#include "autograd/attention.h"
+#include "tests/reference/attention.h"
+#include "tests/support/op_cases.h"
+
+namespace tarn::test {
+namespace {
+
+// Large enough for its part in the gradients to show.
+constexpr double kEps = 0.1;
+
+struct Sizes {
+  std::int64_t batch, queries, keys, heads, width, out_width;
+  std::vector<double> lengths = {};
+  Layout layout = Layout::contiguous;
+
+  std::string str() const {
+    std::string text = message("[", batch, ", ", queries, "/", keys, ", ", heads, ", ", width, "/",
+                               out_width, "]");
+    if (!lengths.empty()) text += " lengths";
+    if (layout == Layout::strided) text += " strided";
+    if (layout == Layout::outer_swap) text += " heads first";
+    return text;
+  }
+};
+
+double feature(double x, std::int64_t /*i*/) { return x > 0 ? x + 1 : std::exp(x); }
+
+std::vector<OpInput> inputs_for(const Sizes& s, bool features) {
+  std::vector<OpInput> inputs{
+      {"query", {s.batch, s.queries, s.heads, s.width}, s.layout},
+      {"key", {s.batch, s.keys, s.heads, s.width}, s.layout},
+      {"value", {s.batch, s.keys, s.heads, s.out_width}, s.layout},
+  };
+  if (features) inputs[0].value = inputs[1].value = feature;
+  if (!s.lengths.empty()) {
+    inputs.push_back({"lengths", {s.batch}});
+    inputs.back().differentiable = false;
+    inputs.back().dtype = DType::i32;
+    inputs.back().value = [lengths = s.lengths](double, std::int64_t i) {
+      return lengths[static_cast<std::size_t>(i)];
+    };
+  }
+  return inputs;
+}
+
+Tensor lengths_of(const Tensors& in) { return in.size() == 4 ? in[3] : Tensor(); }
+
+OpCase linear_case(const Sizes& sizes, bool causal, bool large) {
+  OpCase c{.op = causal ? "causal_linear_attention" : "linear_attention",
+           .variant = sizes.str(),
+           .inputs = inputs_for(sizes, true),
+           .large = large};
+  if (causal) {
+    c.kernels = {"causal_linear_forward", "causal_linear_backward"};
+  } else {
+    c.kernels = {"linear_attention_forward", "linear_attention_backward"};
+  }
+  c.build = [=](const Tensors& in) {
+    const auto op = causal ? ad::causal_linear_attention : ad::linear_attention;
+    return op(in[0], in[1], in[2], lengths_of(in), kEps);
+  };
+  c.reference = [=](const Tensors& in) {
+    return reference::linear_attention({.query = in[0],
+                                        .key = in[1],
+                                        .value = in[2],
+                                        .lengths = lengths_of(in),
+                                        .causal = causal,
+                                        .eps = kEps});
+  };
+  return c;
+}
+
+OpCase softmax_case(const Sizes& sizes, bool causal, double dropout, bool large) {
+  const ad::SoftmaxOptions options{.scale = 0.7,
+                                   .causal = causal,
+                                   .dropout = dropout,
+                                   .address = {7, site_of("op_cases"), 3}};
+  OpCase c{.op = "softmax_attention",
+           .variant = message(sizes, causal ? " causal" : "", dropout > 0 ? " dropout" : ""),
+           .kernels = {"softmax_attention_forward", "softmax_attention_backward"},
+           .inputs = inputs_for(sizes, false),
+           .large = large};
+  c.build = [=](const Tensors& in) {
+    return ad::softmax_attention(in[0], in[1], in[2], lengths_of(in), options);
+  };
+  c.reference = [=](const Tensors& in) {
+    return reference::softmax_attention({.query = in[0],
+                                         .key = in[1],
+                                         .value = in[2],
+                                         .lengths = lengths_of(in),
+                                         .causal = options.causal,
+                                         .scale = options.scale,
+                                         .dropout = options.dropout,
+                                         .address = options.address});
+  };
+  return c;
+}
+
+// The same with query = key = value, one tensor of features.
+OpCase self_case(OpCase c) {
+  c.variant += " of one tensor";
+  c.inputs.resize(1);
+  c.build = [build = c.build](const Tensors& in) { return build({in[0], in[0], in[0]}); };
+  c.reference = [reference = c.reference](const Tensors& in) {
+    return reference({in[0], in[0], in[0]});
+  };
+  return c;
+}
+
+}  // namespace
+
+std::vector<OpCase> attention_cases() {
+  std::vector<OpCase> cases;
+  const std::vector<Sizes> small = {{2, 5, 5, 2, 3, 4},
+                                    {1, 1, 1, 1, 1, 2},
+                                    {3, 5, 5, 2, 3, 2, {0, 3, 5}},
+                                    {2, 5, 5, 2, 3, 4, {}, Layout::strided},
+                                    {2, 5, 5, 2, 3, 4, {2, 5}, Layout::outer_swap},
+                                    {1, 67, 67, 1, 2, 1}};
+  for (const Sizes& s : small) {
+    for (const bool causal : {false, true}) {
+      cases.push_back(linear_case(s, causal, false));
+      cases.push_back(softmax_case(s, causal, 0, false));
+      cases.push_back(softmax_case(s, causal, 0.3, false));
+    }
+  }
+  for (const Sizes& s : {Sizes{2, 3, 6, 2, 3, 4}, Sizes{2, 6, 3, 2, 3, 4, {1, 3}}}) {
+    cases.push_back(linear_case(s, false, false));
+    cases.push_back(softmax_case(s, true, 0.3, false));
+  }
+  const Sizes square{2, 5, 5, 2, 3, 3};
+  cases.push_back(self_case(linear_case(square, false, false)));
+  cases.push_back(self_case(linear_case(square, true, false)));
+  cases.push_back(self_case(softmax_case(square, true, 0, false)));
+  for (const std::int64_t n : {1, 63, 100, 257}) {
+    for (const bool causal : {false, true}) {
+      cases.push_back(linear_case({2, n, n, 2, 24, 33}, causal, true));
+      cases.push_back(softmax_case({1, n, n, 2, 24, 33}, causal, 0.1, true));
+    }
+  }
+  return cases;
+}
+
+}  // namespace tarn::test

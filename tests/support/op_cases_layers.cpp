@@ -1,0 +1,176 @@
+// The cases of linear, layer_norm, add_layer_norm, embedding and cross_entropy.
+#include "autograd/cross_entropy.h"
+#include "autograd/embedding.h"
+#include "autograd/layer_norm.h"
+#include "autograd/linear.h"
+#include "tests/reference/ops.h"
+#include "tests/support/op_cases.h"
+
+namespace tarn::test {
+namespace {
+
+using ad::Unary;
+
+const RngAddress kAddress{7, site_of("op_cases"), 3};
+constexpr double kDropout = 0.3;
+constexpr double kEps = 1e-5;
+
+const char* name_of(Unary op) {
+  switch (op) {
+    case Unary::identity:
+      return "identity";
+    case Unary::relu:
+      return "relu";
+    case Unary::gelu:
+      return "gelu";
+    case Unary::elu_plus_one:
+      return "elu_plus_one";
+  }
+  return "?";
+}
+
+OpCase linear_case(const std::string& variant, const Shape& x, std::int64_t out, bool biased,
+                   Unary op = Unary::identity, double dropout = 0,
+                   Layout layout = Layout::contiguous) {
+  OpCase c{.op = "linear",
+           .variant = message(variant, " x ", x, " out ", out, biased ? " bias " : " no bias ",
+                              name_of(op), dropout > 0 ? " dropout" : ""),
+           .kernels = {"gemm", "linear_epilogue_backward", "copy"},
+           .inputs = {{"x", x, layout}, {"weight", {out, x.back()}}}};
+  if (biased) c.inputs.push_back({"bias", {out}});
+  c.build = [=](const Tensors& in) {
+    return ad::linear(in[0], in[1], biased ? in[2] : Tensor(), {op, dropout, kAddress});
+  };
+  c.reference = [=](const Tensors& in) {
+    return reference::linear(in[0], in[1], biased ? in[2] : Tensor(), op, dropout, kAddress);
+  };
+  return c;
+}
+
+void add_linear(std::vector<OpCase>& cases) {
+  for (const Unary op : {Unary::identity, Unary::relu, Unary::gelu, Unary::elu_plus_one}) {
+    for (const bool biased : {false, true}) {
+      for (const double dropout : {0.0, kDropout}) {
+        cases.push_back(linear_case("small", {2, 3, 5}, 4, biased, op, dropout));
+      }
+    }
+  }
+  cases.push_back(linear_case("strided", {2, 3, 5}, 4, true, Unary::gelu, 0, Layout::strided));
+  cases.push_back(linear_case("one row", {5}, 3, true));
+  cases.push_back(linear_case("one output", {3, 5}, 1, true));
+  for (const std::int64_t n : {1, 63, 100, 257}) {
+    cases.push_back(linear_case("large", {n, 63}, n, true, Unary::gelu, kDropout));
+    cases.push_back(linear_case("large", {3, 21, n}, 100, true, Unary::elu_plus_one));
+    cases.back().large = cases.rbegin()[1].large = true;
+  }
+  OpCase twice{.op = "linear",
+               .variant = "the weight used twice",
+               .kernels = {"gemm"},
+               .inputs = {{"x", {3, 4}}, {"weight", {4, 4}}, {"bias", {4}}}};
+  twice.build = [](const Tensors& in) {
+    return ad::linear(ad::linear(in[0], in[1], in[2]), in[1], in[2]);
+  };
+  twice.reference = [](const Tensors& in) {
+    return reference::linear(reference::linear(in[0], in[1], in[2]), in[1], in[2]);
+  };
+  cases.push_back(twice);
+  OpCase itself{.op = "linear",
+                .variant = "x is the weight",
+                .kernels = {"gemm"},
+                .inputs = {{"x", {4, 5}}}};
+  itself.build = [](const Tensors& in) { return ad::linear(in[0], in[0], {}); };
+  itself.reference = [](const Tensors& in) { return reference::linear(in[0], in[0], {}); };
+  cases.push_back(itself);
+}
+
+OpCase norm_case(const Shape& x, bool branched, double dropout) {
+  OpCase c{.op = branched ? "add_layer_norm" : "layer_norm",
+           .variant = message("x ", x, dropout > 0 ? " dropout" : ""),
+           .kernels = {"layer_norm_forward", "layer_norm_backward"},
+           .inputs = {{"x", x}, {"weight", {x.back()}}, {"bias", {x.back()}}}};
+  if (branched) c.inputs.push_back({"branch", x});
+  c.build = [=](const Tensors& in) {
+    return branched ? ad::add_layer_norm(in[0], in[3], dropout, kAddress, in[1], in[2], kEps)
+                    : ad::layer_norm(in[0], in[1], in[2], kEps);
+  };
+  c.reference = [=](const Tensors& in) {
+    const Tensor branch = branched ? in[3] : Tensor();
+    return reference::layer_norm(in[0], branch, in[1], in[2], kEps, dropout, kAddress).out;
+  };
+  return c;
+}
+
+void add_norms(std::vector<OpCase>& cases) {
+  for (const Shape& shape : {Shape{2, 3, 7}, Shape{9}, Shape{70, 3}}) {
+    cases.push_back(norm_case(shape, false, 0));
+    cases.push_back(norm_case(shape, true, 0));
+    cases.push_back(norm_case(shape, true, kDropout));
+  }
+  for (const std::int64_t n : {1, 63, 100, 257}) {
+    cases.push_back(norm_case({n, 63}, true, kDropout));
+    cases.push_back(norm_case({n, 257}, false, 0));
+    cases.back().large = cases.rbegin()[1].large = true;
+  }
+  OpCase itself = norm_case({2, 3, 7}, true, kDropout);
+  itself.variant = "x is the branch";
+  itself.inputs.pop_back();
+  itself.build = [](const Tensors& in) {
+    return ad::add_layer_norm(in[0], in[0], kDropout, kAddress, in[1], in[2], kEps);
+  };
+  itself.reference = [](const Tensors& in) {
+    return reference::layer_norm(in[0], in[0], in[1], in[2], kEps, kDropout, kAddress).out;
+  };
+  cases.push_back(itself);
+}
+
+OpCase embedding_case(const Shape& tokens, std::int64_t vocabulary, std::int64_t width) {
+  OpCase c{.op = "embedding",
+           .variant = message("tokens ", tokens, " of ", vocabulary, " width ", width),
+           .kernels = {"embedding_forward", "embedding_backward"},
+           .inputs = {{"tokens", tokens}, {"weight", {vocabulary, width}}}};
+  c.inputs[0].differentiable = false;
+  c.inputs[0].dtype = DType::i32;
+  c.inputs[0].value = [=](double, std::int64_t i) {
+    return static_cast<double>(i * 7 % vocabulary);
+  };
+  c.build = [](const Tensors& in) { return ad::embedding(in[0], in[1]); };
+  c.reference = [](const Tensors& in) { return reference::embedding(in[0], in[1]); };
+  return c;
+}
+
+OpCase cross_entropy_case(const Shape& rows, std::int64_t classes) {
+  OpCase c{.op = "cross_entropy",
+           .variant = message("rows ", rows, " classes ", classes),
+           .kernels = {"cross_entropy_forward", "cross_entropy_backward", "fill"},
+           .inputs = {{"logits", rows.with(classes)}, {"targets", rows}, {"weights", rows}}};
+  c.inputs[1].differentiable = c.inputs[2].differentiable = false;
+  c.inputs[1].dtype = DType::i32;
+  c.inputs[1].value = [=](double, std::int64_t i) { return static_cast<double>(i * 5 % classes); };
+  // Zeros among them, but not in the first place.
+  c.inputs[2].value = [](double, std::int64_t i) { return i % 3 == 1 ? 0 : 0.25 * (i % 4 + 1); };
+  c.build = [](const Tensors& in) { return ad::cross_entropy(in[0], in[1], in[2]).loss; };
+  c.reference = [](const Tensors& in) {
+    return reference::cross_entropy(in[0], in[1], in[2]).loss;
+  };
+  return c;
+}
+
+}  // namespace
+
+std::vector<OpCase> layer_cases() {
+  std::vector<OpCase> cases;
+  add_linear(cases);
+  add_norms(cases);
+  cases.push_back(embedding_case({2, 5}, 6, 3));
+  cases.push_back(embedding_case({7}, 3, 1));
+  cases.push_back(cross_entropy_case({2, 5}, 4));
+  cases.push_back(cross_entropy_case({}, 3));
+  for (const std::int64_t n : {1, 63, 100, 257}) {
+    cases.push_back(embedding_case({n}, 63, n));
+    cases.push_back(cross_entropy_case({n, 3}, n));
+    cases.back().large = cases.rbegin()[1].large = true;
+  }
+  return cases;
+}
+
+}  // namespace tarn::test

@@ -1,0 +1,24 @@
+// The optional data folder: real data and larger golden files that do not come with the source.
+#pragma once
+
+#include <doctest/doctest.h>
+
+#include <cstdlib>
+#include <filesystem>
+
+namespace tarn::test {
+
+// The folder, from TARN_DATA or beside the source; empty, with a message, where it is absent. A
+// test then returns: if (data.empty()) return;
+inline std::filesystem::path optional_data(const std::filesystem::path& wanted = {}) {
+  const char* given = std::getenv("TARN_DATA");
+  const std::filesystem::path folder =
+      given != nullptr ? std::filesystem::path(given)
+                       : std::filesystem::path(TARN_SOURCE_DIR).parent_path() / "shared";
+  if (std::filesystem::exists(folder / wanted)) return folder;
+  MESSAGE("skipped: there is no ", (folder / wanted).string(),
+          "; TARN_DATA names the optional data folder");
+  return {};
+}
+
+}  // namespace tarn::test

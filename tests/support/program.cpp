@@ -1,0 +1,147 @@
+#include "tests/support/program.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <system_error>
+#include <thread>
+
+namespace tarn::test {
+namespace {
+
+double now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+void pause_briefly() { std::this_thread::sleep_for(std::chrono::milliseconds(1)); }
+
+void check(int error, const char* what) {
+  if (error != 0) throw std::system_error(error, std::generic_category(), what);
+}
+
+int memory_file() {
+  const int file = memfd_create("output", MFD_CLOEXEC);
+  check(file < 0 ? errno : 0, "memfd_create");
+  return file;
+}
+
+std::string content_of(int file) {
+  std::string content;
+  std::array<char, 4096> buffer;
+  ssize_t got = 0;
+  while ((got = pread(file, buffer.data(), buffer.size(), static_cast<off_t>(content.size()))) > 0) {
+    content.append(buffer.data(), static_cast<std::size_t>(got));
+  }
+  return content;
+}
+
+// This process's environment with some of it replaced.
+std::vector<std::string> environment_with(Environment changes) {
+  const auto given = [&](const std::string& name) {
+    return std::any_of(changes.begin(), changes.end(),
+                       [&](const auto& change) { return change.first == name; });
+  };
+  if (!given("OMP_NUM_THREADS")) changes.emplace_back("OMP_NUM_THREADS", "1");
+  std::vector<std::string> all;
+  for (char** variable = environ; *variable != nullptr; ++variable) {
+    const std::string text = *variable;
+    if (!given(text.substr(0, text.find('=')))) all.push_back(text);
+  }
+  for (const auto& [name, value] : changes) all.push_back(name + "=" + value);
+  return all;
+}
+
+std::vector<char*> pointers(std::vector<std::string>& texts) {
+  std::vector<char*> all;
+  for (std::string& text : texts) all.push_back(text.data());
+  all.push_back(nullptr);
+  return all;
+}
+
+}  // namespace
+
+Program::Program(const Arguments& arguments, const Environment& environment)
+    : out_(memory_file()), err_(memory_file()), started_(now()) {
+  std::vector<std::string> command{TARN_PROGRAM};
+  command.insert(command.end(), arguments.begin(), arguments.end());
+  std::vector<std::string> variables = environment_with(environment);
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+  posix_spawn_file_actions_adddup2(&actions, out_, STDOUT_FILENO);
+  posix_spawn_file_actions_adddup2(&actions, err_, STDERR_FILENO);
+  const int error = posix_spawn(&process_, TARN_PROGRAM, &actions, nullptr,
+                                pointers(command).data(), pointers(variables).data());
+  posix_spawn_file_actions_destroy(&actions);
+  check(error, TARN_PROGRAM);
+}
+
+Program::~Program() {
+  if (!ended()) {
+    send(SIGKILL);
+    waitpid(process_, &status_, 0);
+  }
+  close(out_);
+  close(err_);
+}
+
+void Program::send(int signal) const {
+  if (!ended_) kill(process_, signal);
+}
+
+bool Program::ended() {
+  if (!ended_) ended_ = waitpid(process_, &status_, WNOHANG) == process_;
+  return ended_;
+}
+
+double Program::seconds() const { return now() - started_; }
+
+bool Program::wait_for(const std::string& text, double limit_seconds) {
+  const double limit = now() + limit_seconds;
+  while (content_of(err_).find(text) == std::string::npos) {
+    if (ended() || now() > limit) return content_of(err_).find(text) != std::string::npos;
+    pause_briefly();
+  }
+  return true;
+}
+
+Outcome Program::wait(double limit_seconds) {
+  const double limit = now() + limit_seconds;
+  while (!ended()) {
+    if (now() > limit) send(SIGKILL);
+    pause_briefly();
+  }
+  Outcome outcome;
+  outcome.seconds = seconds();
+  outcome.out = content_of(out_);
+  outcome.err = content_of(err_);
+  if (WIFSIGNALED(status_)) {
+    outcome.signal = WTERMSIG(status_);
+  } else {
+    outcome.code = WEXITSTATUS(status_);
+  }
+  return outcome;
+}
+
+Outcome run_program(const Arguments& arguments, const Environment& environment) {
+  return Program(arguments, environment).wait();
+}
+
+Outcome run_and_kill(const Arguments& arguments, double seconds, const Environment& environment) {
+  return Program(arguments, environment).wait(seconds);
+}
+
+std::filesystem::path fast_directory() {
+  const char* memory = "/dev/shm";
+  return access(memory, W_OK) == 0 ? memory : std::filesystem::temp_directory_path();
+}
+
+}  // namespace tarn::test
