@@ -29,7 +29,7 @@ std::int64_t gemm_scratch(const GemmArgs& args);
 // the gradient of (op(a) op(b) + bias), and its column sums the gradient of the bias.
 struct LinearEpilogueBackwardArgs {
   Tensor grad;            // [rows, columns], overwritten unless the epilogue is only a bias
-  Tensor out;             // what the layer returned; read for relu
+  Tensor out;             // what the layer returned; read for relu and elu_plus_one
   Tensor pre_activation;  // read for gelu
   Unary activation = Unary::identity;
   double dropout = 0;

@@ -100,9 +100,8 @@ void write_whole(const fs::path& file, std::string_view content) {
   write_file(file, {&content, 1});
 }
 
-void write_files(const fs::path& directory, const TrainState& state,
-                 const std::string& config_toml, const nn::Module& model,
-                 const optim::Optimizer& optimizer) {
+void write_files(const fs::path& directory, const TrainState& state, const std::string& config_toml,
+                 const nn::Module& model, const optim::Optimizer& optimizer) {
   make_directories(directory);
   NamedTensors moments;
   for (const optim::NamedState& moment : optimizer.state()) {
@@ -119,10 +118,11 @@ void write_files(const fs::path& directory, const TrainState& state,
   write_whole(directory / kStateFile, record.dump(2) + "\n");
 }
 
-void remove_directory(const fs::path& directory) {
+// A file, or a directory with all that is in it; none of it is an error if it is not there.
+void remove_tree(const fs::path& path) {
   std::error_code error;
-  fs::remove_all(directory, error);
-  TARN_CHECK_AS(IoError, !error, "cannot remove ", directory.string(), ": ", error.message());
+  fs::remove_all(path, error);
+  TARN_CHECK_AS(IoError, !error, "cannot remove ", path.string(), ": ", error.message());
 }
 
 }  // namespace
@@ -132,7 +132,7 @@ void CheckpointFolder::save(const TrainState& state, const std::string& config_t
                             std::int64_t keep_last) const {
   const std::string name = name_of_step(state.step);
   const fs::path temporary = folder_ / (kUnfinished + name);
-  remove_directory(temporary);
+  remove_tree(temporary);
   try {
     write_files(temporary, state, config_toml, model, optimizer);
     publish_directory(temporary, folder_ / name);
@@ -165,7 +165,7 @@ void CheckpointFolder::remove(const std::string& name) const {
   fs::rename(folder_ / name, doomed, error);
   TARN_CHECK_AS(IoError, !error, "cannot remove ", (folder_ / name).string(), ": ",
                 error.message());
-  remove_directory(doomed);
+  remove_tree(doomed);
 }
 
 void CheckpointFolder::prune(const std::string& newest, std::int64_t keep_last) const {
@@ -180,20 +180,20 @@ void CheckpointFolder::prune(const std::string& newest, std::int64_t keep_last) 
 
 void CheckpointFolder::clear() const {
   if (!fs::exists(folder_)) return;
-  for (const char* pointer : {"latest", "best"}) fs::remove(folder_ / pointer);
+  for (const char* pointer : {"latest", "best"}) remove_tree(folder_ / pointer);
   for (const std::string& name : names(kPrefix)) remove(name);
-  for (const std::string& name : names(kUnfinished)) remove_directory(folder_ / name);
+  for (const std::string& name : names(kUnfinished)) remove_tree(folder_ / name);
 }
 
 void CheckpointFolder::rewind_to(const TrainState& state) const {
-  for (const std::string& name : names(kUnfinished)) remove_directory(folder_ / name);
+  for (const std::string& name : names(kUnfinished)) remove_tree(folder_ / name);
   const std::string name = name_of_step(state.step);
   write_file_atomically(folder_ / "latest", name + "\n");
   const std::string best_name = state.best ? name_of_step(state.best_step) : "";
   if (state.best && fs::exists(folder_ / best_name)) {
     write_file_atomically(folder_ / "best", best_name + "\n");
   } else {
-    fs::remove(folder_ / "best");  // it may name one that is about to go
+    remove_tree(folder_ / "best");  // it may name one that is about to go
   }
   for (const std::string& other : names(kPrefix)) {
     if (other > name) remove(other);

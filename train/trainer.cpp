@@ -19,13 +19,14 @@ void add(ordered_json& line, const Metrics& metrics) {
   for (const Metric& entry : metrics) line[entry.name] = entry.value;
 }
 
-// The keys that a resumed run may change: they do not touch what the steps so far would have been.
+// The keys that a resumed run may change: they do not touch what the steps so far would have been,
+// as the end of a cosine would.
 void check_same_run(const Config& config, const Config& before, const fs::path& folder) {
   Config wanted = before;
   wanted.run.name = config.run.name;
   wanted.run.threads = config.run.threads;
   wanted.run.device = config.run.device;
-  wanted.train.steps = config.train.steps;
+  if (before.schedule.kind != "cosine") wanted.train.steps = config.train.steps;
   wanted.train.eval_every = config.train.eval_every;
   wanted.train.checkpoint_every = config.train.checkpoint_every;
   wanted.train.keep_last = config.train.keep_last;

@@ -12,10 +12,10 @@ namespace tarn::kernels::HWY_NAMESPACE {
 
 template <class T>
 void forward(const CausalLinearForwardArgs& args, std::int64_t n, std::int64_t h, T* scratch) {
-  const auto query = head_of<const T>(args.query, n, h);
-  const auto key = head_of<const T>(args.key, n, h);
-  const auto value = head_of<const T>(args.value, n, h);
-  const auto out = head_of<T>(args.out, n, h);
+  const Head<const T> query(args.query, n, h);
+  const Head<const T> key(args.key, n, h);
+  const Head<const T> value(args.value, n, h);
+  const Head<T> out(args.out, n, h);
   const std::int64_t length = args.query.size(1);
   const std::int64_t valid = args.lengths.defined() ? args.lengths.data<std::int32_t>()[n] : length;
   T* inverse_sum = args.inverse_sum.mutable_data<T>() + (n * args.query.size(2) + h) * length;
@@ -40,7 +40,7 @@ void forward(const CausalLinearForwardArgs& args, std::int64_t n, std::int64_t h
       for (std::int64_t i = 0; i < e; ++i) key_sum[i] += k[t * e + i];
       const T inverse = T{1} / (dot(q + t * e, key_sum, e) + static_cast<T>(args.eps));
       inverse_sum[first + t] = inverse;
-      arrive(o + t * m, inverse, 0, out.at + (first + t) * out.stride, value.width);
+      arrive(o + t * m, inverse, 0, out.row(first + t), value.width);
     }
   }
 }
@@ -51,11 +51,11 @@ template <class T>
 struct Backward {
   Backward(const CausalLinearBackwardArgs& a, std::int64_t n, std::int64_t h)
       : args(a),
-        query(head_of<const T>(a.query, n, h)),
-        key(head_of<const T>(a.key, n, h)),
-        value(head_of<const T>(a.value, n, h)),
-        out(head_of<const T>(a.out, n, h)),
-        grad_out(head_of<const T>(a.grad_out, n, h)),
+        query(a.query, n, h),
+        key(a.key, n, h),
+        value(a.value, n, h),
+        out(a.out, n, h),
+        grad_out(a.grad_out, n, h),
         length(a.query.size(1)),
         valid(a.lengths.defined() ? a.lengths.data<std::int32_t>()[n] : length),
         inverse_sum(a.inverse_sum.data<T>() + (n * a.query.size(2) + h) * length),
@@ -64,11 +64,11 @@ struct Backward {
 
   void pack_gradients(std::int64_t first, std::int64_t count, T* scaled, T* along) const {
     for (std::int64_t t = 0; t < count; ++t) {
-      const T* g = grad_out.at + (first + t) * grad_out.stride;
+      const T* g = grad_out.row(first + t);
       const T inverse = inverse_sum[first + t];
       arrive(g, inverse, 0, scaled + t * m, value.width);
       std::fill(scaled + t * m + value.width, scaled + (t + 1) * m, T{0});
-      along[t] = -dot(g, out.at + (first + t) * out.stride, value.width) * inverse;
+      along[t] = -dot(g, out.row(first + t), value.width) * inverse;
     }
   }
 
@@ -103,8 +103,7 @@ void backward_query(const Backward<T>& b, const Head<T>& grad_query, T* scratch)
     }
     stream_tile<T>({g, b.m}, {v, b.m}, {k, b.e}, {gq, b.e}, state, b.m, b.e, count);
     for (std::int64_t t = 0; t < count; ++t) {
-      arrive(gq + t * b.e, T{1}, b.args.beta_query, grad_query.at + (first + t) * grad_query.stride,
-             b.query.width);
+      arrive(gq + t * b.e, T{1}, b.args.beta_query, grad_query.row(first + t), b.query.width);
     }
   }
 }
@@ -144,10 +143,8 @@ void backward_key_value(const Backward<T>& b, const Head<T>& grad_key, const Hea
                    {gv + last * b.m, -b.m}, value_state, b.e, b.m, count);
     for (std::int64_t t = 0; t < count; ++t) {
       const T keep = first + t < b.valid ? T{1} : T{0};
-      arrive(gk + t * b.e, keep, b.args.beta_key, grad_key.at + (first + t) * grad_key.stride,
-             b.key.width);
-      arrive(gv + t * b.m, keep, b.args.beta_value, grad_value.at + (first + t) * grad_value.stride,
-             b.value.width);
+      arrive(gk + t * b.e, keep, b.args.beta_key, grad_key.row(first + t), b.key.width);
+      arrive(gv + t * b.m, keep, b.args.beta_value, grad_value.row(first + t), b.value.width);
     }
   }
 }
@@ -207,10 +204,9 @@ void backward(const CausalLinearBackwardArgs& args, std::int64_t n, std::int64_t
               T* scratch) {
   const Backward<T> b(args, n, h);
   if (suffix) {
-    backward_key_value(b, head_of<T>(args.grad_key, n, h), head_of<T>(args.grad_value, n, h),
-                       scratch);
+    backward_key_value(b, Head<T>(args.grad_key, n, h), Head<T>(args.grad_value, n, h), scratch);
   } else {
-    backward_query(b, head_of<T>(args.grad_query, n, h), scratch);
+    backward_query(b, Head<T>(args.grad_query, n, h), scratch);
   }
 }
 

@@ -53,8 +53,14 @@ void epilogue_backward(const LinearEpilogueBackwardArgs& args, std::int64_t firs
     if (args.dropout > 0) {
       dropout_row(args.address, r * columns, columns, threshold, scale, grad);
     }
-    // Behind dropout, relu's output is zero or scaled: its sign still tells where x was positive.
-    if (saved != nullptr) unary_backward_row(args.activation, saved + r * columns, grad, columns);
+    // Behind dropout an output is zero or scaled. Where it is zero, so is the gradient already, and
+    // relu reads its sign alone; only elu + 1 has to know the value.
+    if (args.activation == Unary::elu_plus_one && args.dropout > 0) {
+      const T* row = saved + r * columns;
+      for (std::int64_t i = 0; i < columns; ++i) grad[i] *= std::min(row[i] / scale, T{1});
+    } else if (saved != nullptr) {
+      unary_backward_row(args.activation, saved + r * columns, grad, columns);
+    }
     if (sums == nullptr) continue;
     for (std::int64_t i = 0; i < columns; ++i) sums[i] += static_cast<double>(grad[i]);
   }

@@ -10,9 +10,7 @@
 #define TARN_KERNELS_CPU_RECURRENCE_INL_H_
 #endif
 
-#include <type_traits>
-
-#include "core/tensor.h"
+#include "kernels/cpu/heads.h"
 #include "kernels/cpu/simd-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -93,27 +91,12 @@ std::int64_t padded(std::int64_t width) {
   return (width + unit - 1) / unit * unit;
 }
 
-// One sequence of one head: where its rows are, and how far apart.
-template <class T>
-struct Head {
-  T* at = nullptr;
-  std::int64_t stride = 0;
-  std::int64_t width = 0;
-};
-
-template <class T>
-Head<T> head_of(const Tensor& tensor, std::int64_t n, std::int64_t h) {
-  using Element = std::remove_const_t<T>;
-  return {tensor.mutable_data<Element>() + n * tensor.strides()[0] + h * tensor.strides()[2],
-          tensor.strides()[1], tensor.size(3)};
-}
-
 // Packs rows [first, first + count) of a head; rows from `valid` on become zeros.
 template <class T>
 HWY_INLINE void pack(const Head<const T>& head, std::int64_t first, std::int64_t count,
                      std::int64_t valid, std::int64_t width, T* HWY_RESTRICT to) {
   for (std::int64_t t = 0; t < count; ++t, to += width) {
-    const T* from = head.at + (first + t) * head.stride;
+    const T* from = head.row(first + t);
     const std::int64_t kept = first + t < valid ? head.width : 0;
     std::copy(from, from + kept, to);
     std::fill(to + kept, to + width, T{0});

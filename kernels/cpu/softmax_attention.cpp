@@ -9,6 +9,7 @@
 #include "kernels/attention.h"
 #include "kernels/cpu/blas.h"
 #include "kernels/cpu/dtype_switch.h"
+#include "kernels/cpu/heads.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/rows.h"
 #include "kernels/cpu/scratch.h"
@@ -24,23 +25,11 @@
 
 HWY_BEFORE_NAMESPACE();
 namespace tarn::kernels::HWY_NAMESPACE {
-namespace {  // other kernels have a Head and a Backward of their own
+namespace {  // other kernels have a Backward of their own
 
 constexpr std::int64_t kTile = 64;  // rows and columns of a tile of scores, and its row stride
 template <class T>
 constexpr T kInfinity = std::numeric_limits<T>::infinity();
-
-// One head of one sequence: row l starts at data + l * stride.
-template <class T>
-struct Head {
-  Head(const Tensor& t, std::int64_t n, std::int64_t h)
-      : data(t.mutable_data<T>() + n * t.strides()[0] + h * t.strides()[2]),
-        stride(t.size(1) > 1 ? t.strides()[1] : t.size(3)) {}  // of one row it may be anything
-  T* row(std::int64_t l) const { return data + l * stride; }
-
-  T* data;
-  std::int64_t stride;
-};
 
 // How many keys, from the first on, a query of sequence n may see.
 struct Visible {
@@ -313,19 +302,6 @@ namespace {
 
 HWY_EXPORT(forward_tile);
 HWY_EXPORT(backward_head);
-
-// The tensor, or a copy if its rows overlap (an expanded one): BLAS takes no such strides.
-Tensor with_rows_apart(const Tensor& t) {
-  if (t.size(1) <= 1 || t.strides()[1] >= t.size(3)) return t;
-  Tensor copy = Tensor::empty_like(t);
-  const Rows rows(t);
-  const std::int64_t size = size_of(t.dtype());
-  for (std::int64_t r = 0; r < rows.count(); ++r) {
-    const std::byte* row = t.raw() + rows.offset(r) * size;
-    std::copy(row, row + rows.width() * size, copy.raw() + r * rows.width() * size);
-  }
-  return copy;
-}
 
 }  // namespace
 

@@ -3,9 +3,10 @@
 
     run_commands.py SOURCE_DIR PROGRAM
 
-Every line of a ```sh block in README.md, docs/ and experiments/ is a command. Those of `tarn` and of
-tools/ are run, a page's in their order, in a copy of what they need; `./dev train` as `tarn train`.
-The others must be known below, with the place where CI runs them. A comment above a block says more:
+Every line of a ```sh block in README.md, docs/ and experiments/ is a command. Those of `tarn`, of
+tools/ and of build/release/ (where PROGRAM is) are run, a page's in their order, in a copy of what
+they need; `./dev train` as `tarn train`. Others must be known below, with the place where they are
+run. A comment above a block says more:
 
     <!-- test: set train.steps=20 -->    given as --set to the block's `tarn train`; may hold several
     <!-- test: skip, REASON -->          the block is not run; the reason is printed
@@ -13,6 +14,7 @@ The others must be known below, with the place where CI runs them. A comment abo
 Every relative link must lead to a file, and a block under `<!-- from: FILE -->` must be lines of that
 file in their order; a line of `...` stands for those left out.
 """
+import os
 import pathlib
 import re
 import shlex
@@ -22,24 +24,32 @@ import sys
 import tempfile
 
 SECONDS = 120  # for one command
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}  # other tests run at the same time
 
 # What the pages' commands read, as it is in the source.
 COPIED = ["experiments", "tools", "tests/golden"]
 
-# Where CI runs what is too slow to be run here: a file, and what it says.
+# What is not run here, and where it is run: a file, and what that file says.
+CTEST = ("dev", 'exec ctest --preset release -j2 --output-on-failure "$@"')
+STAGES = (".ci/run", '(($#)) || set -- "${stages[@]}"')
 ELSEWHERE = {
-    "./dev test": (".ci/run", "./dev test"),
-    "./dev lint": (".ci/run", "./dev lint"),
-    "./dev deps": ("dev", 'deps "${build_packages[@]}"'),
-    "./dev deps --all": (".ci/run", "./dev deps --all"),
     "./dev train experiments/copy_task/quick.toml":
         (".ci/run", "./dev train experiments/copy_task/quick.toml"),
-    "cmake --preset release": ("dev", "cmake --preset release"),
-    "cmake --build --preset release": ("dev", "cmake --build --preset release"),
-    "ctest --preset release": ("dev", "ctest --preset release"),
+    "./dev test": (".ci/run", "./dev test"),
+    "./dev test -N": CTEST,
+    "./dev test -R resume": CTEST,
+    "./dev test -R layer_norm": CTEST,
+    "./dev test -L core": CTEST,
+    "./dev test -LE slow": CTEST,
+    "./dev lint": (".ci/run", "./dev lint"),
+    ".ci/run": STAGES,
+    ".ci/run lint test": STAGES,
+    "cmake --preset release": (".ci/run", "cmake --preset release"),
+    "cmake --build --preset release": (".ci/run", "cmake --build --preset release"),
     "cmake --install build/release --prefix ~/tarn": ("tests/install/run.cmake", "--install"),
-    ".ci/run": (".ci/run", "stages=("),
-    ".ci/run lint test": (".ci/run", "stages=("),
+    "cmake --preset checked": (".ci/run", "preset checked"),
+    "cmake --build --preset checked": (".ci/run", "preset checked"),
+    "ctest --preset checked -j2 -LE slow": (".ci/run", 'ctest --preset "$1" -j2 -LE slow'),
 }
 
 PLAIN_TOOLS = ["cmp", "diff", "rm"]
@@ -136,7 +146,7 @@ class Check:
             return
         left = iter([line.strip() for line in file.read_text(encoding="utf-8").splitlines()])
         for line in filter(None, (line.strip() for line in block.lines)):
-            if line != "..." and line not in left:
+            if line != "..." and line not in left:  # which takes from `left` up to the line
                 self.error(block.where(), f"{block.directive[1]} does not have (here) '{line}'")
                 return
 
@@ -181,6 +191,11 @@ class Check:
             if words[0] == "tools/plot_curves" and not shutil.which("gnuplot"):
                 self.skip(command, "gnuplot is missing")
                 return
+        elif words[0].startswith("build/release/"):
+            words[0] = str(self.program.parent / words[0].removeprefix("build/release/"))
+            if not pathlib.Path(words[0]).exists():
+                self.skip(command, "it is not built")
+                return
         elif words[0] == "tarn":
             if words[1:2] == ["train"]:
                 words += [word for setting in settings for word in ("--set", setting)]
@@ -190,8 +205,9 @@ class Check:
             return
         self.run_here += 1
         try:
-            done = subprocess.run(words, cwd=scratch, stdin=subprocess.DEVNULL, timeout=SECONDS,
-                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+            done = subprocess.run(words, cwd=scratch, env=ENVIRONMENT, stdin=subprocess.DEVNULL,
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
+                                  timeout=SECONDS)
         except subprocess.TimeoutExpired:
             self.error(block.where(), f"'{command}' takes more than {SECONDS} seconds")
             return

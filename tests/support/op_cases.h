@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/check.h"
 #include "core/tensor.h"
 
 namespace tarn::test {
@@ -41,7 +42,7 @@ struct OpCase {
   double tolerance = 1e-5;  // of the f32 output, in units of its largest element
   bool large = false;       // too many elements for finite differences
 
-  std::string str() const { return op + ": " + variant; }
+  std::string str() const { return message(op, ": ", variant); }
 };
 
 const std::vector<OpCase>& op_cases();

@@ -37,7 +37,8 @@ std::string content_of(int file) {
   std::string content;
   std::array<char, 4096> buffer;
   ssize_t got = 0;
-  while ((got = pread(file, buffer.data(), buffer.size(), static_cast<off_t>(content.size()))) > 0) {
+  while ((got = pread(file, buffer.data(), buffer.size(), static_cast<off_t>(content.size()))) >
+         0) {
     content.append(buffer.data(), static_cast<std::size_t>(got));
   }
   return content;

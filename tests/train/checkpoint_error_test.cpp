@@ -43,9 +43,8 @@ TEST_CASE("checkpoint: a file that is missing, cut or changed by a bit is named"
       const fs::path checkpoint = latest_checkpoint(runs / "bad");
       damage(checkpoint / file, how);
       const auto before = snapshot(runs / "bad");
-      for (const Arguments& command :
-           {Arguments{"info", runs / "bad"}, Arguments{"eval", checkpoint},
-            runs.resume("bad", kShort)}) {
+      for (const Arguments& command : {Arguments{"info", runs / "bad"},
+                                       Arguments{"eval", checkpoint}, runs.resume("bad", kShort)}) {
         const Outcome outcome = run_program(command);
         INFO(outcome.err);
         CHECK(outcome.code == 2);
@@ -78,8 +77,7 @@ TEST_CASE("checkpoint: a pointer that is empty or names nothing is an error") {
   run_ok(runs.train("run", kShort));
   for (const char* text : {"", "\n", "step_000000099\n"}) {
     write_text(runs / "run" / "checkpoints" / "latest", text);
-    for (const Arguments& command :
-         {Arguments{"info", runs / "run"}, runs.resume("run", kShort)}) {
+    for (const Arguments& command : {Arguments{"info", runs / "run"}, runs.resume("run", kShort)}) {
       const Outcome outcome = run_program(command);
       INFO(outcome.err);
       CHECK(outcome.code == 2);
@@ -96,8 +94,9 @@ TEST_CASE("checkpoint: another model's tensors are listed all at once") {
   INFO(wider.err);
   CHECK(wider.code == 2);
   CHECK(contains(wider.err, "does not fit the model of this config"));
-  CHECK(contains(wider.err, "\n  transformer.layers.0.attention.query_projection.weight is f32 "
-                            "[16, 16] in the file and f32 [32, 32] in the model"));
+  CHECK(contains(wider.err,
+                 "\n  transformer.layers.0.attention.query_projection.weight is f32 "
+                 "[16, 16] in the file and f32 [32, 32] in the model"));
   // Every parameter of the model has the width in its shape, but for one bias.
   CHECK(std::count(wider.err.begin(), wider.err.end(), '\n') >= 22);
   CHECK_FALSE(contains(wider.err, "predictor.bias"));
@@ -106,8 +105,8 @@ TEST_CASE("checkpoint: another model's tensors are listed all at once") {
   INFO(deeper.err);
   CHECK(deeper.code == 2);
   for (const char* layer : {"1", "2"}) {
-    CHECK(contains(deeper.err,
-                   message("\n  transformer.layers.", layer, ".norm2.bias is missing")));
+    CHECK(
+        contains(deeper.err, message("\n  transformer.layers.", layer, ".norm2.bias is missing")));
   }
   CHECK_FALSE(contains(deeper.err, "layers.0"));
 }

@@ -85,9 +85,9 @@ TEST_CASE("errors: a command line that is wrong") {
 TEST_CASE("errors: an output folder that cannot be written") {
   const TinyRuns runs;
   write_text(runs / "file", "text");
-  check_refused({"train", runs.config(), "--out", runs / "file" / "run"},
-                {"tarn: cannot create the directory ", (runs / "file").string(),
-                 "Not a directory"});
+  check_refused(
+      {"train", runs.config(), "--out", runs / "file" / "run"},
+      {"tarn: cannot create the directory ", (runs / "file").string(), "Not a directory"});
   check_refused({"train", runs.config(), "--out", runs / "file"},
                 {"tarn: cannot ", (runs / "file").string()});
   CHECK(read_file(runs / "file") == "text");
@@ -142,7 +142,8 @@ TEST_CASE("errors: a loss that is not finite stops the run and names an op") {
     CHECK(outcome.code == 1);
     CHECK(contains(outcome.err, "is not finite; it arose first in "));
     CHECK(contains(outcome.err, "at or after transformer.layers.0."));
-    CHECK(contains(outcome.err, "The last checkpoint is " + latest_checkpoint(runs / run).string()));
+    CHECK(
+        contains(outcome.err, "The last checkpoint is " + latest_checkpoint(runs / run).string()));
     CHECK(run_program({"eval", runs / run}).code == 0);
     CHECK(run_program(runs.resume(run, settings)).code == 1);  // the same again
   }
@@ -171,7 +172,8 @@ class SmallDisk {
   bool mounted_ = false;
 };
 
-TEST_CASE("errors: a disk that fills up leaves what was saved, and the run goes on with more room") {
+TEST_CASE(
+    "errors: a disk that fills up leaves what was saved, and the run goes on with more room") {
   const TinyRuns runs;
   const SmallDisk disk(runs / "disk");
   if (!disk.mounted()) {
@@ -179,8 +181,8 @@ TEST_CASE("errors: a disk that fills up leaves what was saved, and the run goes 
     return;
   }
   const Arguments settings = {"train.keep_last=1000", "train.checkpoint_every=1"};
-  check_refused(runs.train("disk/run", settings), {"tarn: cannot ", "No space left on device",
-                                                   (runs / "disk/run").string()});
+  check_refused(runs.train("disk/run", settings),
+                {"tarn: cannot ", "No space left on device", (runs / "disk/run").string()});
   const fs::path latest = latest_checkpoint(runs / "disk/run");
   CHECK(run_program({"info", runs / "disk/run"}).code == 0);
   check_refused(runs.resume("disk/run", settings), {"No space left on device"});

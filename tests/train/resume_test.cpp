@@ -14,10 +14,10 @@ constexpr int kKills = 10;
 constexpr std::uint64_t kSeed = 20201;
 
 const Arguments kCausalLinear = {"model.dropout=0.1", "train.steps=400"};
-const Arguments kFullPlateau = {"model.attention=full",  "model.attention_dropout=0.2",
-                                "model.dropout=0.1",     "schedule.kind=plateau",
-                                "schedule.patience=0",   "schedule.plateau_factor=0.7",
-                                "optimizer.lr=0.02",     "train.steps=400"};
+const Arguments kFullPlateau = {"model.attention=full", "model.attention_dropout=0.2",
+                                "model.dropout=0.1",    "schedule.kind=plateau",
+                                "schedule.patience=0",  "schedule.plateau_factor=0.7",
+                                "optimizer.lr=0.02",    "train.steps=400"};
 
 // Kills a run at ten random moments, each time after going on for up to a fifth of its time, and
 // lets it end. A run that ends before its ten kills is compared, and another one started.
@@ -31,8 +31,8 @@ void check_kills(const Arguments& settings, const char* site) {
   std::string run = "killed0";
   MESSAGE(site, ": seed ", kSeed, ", the run takes ", whole, " s, starting up ", start_up, " s");
   for (std::uint64_t draw = 0; kills < kKills && draw < 20 * kKills; ++draw) {
-    const double delay = start_up * random_uniform(at, 2 * draw) +
-                         whole / 5 * random_uniform(at, 2 * draw + 1);
+    const double delay =
+        start_up * random_uniform(at, 2 * draw) + whole / 5 * random_uniform(at, 2 * draw + 1);
     const Outcome outcome = run_and_kill(runs.go_on(run, settings), delay);
     CAPTURE(delay);
     INFO(outcome.err);
@@ -118,11 +118,12 @@ TEST_CASE("resume: the pointer to the best checkpoint never names one that is go
   run_ok(runs.train("run", settings));
   REQUIRE(std::filesystem::exists(runs / "run" / "checkpoints" / "best"));
   const auto first = runs / "run" / "checkpoints" / "step_000000000";
-  run_and_kill(runs.train("run", {"train.keep_last=100", "train.steps=100000000",
-                                  "train.eval_every=1000000", "train.checkpoint_every=1000000",
-                                  "optimizer.lr=0.003"},
-                          {"--resume", first}),
-               0.3);
+  run_and_kill(
+      runs.train("run",
+                 {"train.keep_last=100", "train.steps=100000000", "train.eval_every=1000000",
+                  "train.checkpoint_every=1000000", "optimizer.lr=0.003"},
+                 {"--resume", first}),
+      0.3);
   const Outcome outcome = run_program({"eval", runs / "run"});
   INFO(outcome.err);
   CHECK(outcome.code == 0);

@@ -1,0 +1,84 @@
+// What the benchmarks share: timing, the table on the terminal and the JSON beside it.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+namespace tarn::bench {
+
+// The median of the seconds that one call takes: one call to warm up, then at least `repetitions`
+// calls and half a second of them.
+template <class Call>
+double median_seconds(const Call& call, int repetitions = 5);
+
+// One measurement: named values in the order of the table's columns.
+using Value = std::variant<std::string, std::int64_t, double>;
+using Row = std::vector<std::pair<std::string, Value>>;
+
+// Prints rows as they come, under a heading that states the conditions: threads, instruction set,
+// BLAS core and commit. Writes all of them as JSON when it is closed, if a file was asked for.
+class Report {
+ public:
+  explicit Report(std::filesystem::path json);
+  void add(const Row& row);
+  void close();
+
+ private:
+  std::filesystem::path json_;
+  std::vector<Row> rows_;
+};
+
+struct GemmOptions {
+  std::vector<std::int64_t> rows{8192, 7830};  // tokens of a copy-task batch and of an MNIST batch
+};
+void gemm(const GemmOptions& options, Report& report);
+
+struct AttentionOptions {
+  std::vector<std::string> kinds{"causal-linear", "linear", "full"};
+  std::vector<std::int64_t> lengths{512, 1024, 2048, 4096, 8192, 16384, 32768, 65536};
+  std::int64_t head_dim = 32;
+  std::int64_t heads = 8;
+  std::int64_t positions = 65536;     // batch x length
+  std::int64_t softmax_limit = 8192;  // the longest length that softmax is timed at
+};
+void attention(const AttentionOptions& options, Report& report);
+
+void step(const std::filesystem::path& config, const std::vector<std::string>& overrides,
+          Report& report);
+
+// GFLOP/s of the products of a linear layer [in, out] on `rows` rows: forward, gradient of the
+// input and gradient of the weight, as the training step calls them.
+double linear_layer_seconds(std::int64_t rows, std::int64_t in, std::int64_t out);
+
+// `tarn bench ...`; returns the exit code.
+int run_program(int argc, char** argv);
+
+}  // namespace tarn::bench
+
+#include <algorithm>
+#include <chrono>
+
+namespace tarn::bench {
+
+template <class Call>
+double median_seconds(const Call& call, int repetitions) {
+  using Clock = std::chrono::steady_clock;
+  call();
+  std::vector<double> seconds;
+  double total = 0;
+  while (static_cast<int>(seconds.size()) < repetitions || total < 0.5) {
+    const auto start = Clock::now();
+    call();
+    seconds.push_back(std::chrono::duration<double>(Clock::now() - start).count());
+    total += seconds.back();
+  }
+  std::nth_element(seconds.begin(), seconds.begin() + static_cast<long>(seconds.size() / 2),
+                   seconds.end());
+  return seconds[seconds.size() / 2];
+}
+
+}  // namespace tarn::bench

@@ -1,0 +1,60 @@
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <exception>
+
+#include "bench/bench.h"
+#include "core/check.h"
+#include "kernels/backend.h"
+
+namespace tarn::bench {
+
+int run_program(int argc, char** argv) {
+  CLI::App app{"measures tarn on this machine", "tarn bench"};
+  app.require_subcommand(1);
+  std::int64_t threads = 0;
+  std::string json, config;
+  std::vector<std::string> set;
+  GemmOptions gemm_options;
+  AttentionOptions attention_options;
+  const auto common = [&](CLI::App* sub) {
+    sub->add_option("--threads", threads, "of the pool; default: OpenMP's");
+    sub->add_option("--json", json, "also write the rows to this file");
+    return sub;
+  };
+  CLI::App* gemm_command = common(app.add_subcommand("gemm", "the products of a layer"));
+  gemm_command->add_option("--rows", gemm_options.rows, "tokens a batch")->delimiter(',');
+  CLI::App* attention_command =
+      common(app.add_subcommand("attention", "cost against length (the paper's Figure 1)"));
+  attention_command->add_option("--kinds", attention_options.kinds)->delimiter(',');
+  attention_command->add_option("--lengths", attention_options.lengths)->delimiter(',');
+  attention_command->add_option("--head-dim", attention_options.head_dim);
+  attention_command->add_option("--heads", attention_options.heads);
+  attention_command->add_option("--positions", attention_options.positions, "batch x length");
+  attention_command->add_option("--softmax-limit", attention_options.softmax_limit,
+                                "the longest length to time softmax at");
+  CLI::App* step_command = common(app.add_subcommand("step", "a whole training step of a config"));
+  step_command->add_option("CONFIG", config)->required();
+  step_command->add_option("--set", set, "override a key: section.key=value")
+      ->take_all()
+      ->allow_extra_args(false);
+  try {
+    app.parse(argc, argv);
+    kernels::set_cpu_threads(threads);
+    Report report(json);
+    if (*gemm_command) gemm(gemm_options, report);
+    if (*attention_command) attention(attention_options, report);
+    if (*step_command) step(config, set, report);
+    report.close();
+    return 0;
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  } catch (const UserError& error) {
+    std::fprintf(stderr, "tarn bench: %s\n", error.what());
+    return 2;
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "tarn bench: %s\n", error.what());
+    return 1;
+  }
+}
+
+}  // namespace tarn::bench

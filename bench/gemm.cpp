@@ -1,0 +1,65 @@
+#include "kernels/gemm.h"
+
+#include "bench/bench.h"
+#include "kernels/backend.h"
+#include "kernels/table.h"
+#include "nn/init.h"
+
+namespace tarn::bench {
+namespace {
+
+Tensor random_matrix(std::int64_t rows, std::int64_t columns, const char* name) {
+  return nn::initialise(nn::Init::uniform(1), {rows, columns}, {1, site_of(name), 0}, DType::f32,
+                        Device::cpu());
+}
+
+double product_seconds(kernels::GemmArgs args) {
+  const std::int64_t scratch = kernels::gemm_scratch(args);
+  if (scratch > 0) args.scratch = Tensor::empty({scratch}, DType::f32, Device::cpu());
+  return median_seconds([&] { kernels::run(&kernels::Table::gemm, Device::cpu(), args); });
+}
+
+struct LinearSeconds {
+  double forward, grad_input, grad_weight;
+};
+
+LinearSeconds time_linear(std::int64_t rows, std::int64_t in, std::int64_t out) {
+  const Tensor x = random_matrix(rows, in, "x");
+  const Tensor weight = random_matrix(out, in, "weight");
+  const Tensor y = random_matrix(rows, out, "y");
+  return {product_seconds({.a = x, .b = weight, .out = y, .transpose_b = true}),
+          product_seconds({.a = y, .b = weight, .out = x}),
+          product_seconds({.a = y, .b = x, .out = weight, .transpose_a = true})};
+}
+
+}  // namespace
+
+double linear_layer_seconds(std::int64_t rows, std::int64_t in, std::int64_t out) {
+  const LinearSeconds seconds = time_linear(rows, in, out);
+  return seconds.forward + seconds.grad_input + seconds.grad_weight;
+}
+
+void gemm(const GemmOptions& options, Report& report) {
+  const std::pair<std::int64_t, std::int64_t> layers[] = {{256, 256}, {256, 1024}, {1024, 256}};
+  for (const std::int64_t rows : options.rows) {
+    for (const auto& [in, out] : layers) {
+      const LinearSeconds seconds = time_linear(rows, in, out);
+      const double flops = 2.0 * static_cast<double>(rows * in * out);
+      const auto add = [&](const char* pass, double s) {
+        report.add({{"bench", "gemm"},
+                    {"pass", pass},
+                    {"rows", rows},
+                    {"in", in},
+                    {"out", out},
+                    {"threads", kernels::cpu_backend().threads},
+                    {"ms", s * 1e3},
+                    {"gflops", flops / s / 1e9}});
+      };
+      add("forward", seconds.forward);
+      add("grad_input", seconds.grad_input);
+      add("grad_weight", seconds.grad_weight);
+    }
+  }
+}
+
+}  // namespace tarn::bench

@@ -1,0 +1,102 @@
+// A whole training step of a config: where its time goes, and how near it comes to the products
+// that it consists of.
+#include "bench/bench.h"
+#include "core/allocator.h"
+#include "kernels/backend.h"
+#include "train/model.h"
+#include "train/trainer.h"
+
+namespace tarn::bench {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+double median(std::vector<double> values) {
+  std::nth_element(values.begin(), values.begin() + static_cast<long>(values.size() / 2),
+                   values.end());
+  return values[values.size() / 2];
+}
+
+// The encoder's products, forward and backward, by themselves.
+double products_seconds(const nn::EncoderOptions& o, std::int64_t tokens) {
+  const double square = linear_layer_seconds(tokens, o.width(), o.width());
+  const double up = linear_layer_seconds(tokens, o.width(), o.feed_forward);
+  const double down = linear_layer_seconds(tokens, o.feed_forward, o.width());
+  return static_cast<double>(o.layers) * (4 * square + up + down);
+}
+
+double product_flops(const nn::EncoderOptions& o, std::int64_t tokens) {
+  const double weights =
+      static_cast<double>(o.layers * (4 * o.width() * o.width() + 2 * o.width() * o.feed_forward));
+  return 6 * weights * static_cast<double>(tokens);
+}
+
+// 4 N D M forward and 10 N D M backward a head for linear attention; for softmax the same with half
+// of the length, which is what a causal query sees on average, in the place of one width.
+double attention_flops(const nn::EncoderOptions& o, std::int64_t tokens, std::int64_t length) {
+  const double other =
+      o.attention == "full" ? static_cast<double>(length) / 2 : static_cast<double>(o.head_dim);
+  return 14.0 * static_cast<double>(o.layers * tokens * o.width()) * other;
+}
+
+}  // namespace
+
+void step(const std::filesystem::path& file, const std::vector<std::string>& overrides,
+          Report& report) {
+  const train::Config config = train::load_config(file, overrides);
+  const auto task = train::make_task(config, parse_device(config.run.device));
+  const auto optimizer = train::optimizer_for(config, task->model());
+  std::vector<double> forward, backward, update;
+  std::int64_t tokens = 0, blocks = 0;
+  Allocator& memory = allocator(Device::cpu());
+  for (std::int64_t i = 0; i < 9; ++i) {
+    if (i == 3) {  // from here on nothing new may be asked of the system
+      blocks = memory.stats().system_blocks;
+      memory.reset_peak();
+    }
+    ad::Tape tape;
+    train::ForwardResult result;
+    auto start = Clock::now();
+    {
+      const ad::Recording recording = tape.record();
+      result = task->train_batch(i, {true, config.run.seed, static_cast<std::uint32_t>(i)});
+    }
+    const double forward_seconds = seconds_since(start);
+    start = Clock::now();
+    tape.backward(result.loss);
+    const double backward_seconds = seconds_since(start);
+    start = Clock::now();
+    optimizer->step(config.optimizer.lr);
+    if (i >= 3) {
+      forward.push_back(forward_seconds);
+      backward.push_back(backward_seconds);
+      update.push_back(seconds_since(start));
+    }
+    tokens = result.tokens;
+  }
+  const MemoryStats stats = memory.stats();
+  const nn::EncoderOptions encoder = train::encoder_options(config.model);
+  const double seconds = median(forward) + median(backward) + median(update);
+  const double flops = product_flops(encoder, tokens) +
+                       attention_flops(encoder, tokens, tokens / config.train.batch_size);
+  const double gemm_rate = product_flops(encoder, tokens) / products_seconds(encoder, tokens) / 1e9;
+  const double rate = flops / seconds / 1e9;
+  report.add({{"bench", "step"},
+              {"threads", kernels::cpu_backend().threads},
+              {"ms", seconds * 1e3},
+              {"forward_ms", median(forward) * 1e3},
+              {"backward_ms", median(backward) * 1e3},
+              {"update_ms", median(update) * 1e3},
+              {"tokens_per_s", static_cast<double>(tokens) / seconds},
+              {"gflops", rate},
+              {"gemm_gflops", gemm_rate},
+              {"share_of_gemm", rate / gemm_rate},
+              {"peak_bytes", stats.peak},
+              {"new_blocks", stats.system_blocks - blocks}});
+}
+
+}  // namespace tarn::bench

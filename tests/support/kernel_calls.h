@@ -1,0 +1,34 @@
+// One list of calls of every kernel, each large enough to be cut into several pieces of parallel
+// work. Tests of what holds for all kernels (threads, instruction sets) run it.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/check.h"
+#include "core/tensor.h"
+
+namespace tarn::test {
+
+struct KernelCall {
+  std::string_view kernel;  // of kernels.def
+  std::string variant;
+  std::function<std::vector<Tensor>(DType)> run;  // returns fresh outputs
+
+  std::string str() const {
+    return message(kernel, variant.empty() ? "" : ": ", variant);
+  }
+};
+
+const std::vector<KernelCall>& kernel_calls();
+
+std::vector<KernelCall> layer_calls();
+std::vector<KernelCall> update_calls();
+std::vector<KernelCall> attention_calls();
+
+// Uniform in [-1, 1) by address: cheaper than normals, for large tensors.
+Tensor uniform_tensor(const Shape& shape, DType dtype, std::string_view name);
+
+}  // namespace tarn::test

@@ -1,0 +1,145 @@
+// Calls of the attention kernels: several sequences and heads, over several tiles.
+#include "kernels/attention.h"
+#include "kernels/table.h"
+#include "tests/support/kernel_calls.h"
+#include "tests/support/random_tensor.h"
+
+namespace tarn::test {
+namespace {
+
+using kernels::run;
+using kernels::Table;
+using Outputs = std::vector<Tensor>;
+
+const Device kCpu = Device::cpu();
+constexpr std::int64_t kBatch = 2, kLength = 150, kHeads = 3, kWidth = 24, kOutWidth = 33;
+const Shape kPerPosition{kBatch, kHeads, kLength};
+
+Tensor positive(const Shape& shape, DType dtype, const char* name) {
+  Tensor t = uniform_tensor(shape, dtype, name);
+  for (std::int64_t i = 0; i < t.elements(); ++i) set(t, i, get(t, i) + 1.1);
+  return t;
+}
+
+struct Problem {
+  explicit Problem(DType dtype)
+      : query(positive({kBatch, kLength, kHeads, kWidth}, dtype, "query")),
+        key(positive({kBatch, kLength, kHeads, kWidth}, dtype, "key")),
+        value(uniform_tensor({kBatch, kLength, kHeads, kOutWidth}, dtype, "value")),
+        lengths(from_vector({kBatch}, {kLength, 100}, DType::i32)),
+        out(Tensor::empty({kBatch, kLength, kHeads, kOutWidth}, dtype, kCpu)),
+        per_position(Tensor::empty(kPerPosition, dtype, kCpu)),
+        sum(Tensor::empty({kBatch, kHeads, kWidth, kOutWidth}, dtype, kCpu)),
+        key_sum(Tensor::empty({kBatch, kHeads, kWidth}, dtype, kCpu)),
+        grad_out(uniform_tensor(out.shape(), dtype, "grad_out")),
+        grad_query(uniform_tensor(query.shape(), dtype, "grad_query")),
+        grad_key(uniform_tensor(key.shape(), dtype, "grad_key")),
+        grad_value(uniform_tensor(value.shape(), dtype, "grad_value")) {}
+
+  Tensor query, key, value, lengths, out, per_position, sum, key_sum;
+  Tensor grad_out, grad_query, grad_key, grad_value;
+};
+
+// Fills the arguments that kernels share by name; each kernel adds its own.
+template <class Args>
+Args forward_args(const Problem& p) {
+  Args args;
+  args.query = p.query;
+  args.key = p.key;
+  args.value = p.value;
+  args.lengths = p.lengths;
+  args.out = p.out;
+  return args;
+}
+
+template <class Args>
+Args backward_args(const Problem& p) {
+  Args args = forward_args<Args>(p);
+  args.grad_out = p.grad_out;
+  args.grad_query = p.grad_query;
+  args.grad_key = p.grad_key;
+  args.grad_value = p.grad_value;
+  args.beta_query = args.beta_key = args.beta_value = 1;
+  return args;
+}
+
+Outputs causal_linear(DType dtype, bool backward) {
+  const Problem p(dtype);
+  auto args = forward_args<kernels::CausalLinearForwardArgs>(p);
+  args.inverse_sum = p.per_position;
+  run(&Table::causal_linear_forward, kCpu, args);
+  if (!backward) return {p.out, p.per_position};
+  auto back = backward_args<kernels::CausalLinearBackwardArgs>(p);
+  back.inverse_sum = p.per_position;
+  run(&Table::causal_linear_backward, kCpu, back);
+  return {p.grad_query, p.grad_key, p.grad_value};
+}
+
+Outputs causal_linear_step(DType dtype) {
+  const Problem p(dtype);
+  const Shape state{kBatch, kHeads, kWidth, kOutWidth};
+  const Tensor sum = positive(state, dtype, "sum");
+  const Tensor key_sum = positive(state.without_last(), dtype, "key_sum");
+  const Tensor out = Tensor::empty({kBatch, kHeads, kOutWidth}, dtype, kCpu);
+  run(&Table::causal_linear_step, kCpu,
+      {.query = p.query.select(1, 0),
+       .key = p.key.select(1, 0),
+       .value = p.value.select(1, 0),
+       .sum = sum,
+       .key_sum = key_sum,
+       .out = out});
+  return {out, sum, key_sum};
+}
+
+Outputs linear(DType dtype, bool backward) {
+  const Problem p(dtype);
+  auto args = forward_args<kernels::LinearAttentionForwardArgs>(p);
+  args.inverse_sum = p.per_position;
+  args.sum = p.sum;
+  args.key_sum = p.key_sum;
+  run(&Table::linear_attention_forward, kCpu, args);
+  if (!backward) return {p.out, p.per_position, p.sum, p.key_sum};
+  auto back = backward_args<kernels::LinearAttentionBackwardArgs>(p);
+  back.inverse_sum = p.per_position;
+  back.sum = p.sum;
+  back.key_sum = p.key_sum;
+  run(&Table::linear_attention_backward, kCpu, back);
+  return {p.grad_query, p.grad_key, p.grad_value};
+}
+
+Outputs softmax(DType dtype, bool backward) {
+  const Problem p(dtype);
+  const auto choose = [](auto& args) {
+    args.scale = 0.3;
+    args.causal = true;
+    args.dropout = 0.2;
+    args.address = {7, site_of("kernel_calls"), 3};
+  };
+  auto args = forward_args<kernels::SoftmaxAttentionForwardArgs>(p);
+  choose(args);
+  args.log_sum_exp = p.per_position;
+  run(&Table::softmax_attention_forward, kCpu, args);
+  if (!backward) return {p.out, p.per_position};
+  auto back = backward_args<kernels::SoftmaxAttentionBackwardArgs>(p);
+  choose(back);
+  back.log_sum_exp = p.per_position;
+  run(&Table::softmax_attention_backward, kCpu, back);
+  return {p.grad_query, p.grad_key, p.grad_value};
+}
+
+}  // namespace
+
+std::vector<KernelCall> attention_calls() {
+  using D = DType;
+  return {
+      {"causal_linear_forward", "", [](D d) { return causal_linear(d, false); }},
+      {"causal_linear_backward", "", [](D d) { return causal_linear(d, true); }},
+      {"causal_linear_step", "", causal_linear_step},
+      {"linear_attention_forward", "", [](D d) { return linear(d, false); }},
+      {"linear_attention_backward", "", [](D d) { return linear(d, true); }},
+      {"softmax_attention_forward", "", [](D d) { return softmax(d, false); }},
+      {"softmax_attention_backward", "", [](D d) { return softmax(d, true); }},
+  };
+}
+
+}  // namespace tarn::test
