@@ -47,9 +47,13 @@ ELSEWHERE = {
     "cmake --preset release": (".ci/run", "cmake --preset release"),
     "cmake --build --preset release": (".ci/run", "cmake --build --preset release"),
     "cmake --install build/release --prefix ~/tarn": ("tests/install/run.cmake", "--install"),
-    "cmake --preset checked": (".ci/run", "preset checked"),
-    "cmake --build --preset checked": (".ci/run", "preset checked"),
-    "ctest --preset checked -j2 -LE slow": (".ci/run", 'ctest --preset "$1" -j2 -LE slow'),
+    "cmake --preset asan": (".ci/run", "preset asan"),
+    "cmake --build --preset asan": (".ci/run", "preset asan"),
+    "ctest --preset asan -j2 -LE slow": (".ci/run", 'ctest --preset "$1" -j2 -LE slow'),
+    "cmake --preset fuzz": (".ci/run", "cmake --preset fuzz"),
+    "cmake --build --preset fuzz --target fuzzers":
+        (".ci/run", "cmake --build --preset fuzz --target fuzzers"),
+    "build/fuzz/tests/fuzz_safetensors -max_total_time=60": (".ci/run", "build/fuzz/tests/fuzz_*"),
 }
 
 PLAIN_TOOLS = ["cmp", "diff", "rm"]
