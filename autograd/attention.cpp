@@ -25,8 +25,9 @@ void check_heads(const char* op, const Tensor& query, const Tensor& key, const T
     TARN_CHECK_SHAPE(x->size(3) == 1 || x->strides()[3] == 1, op, ": the last dimension of ",
                      x->shape(), " must be contiguous");
   }
-  TARN_CHECK_SHAPE(!lengths.defined() || lengths.shape() == Shape{query.size(0)}, op, ": lengths ",
-                   lengths.shape(), " must be [", query.size(0), "]");
+  TARN_CHECK_SHAPE(
+      !lengths.defined() || (lengths.shape() == Shape{query.size(0)} && lengths.is_contiguous()),
+      op, ": lengths ", lengths.shape(), " must be [", query.size(0), "] and contiguous");
 }
 
 Tensor output_of(const Tensor& query, const Tensor& value) {

@@ -27,9 +27,11 @@ class Embedding final : public Node {
 }  // namespace
 
 Tensor embedding(const Tensor& tokens, const Tensor& weight) {
-  TARN_CHECK_SHAPE(weight.rank() == 2 && tokens.is_contiguous(), "embedding: weight ",
-                   weight.shape(), " must be [vocabulary, width] and tokens ", tokens.shape(),
-                   " contiguous");
+  TARN_CHECK_SHAPE(weight.rank() == 2 && weight.is_contiguous() && tokens.is_contiguous(),
+                   "embedding: weight ", weight.shape(),
+                   " must be [vocabulary, width], and it and "
+                   "tokens ",
+                   tokens.shape(), " contiguous");
   Tensor out = Tensor::empty(tokens.shape().with(weight.size(1)), weight.dtype(), weight.device());
   kernels::run(&Table::embedding_forward, weight.device(),
                {.tokens = tokens, .weight = weight, .out = out});

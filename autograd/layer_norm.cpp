@@ -58,8 +58,9 @@ Tensor normalise(const Tensor& x, const Tensor& branch, double dropout, const Rn
                    bias.shape());
   TARN_CHECK_SHAPE(!branch.defined() || branch.shape() == x.shape(), "add_layer_norm: x ",
                    x.shape(), " and branch ", branch.shape(), " must have one shape");
-  TARN_CHECK_SHAPE(x.is_contiguous() && (!branch.defined() || branch.is_contiguous()),
-                   "layer_norm: x ", x.shape(), " must be contiguous");
+  TARN_CHECK_SHAPE(x.is_contiguous() && (!branch.defined() || branch.is_contiguous()) &&
+                       weight.is_contiguous() && bias.is_contiguous(),
+                   "layer_norm: x ", x.shape(), ", branch, weight and bias must be contiguous");
   const bool recording = Tape::active() != nullptr;
   const Shape rows{x.elements() / x.size(-1)};
   const auto saved = [&] {

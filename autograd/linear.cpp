@@ -10,6 +10,12 @@ using kernels::Table;
 
 Tensor as_matrix(const Tensor& x) { return x.view({x.elements() / x.size(-1), x.size(-1)}); }
 
+// Whether a product can read the rows of a matrix where they lie.
+bool rows_apart(const Tensor& matrix) {
+  const std::int64_t width = matrix.size(1);
+  return (width == 1 || matrix.strides()[1] == 1) && matrix.strides()[0] >= width;
+}
+
 void run_gemm(kernels::GemmArgs args) {
   const std::int64_t scratch = kernels::gemm_scratch(args);
   if (scratch > 0) args.scratch = Tensor::empty({scratch}, args.out.dtype(), args.out.device());
@@ -69,9 +75,13 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias,
                    " must be [..., in] and [out, in]");
   TARN_CHECK_SHAPE(!bias.defined() || bias.shape() == Shape{weight.size(0)}, "linear: bias ",
                    bias.shape(), " must be [", weight.size(0), "]");
+  const Tensor rows = as_matrix(x);
+  TARN_CHECK_SHAPE(
+      rows_apart(rows) && rows_apart(weight) && (!bias.defined() || bias.is_contiguous()),
+      "linear: the rows of x ", x.shape(), ", weight ", weight.shape(),
+      " and the bias must be contiguous");
   const std::int64_t features = weight.size(0);
   Tensor out = Tensor::empty(x.shape().without_last().with(features), x.dtype(), x.device());
-  const Tensor rows = as_matrix(x);
   const bool keep_input = kernels::backward_needs_input(epilogue.activation);
   const Tensor pre_activation = keep_input && Tape::active() != nullptr
                                     ? Tensor::empty({rows.size(0), features}, x.dtype(), x.device())

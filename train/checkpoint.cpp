@@ -265,8 +265,8 @@ fs::path find_checkpoint(const fs::path& run_or_checkpoint, bool prefer_best) {
   const auto best = prefer_best ? folder.best() : std::nullopt;
   const auto found = best ? best : folder.latest();
   TARN_CHECK_AS(IoError, found.has_value(), run_or_checkpoint.string(),
-                " holds no checkpoint: there is no ",
-                (run_or_checkpoint / "checkpoints" / "latest").string());
+                " holds no checkpoint: it has neither ", kStateFile,
+                ", as a checkpoint, nor checkpoints/latest, as a run");
   return *found;
 }
 

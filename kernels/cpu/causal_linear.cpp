@@ -33,11 +33,11 @@ void forward(const CausalLinearForwardArgs& args, std::int64_t n, std::int64_t h
     const std::int64_t count = std::min(kTile, length - first);
     pack(query, first, count, length, e, q);
     pack(key, first, count, valid, e, k);
-    pack(value, first, count, length, m, v);
+    pack(value, first, count, valid, m, v);
     std::fill(o, o + count * m, T{0});
     stream_tile<T>({q, e}, {k, e}, {v, m}, {o, m}, state, e, m, count);
     for (std::int64_t t = 0; t < count; ++t) {
-      for (std::int64_t i = 0; i < e; ++i) key_sum[i] += k[t * e + i];
+      add_scaled(k + t * e, T{1}, key_sum, e);
       const T inverse = T{1} / (dot(q + t * e, key_sum, e) + static_cast<T>(args.eps));
       inverse_sum[first + t] = inverse;
       arrive(o + t * m, inverse, 0, out.row(first + t), value.width);
@@ -93,13 +93,11 @@ void backward_query(const Backward<T>& b, const Head<T>& grad_query, T* scratch)
   for (std::int64_t first = 0; first < b.length; first += kTile) {
     const std::int64_t count = std::min(kTile, b.length - first);
     pack(b.key, first, count, b.valid, b.e, k);
-    pack(b.value, first, count, b.length, b.m, v);
+    pack(b.value, first, count, b.valid, b.m, v);
     b.pack_gradients(first, count, g, along);
     for (std::int64_t t = 0; t < count; ++t) {
-      for (std::int64_t i = 0; i < b.e; ++i) {
-        key_sum[i] += k[t * b.e + i];
-        gq[t * b.e + i] = along[t] * key_sum[i];
-      }
+      add_scaled(k + t * b.e, T{1}, key_sum, b.e);
+      set_scaled(key_sum, along[t], gq + t * b.e, b.e);
     }
     stream_tile<T>({g, b.m}, {v, b.m}, {k, b.e}, {gq, b.e}, state, b.m, b.e, count);
     for (std::int64_t t = 0; t < count; ++t) {
@@ -130,10 +128,8 @@ void backward_key_value(const Backward<T>& b, const Head<T>& grad_key, const Hea
     pack(b.value, first, count, b.valid, b.m, v);
     b.pack_gradients(first, count, g, along);
     for (std::int64_t t = count - 1; t >= 0; --t) {
-      for (std::int64_t i = 0; i < b.e; ++i) {
-        query_sum[i] += along[t] * q[t * b.e + i];
-        gk[t * b.e + i] = query_sum[i];
-      }
+      add_scaled(q + t * b.e, along[t], query_sum, b.e);
+      set_scaled(query_sum, T{1}, gk + t * b.e, b.e);
     }
     std::fill(gv, gv + count * b.m, T{0});
     const std::int64_t last = count - 1;

@@ -105,16 +105,16 @@ std::int64_t block_rows(std::int64_t rows) {
   return std::clamp<std::int64_t>((rows / 8 + 63) / 64 * 64, 64, 512);
 }
 
+bool has_epilogue(const GemmArgs& args) {
+  return args.bias.defined() || args.activation != Unary::identity || args.dropout > 0;
+}
+
 // A weight gradient is a short product over very many rows: it is cut along them, and the pieces
 // are added in order.
 constexpr std::int64_t kSlabDepth = 1024;
 std::int64_t slabs(const GemmArgs& args) {
-  if (!args.transpose_a || args.transpose_b) return 1;
+  if (!args.transpose_a || args.transpose_b || has_epilogue(args)) return 1;
   return std::clamp<std::int64_t>(args.a.size(0) / kSlabDepth, 1, 16);
-}
-
-bool has_epilogue(const GemmArgs& args) {
-  return args.bias.defined() || args.activation != Unary::identity || args.dropout > 0;
 }
 
 template <class T>

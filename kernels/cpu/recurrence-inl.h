@@ -95,8 +95,16 @@ std::int64_t padded(std::int64_t width) {
 template <class T>
 HWY_INLINE void pack(const Head<const T>& head, std::int64_t first, std::int64_t count,
                      std::int64_t valid, std::int64_t width, T* HWY_RESTRICT to) {
+  const hn::ScalableTag<T> d;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
   for (std::int64_t t = 0; t < count; ++t, to += width) {
     const T* from = head.row(first + t);
+    if (head.width == width && first + t < valid) {  // no tail: a call of memcpy would cost more
+      for (std::int64_t i = 0; i < width; i += lanes) {
+        hn::Store(hn::LoadU(d, from + i), d, to + i);
+      }
+      continue;
+    }
     const std::int64_t kept = first + t < valid ? head.width : 0;
     std::copy(from, from + kept, to);
     std::fill(to + kept, to + width, T{0});
@@ -105,12 +113,38 @@ HWY_INLINE void pack(const Head<const T>& head, std::int64_t first, std::int64_t
 
 // to = beta * to + row * scale.
 template <class T>
-HWY_INLINE void arrive(const T* row, T scale, double beta, T* to, std::int64_t n) {
-  const T b = static_cast<T>(beta);
-  if (b == 0) {
-    for (std::int64_t i = 0; i < n; ++i) to[i] = row[i] * scale;
+HWY_INLINE void arrive(const T* HWY_RESTRICT row, T scale, double beta, T* HWY_RESTRICT to,
+                       std::int64_t n) {
+  if (beta == 0) {
+    for_vectors<T>(n, [&](auto d, std::int64_t i) HWY_ATTR {
+      hn::StoreU(hn::Mul(hn::LoadU(d, row + i), hn::Set(d, scale)), d, to + i);
+    });
   } else {
-    for (std::int64_t i = 0; i < n; ++i) to[i] = b * to[i] + row[i] * scale;
+    for_vectors<T>(n, [&](auto d, std::int64_t i) HWY_ATTR {
+      const auto old = hn::Mul(hn::LoadU(d, to + i), hn::Set(d, static_cast<T>(beta)));
+      hn::StoreU(hn::MulAdd(hn::LoadU(d, row + i), hn::Set(d, scale), old), d, to + i);
+    });
+  }
+}
+
+// sum += scale * row over a padded width.
+template <class T>
+HWY_INLINE void add_scaled(const T* HWY_RESTRICT row, T scale, T* HWY_RESTRICT sum,
+                           std::int64_t width) {
+  const hn::ScalableTag<T> d;
+  for (std::int64_t i = 0; i < width; i += static_cast<std::int64_t>(hn::Lanes(d))) {
+    hn::Store(hn::MulAdd(hn::Load(d, row + i), hn::Set(d, scale), hn::Load(d, sum + i)), d,
+              sum + i);
+  }
+}
+
+// to = scale * row over a padded width.
+template <class T>
+HWY_INLINE void set_scaled(const T* HWY_RESTRICT row, T scale, T* HWY_RESTRICT to,
+                           std::int64_t width) {
+  const hn::ScalableTag<T> d;
+  for (std::int64_t i = 0; i < width; i += static_cast<std::int64_t>(hn::Lanes(d))) {
+    hn::Store(hn::Mul(hn::Load(d, row + i), hn::Set(d, scale)), d, to + i);
   }
 }
 

@@ -23,8 +23,8 @@ struct Problem {
   explicit Problem(const OpCase& c) : op_case(c), inputs(test::make_inputs(c, DType::f64)) {
     for (std::size_t i = 0; i < inputs.size(); ++i) {
       const bool wanted = c.inputs[i].differentiable;
-      parameters.push_back(
-          wanted ? std::make_unique<Parameter>(c.inputs[i].name, inputs[i]) : nullptr);
+      parameters.push_back(wanted ? std::make_unique<Parameter>(c.inputs[i].name, inputs[i])
+                                  : nullptr);
     }
     grad_out = test::random_tensor(op_case.build(inputs).shape(), DType::f64, "grad_out");
   }
@@ -152,10 +152,21 @@ void check_one_at_a_time(const OpCase& c) {
   }
 }
 
-const std::vector<std::string_view> kOps = {
-    "linear", "layer_norm", "add_layer_norm", "embedding", "cross_entropy", "unary", "dropout",
-    "transpose", "slice", "view", "contiguous", "concat", "causal_linear_attention",
-    "linear_attention", "softmax_attention"};
+const std::vector<std::string_view> kOps = {"linear",
+                                            "layer_norm",
+                                            "add_layer_norm",
+                                            "embedding",
+                                            "cross_entropy",
+                                            "unary",
+                                            "dropout",
+                                            "transpose",
+                                            "slice",
+                                            "view",
+                                            "contiguous",
+                                            "concat",
+                                            "causal_linear_attention",
+                                            "linear_attention",
+                                            "softmax_attention"};
 
 TEST_CASE("op cases: each op with cases is named below") {
   std::set<std::string_view> ops;

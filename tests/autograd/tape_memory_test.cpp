@@ -187,7 +187,8 @@ TEST_CASE("tape: step 3 of training asks the system for nothing") {
   Parameter out("out", random_tensor({5, 56}, DType::f32, "out"));
   std::vector<Tensor> velocities;
   const std::vector<Parameter*> parameters = {&l.weight, &l.gain, &l.bias, &out};
-  for (Parameter* p : parameters) velocities.push_back(test::full(p->value().shape(), DType::f32, 0));
+  for (Parameter* p : parameters)
+    velocities.push_back(test::full(p->value().shape(), DType::f32, 0));
   const Tensor targets = test::full({40}, DType::i32, 1), weights = test::full({40}, DType::f32, 1);
   std::int64_t blocks = 0;
   for (int step = 1; step <= 5; ++step) {

@@ -18,18 +18,23 @@ constexpr std::string_view kKernels[] = {
 };
 
 // Kernels that no recorded op calls, and the file here that compares each with plain loops.
-constexpr std::pair<std::string_view, std::string_view> kOwnTests[] = {
-    {"causal_linear_step", "causal_linear_test.cpp"}, {"sum_of_squares", "optimizer_test.cpp"},
-    {"count_nonfinite", "optimizer_test.cpp"},        {"sgd_step", "optimizer_test.cpp"},
+struct OwnTest {
+  std::string_view kernel, file;
+};
+constexpr OwnTest kOwnTests[] = {
+    {"causal_linear_step", "causal_linear_test.cpp"},
+    {"sum_of_squares", "optimizer_test.cpp"},
+    {"count_nonfinite", "optimizer_test.cpp"},
+    {"sgd_step", "optimizer_test.cpp"},
     {"adam_step", "optimizer_test.cpp"},
 };
 
 TEST_CASE("kernels.def: each kernel has an op case or a test of its own") {
   std::set<std::string_view> covered;
   for (const test::OpCase& c : test::op_cases()) covered.insert(c.kernels.begin(), c.kernels.end());
-  for (const auto& [kernel, file] : kOwnTests) {
-    CAPTURE(file);
-    CHECK_MESSAGE(covered.insert(kernel).second, kernel, " has an op case already");
+  for (const OwnTest& own : kOwnTests) {
+    CAPTURE(own.file);
+    CHECK_MESSAGE(covered.insert(own.kernel).second, own.kernel, " has an op case already");
   }
   for (const std::string_view kernel : kKernels) {
     CHECK_MESSAGE(covered.erase(kernel) == 1, kernel,

@@ -53,14 +53,17 @@ GemmArgs problem(std::int64_t rows, std::int64_t columns, std::int64_t inner, bo
 }
 
 TEST_CASE("gemm: every transposition, beta and odd size") {
-  const std::int64_t sizes[][3] = {{1, 1, 1},    {1, 257, 63},  {63, 100, 257},
-                                   {257, 1, 100}, {100, 63, 1}, {601, 33, 5}};
-  for (const auto& [rows, columns, inner] : sizes) {
+  struct Sizes {
+    std::int64_t rows, columns, inner;
+  };
+  const Sizes sizes[] = {{1, 1, 1},     {1, 257, 63}, {63, 100, 257},
+                         {257, 1, 100}, {100, 63, 1}, {601, 33, 5}};
+  for (const Sizes& s : sizes) {
     for (const int transposed : {0, 1, 2, 3}) {
       for (const double beta : {0.0, 1.0, 0.5}) {
         for (const DType dtype : {DType::f32, DType::f64}) {
-          CAPTURE(message(rows, " x ", columns, " x ", inner, " ", transposed, " ", beta));
-          const GemmArgs args = problem(rows, columns, inner, (transposed & 1) != 0,
+          CAPTURE(message(s.rows, " x ", s.columns, " x ", s.inner, " ", transposed, " ", beta));
+          const GemmArgs args = problem(s.rows, s.columns, s.inner, (transposed & 1) != 0,
                                         (transposed & 2) != 0, beta, dtype);
           const Tensor wanted = expected(args);
           run_gemm(args);
@@ -133,26 +136,26 @@ const RngAddress kAddress{11, site_of("gemm"), 5};
 TEST_CASE("gemm: the epilogue is bias, activation and dropout") {
   test::for_each_instruction_set([](const std::string& name) {
     CAPTURE(name);
-    for (const auto& [op, biased, dropout] : kEpilogues) {
+    for (const Epilogue& e : kEpilogues) {
       for (const std::int64_t columns : {1, 63, 257}) {
         for (const DType dtype : {DType::f32, DType::f64}) {
-          CAPTURE(message(static_cast<int>(op), " ", biased, " ", dropout, " ", columns));
+          CAPTURE(message(static_cast<int>(e.op), " ", e.biased, " ", e.dropout, " ", columns));
           const Tensor x = random_tensor({150, 33}, dtype, "x");
           const Tensor weight = random_tensor({columns, 33}, dtype, "weight");
-          const Tensor bias = biased ? random_tensor({columns}, dtype, "bias") : Tensor();
+          const Tensor bias = e.biased ? random_tensor({columns}, dtype, "bias") : Tensor();
           const auto [out, wide] = inside_wider(full({150, columns}, dtype, kNaN));
-          const bool epilogue = op != Unary::identity || biased || dropout > 0;
+          const bool epilogue = e.op != Unary::identity || e.biased || e.dropout > 0;
           const Tensor before = epilogue ? full({150, columns}, dtype, kNaN) : Tensor();
           run_gemm({.a = x,
                     .b = weight,
                     .out = out,
                     .transpose_b = true,
                     .bias = bias,
-                    .activation = op,
+                    .activation = e.op,
                     .pre_activation = before,
-                    .dropout = dropout,
+                    .dropout = e.dropout,
                     .address = kAddress});
-          const Tensor wanted = reference::linear(x, weight, bias, op, dropout, kAddress);
+          const Tensor wanted = reference::linear(x, weight, bias, e.op, e.dropout, kAddress);
           CHECK(relative_difference(out, wanted) < tolerance(dtype));
           if (!epilogue) continue;
           CHECK(relative_difference(before, reference::linear(x, weight, bias)) < tolerance(dtype));
@@ -199,8 +202,8 @@ void check_epilogue_backward(const Epilogue& e, std::int64_t rows, std::int64_t 
                                   .beta_bias = beta};
   if (e.op == Unary::gelu) args.pre_activation = before;
   if (e.op == Unary::relu || e.op == Unary::elu_plus_one) {
-    args.out = test::cast(
-        reference::dropout(reference::unary(before, e.op), e.dropout, kAddress), dtype);
+    args.out =
+        test::cast(reference::dropout(reference::unary(before, e.op), e.dropout, kAddress), dtype);
   }
   Tensor grad = test::cast(args.grad, DType::f64);
   Tensor grad_bias = full({columns}, DType::f64, 0);
@@ -209,8 +212,9 @@ void check_epilogue_backward(const Epilogue& e, std::int64_t rows, std::int64_t 
     for (std::int64_t c = 0; c < columns; ++c) test::set(grad_bias, c, beta == 0 ? 0 : beta * 3);
   }
   for (std::int64_t i = 0; i < grad.elements(); ++i) {
-    test::set(grad, i, get(grad, i) * slope(e.op, get(before, i)) *
-                           reference::dropout_factor(e.dropout, kAddress, i));
+    test::set(grad, i,
+              get(grad, i) * slope(e.op, get(before, i)) *
+                  reference::dropout_factor(e.dropout, kAddress, i));
     test::set(grad_bias, i % columns, get(grad_bias, i % columns) + get(grad, i));
   }
   args.scratch = full({linear_epilogue_scratch(args)}, DType::f64, kNaN);

@@ -217,7 +217,7 @@ TEST_CASE("optimizer: the factors of the authors' RAdam") {
 TEST_CASE("optimizer: names of moments, and of kinds that are not") {
   const Parameters parameters(
       {random_tensor({2}, DType::f32, "a"), random_tensor({3}, DType::f32, "b")});
-  const auto names = [&](const char* kind) {
+  const auto names = [&](const std::string& kind) {
     OptimizerOptions options;
     options.kind = kind;
     std::string all;

@@ -8,6 +8,7 @@
 #include "autograd/parameter.h"
 #include "autograd/tape.h"
 #include "autograd/views.h"
+#include "core/check.h"
 #include "tests/support/random_tensor.h"
 
 namespace tarn::test {
@@ -32,8 +33,7 @@ class Parameters {
  public:
   explicit Parameters(const std::vector<Tensor>& values) {
     for (const Tensor& value : values) {
-      all_.push_back(
-          std::make_unique<ad::Parameter>("p" + std::to_string(all_.size()), copy_of(value)));
+      all_.push_back(std::make_unique<ad::Parameter>(message("p", all_.size()), copy_of(value)));
     }
   }
   std::vector<ad::Parameter*> pointers() const {

@@ -1,4 +1,5 @@
-// The other ops as their formulas say, in f64 and plain loops, for tensors of any dtype and strides.
+// The other ops as their formulas say, in f64 and plain loops, for tensors of any dtype and
+// strides.
 #pragma once
 
 #include <algorithm>

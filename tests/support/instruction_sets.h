@@ -1,10 +1,10 @@
 // Runs a test with each instruction set that the kernels are compiled for and this processor has.
 #pragma once
 
+#include <hwy/targets.h>
+
 #include <cstdint>
 #include <vector>
-
-#include "hwy/targets.h"
 
 namespace tarn::test {
 

@@ -17,9 +17,7 @@ struct KernelCall {
   std::string variant;
   std::function<std::vector<Tensor>(DType)> run;  // returns fresh outputs
 
-  std::string str() const {
-    return message(kernel, variant.empty() ? "" : ": ", variant);
-  }
+  std::string str() const { return message(kernel, variant.empty() ? "" : ": ", variant); }
 };
 
 const std::vector<KernelCall>& kernel_calls();

@@ -138,21 +138,20 @@ Outputs layer_norm_forward(DType dtype, bool branched) {
 
 Outputs layer_norm_backward(DType dtype) {
   const Shape shape{4200, 63};
-  kernels::LayerNormBackwardArgs args{
-      .sum = uniform_tensor(shape, dtype, "sum"),
-      .weight = uniform_tensor({63}, dtype, "weight"),
-      .mean = uniform_tensor({4200}, dtype, "mean"),
-      .rstd = uniform_tensor({4200}, dtype, "rstd"),
-      .grad_out = uniform_tensor(shape, dtype, "grad_out"),
-      .grad_x = uniform_tensor(shape, dtype, "grad_x"),
-      .grad_branch = Tensor::empty(shape, dtype, kCpu),
-      .grad_weight = uniform_tensor({63}, dtype, "grad_weight"),
-      .grad_bias = uniform_tensor({63}, dtype, "grad_bias"),
-      .beta_x = 1,
-      .beta_weight = 1,
-      .beta_bias = 1,
-      .dropout = 0.3,
-      .address = kAddress};
+  kernels::LayerNormBackwardArgs args{.sum = uniform_tensor(shape, dtype, "sum"),
+                                      .weight = uniform_tensor({63}, dtype, "weight"),
+                                      .mean = uniform_tensor({4200}, dtype, "mean"),
+                                      .rstd = uniform_tensor({4200}, dtype, "rstd"),
+                                      .grad_out = uniform_tensor(shape, dtype, "grad_out"),
+                                      .grad_x = uniform_tensor(shape, dtype, "grad_x"),
+                                      .grad_branch = Tensor::empty(shape, dtype, kCpu),
+                                      .grad_weight = uniform_tensor({63}, dtype, "grad_weight"),
+                                      .grad_bias = uniform_tensor({63}, dtype, "grad_bias"),
+                                      .beta_x = 1,
+                                      .beta_weight = 1,
+                                      .beta_bias = 1,
+                                      .dropout = 0.3,
+                                      .address = kAddress};
   args.scratch = Tensor::empty({kernels::layer_norm_scratch(args)}, DType::f64, kCpu);
   run(&Table::layer_norm_backward, kCpu, args);
   return {args.grad_x, args.grad_branch, args.grad_weight, args.grad_bias};
@@ -188,7 +187,9 @@ std::vector<KernelCall> layer_calls() {
   using D = DType;
   std::vector<KernelCall> calls = {
       {"gemm", "plain",
-       [](D d) { return run_gemm({700, 63}, {63, 100}, {700, 100}, {.beta = 1}, d); }},
+       [](D d) {
+         return run_gemm({700, 63}, {63, 100}, {700, 100}, {.beta = 1}, d);
+       }},
       {"gemm", "by slabs",
        [](D d) {
          return run_gemm({5000, 33}, {5000, 63}, {33, 63}, {.transpose_a = true, .beta = 1}, d);

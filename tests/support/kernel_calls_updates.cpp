@@ -40,8 +40,7 @@ Outputs sum_of_squares(DType dtype) {
 
 Outputs count_nonfinite(DType dtype) {
   const Tensor total = Tensor::empty({1}, DType::f64, kCpu);
-  run(&Table::count_nonfinite, kCpu,
-      {.x = uniform_tensor({70001}, dtype, "x"), .total = total});
+  run(&Table::count_nonfinite, kCpu, {.x = uniform_tensor({70001}, dtype, "x"), .total = total});
   return {total};
 }
 

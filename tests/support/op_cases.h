@@ -15,9 +15,9 @@ namespace tarn::test {
 
 enum class Layout {
   contiguous,
-  strided,      // rows apart, with NaN between them
-  outer_swap,   // stored with the two dimensions before the last swapped, as heads first
-  transposed,   // stored with the last two dimensions swapped: the rows are not contiguous
+  strided,     // rows apart, with NaN between them
+  outer_swap,  // stored with the two dimensions before the last swapped, as heads first
+  transposed,  // stored with the last two dimensions swapped: the rows are not contiguous
 };
 
 struct OpInput {
@@ -33,8 +33,8 @@ struct OpInput {
 using Tensors = std::vector<Tensor>;
 
 struct OpCase {
-  std::string op;       // the function in tarn::ad
-  std::string variant;  // what is particular
+  std::string op;                         // the function in tarn::ad
+  std::string variant;                    // what is particular
   std::vector<std::string_view> kernels;  // that forward and backward call, of kernels.def
   std::vector<OpInput> inputs;
   std::function<Tensor(const Tensors&)> build;

@@ -74,10 +74,8 @@ OpCase linear_case(const Sizes& sizes, bool causal, bool large) {
 }
 
 OpCase softmax_case(const Sizes& sizes, bool causal, double dropout, bool large) {
-  const ad::SoftmaxOptions options{.scale = 0.7,
-                                   .causal = causal,
-                                   .dropout = dropout,
-                                   .address = {7, site_of("op_cases"), 3}};
+  const ad::SoftmaxOptions options{
+      .scale = 0.7, .causal = causal, .dropout = dropout, .address = {7, site_of("op_cases"), 3}};
   OpCase c{.op = "softmax_attention",
            .variant = message(sizes, causal ? " causal" : "", dropout > 0 ? " dropout" : ""),
            .kernels = {"softmax_attention_forward", "softmax_attention_backward"},

@@ -45,9 +45,7 @@ OpCase dropout_case(const Shape& x, double probability, bool large) {
            .inputs = {{"x", x}},
            .large = large};
   c.build = [=](const Tensors& in) { return ad::dropout(in[0], probability, kAddress); };
-  c.reference = [=](const Tensors& in) {
-    return reference::dropout(in[0], probability, kAddress);
-  };
+  c.reference = [=](const Tensors& in) { return reference::dropout(in[0], probability, kAddress); };
   return c;
 }
 
@@ -63,7 +61,8 @@ OpCase moving_case(const char* op, const std::string& variant, const OpInput& x,
 
 void add_views(std::vector<OpCase>& cases) {
   const OpInput x{"x", {2, 3, 4}};
-  for (const auto& [a, b] : {std::pair{0, 1}, std::pair{1, 2}, std::pair{-1, 0}}) {
+  for (const std::pair dims : {std::pair{0, 1}, std::pair{1, 2}, std::pair{-1, 0}}) {
+    const int a = dims.first, b = dims.second;
     cases.push_back(moving_case(
         "transpose", message(a, " and ", b), x,
         [=](const Tensor& t) { return ad::transpose(t, a, b); },
@@ -78,16 +77,16 @@ void add_views(std::vector<OpCase>& cases) {
   }
   cases.push_back(moving_case(
       "slice", "two of one tensor", x,
-      [](const Tensor& t) {
-        return ad::concat(ad::slice(t, 1, 0, 2), ad::slice(t, 1, 1, 2));
-      },
-      [](const Tensor& t) {
-        return reference::concat(t.slice(1, 0, 2), t.slice(1, 1, 2));
-      }));
+      [](const Tensor& t) { return ad::concat(ad::slice(t, 1, 0, 2), ad::slice(t, 1, 1, 2)); },
+      [](const Tensor& t) { return reference::concat(t.slice(1, 0, 2), t.slice(1, 1, 2)); }));
   cases.push_back(moving_case(
       "view", "of a transposed tensor", x,
-      [](const Tensor& t) { return ad::contiguous(ad::transpose(t, 0, 1)).view({6, 4}); },
-      [](const Tensor& t) { return test::copy_of(t.transpose(0, 1)).view({6, 4}); }));
+      [](const Tensor& t) {
+        return ad::contiguous(ad::transpose(t, 0, 1)).view({6, 4});
+      },
+      [](const Tensor& t) {
+        return test::copy_of(t.transpose(0, 1)).view({6, 4});
+      }));
   for (const Layout layout : {Layout::strided, Layout::outer_swap, Layout::transposed}) {
     cases.push_back(moving_case(
         "contiguous", message("layout ", static_cast<int>(layout)), {"x", {2, 3, 4}, layout},

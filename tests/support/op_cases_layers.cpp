@@ -74,10 +74,8 @@ void add_linear(std::vector<OpCase>& cases) {
     return reference::linear(reference::linear(in[0], in[1], in[2]), in[1], in[2]);
   };
   cases.push_back(twice);
-  OpCase itself{.op = "linear",
-                .variant = "x is the weight",
-                .kernels = {"gemm"},
-                .inputs = {{"x", {4, 5}}}};
+  OpCase itself{
+      .op = "linear", .variant = "x is the weight", .kernels = {"gemm"}, .inputs = {{"x", {4, 5}}}};
   itself.build = [](const Tensors& in) { return ad::linear(in[0], in[0], {}); };
   itself.reference = [](const Tensors& in) { return reference::linear(in[0], in[0], {}); };
   cases.push_back(itself);

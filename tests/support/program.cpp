@@ -56,12 +56,16 @@ std::vector<std::string> environment_with(Environment changes) {
     const std::string text = *variable;
     if (!given(text.substr(0, text.find('=')))) all.push_back(text);
   }
-  for (const auto& [name, value] : changes) all.push_back(name + "=" + value);
+  for (const auto& [name, value] : changes) {
+    all.push_back(name);
+    all.back().append("=").append(value);
+  }
   return all;
 }
 
 std::vector<char*> pointers(std::vector<std::string>& texts) {
   std::vector<char*> all;
+  all.reserve(texts.size() + 1);
   for (std::string& text : texts) all.push_back(text.data());
   all.push_back(nullptr);
   return all;

@@ -35,7 +35,7 @@ TEST_CASE("checkpoint: a file that is missing, cut or changed by a bit is named"
   const Arguments files = {"model.safetensors", "optimizer.safetensors", "config.toml",
                            "state.json"};
   for (const std::string& file : files) {
-    for (const char* how : {"missing", "truncated", "empty", "flipped"}) {
+    for (const std::string how : {"missing", "truncated", "empty", "flipped"}) {
       CAPTURE(file);
       CAPTURE(how);
       fs::remove_all(runs / "bad");

@@ -11,6 +11,7 @@ namespace tarn::test {
 namespace {
 
 constexpr int kKills = 10;
+constexpr std::uint64_t kMostDraws = 200;  // a run may end before it is killed
 constexpr std::uint64_t kSeed = 20201;
 
 const Arguments kCausalLinear = {"model.dropout=0.1", "train.steps=400"};
@@ -21,7 +22,7 @@ const Arguments kFullPlateau = {"model.attention=full", "model.attention_dropout
 
 // Kills a run at ten random moments, each time after going on for up to a fifth of its time, and
 // lets it end. A run that ends before its ten kills is compared, and another one started.
-void check_kills(const Arguments& settings, const char* site) {
+void check_kills(const Arguments& settings, const std::string& site) {
   const TinyRuns runs;
   const double whole = run_ok(runs.train("whole", settings)).seconds;
   const double start_up = run_ok(runs.resume("whole", settings)).seconds;
@@ -30,7 +31,7 @@ void check_kills(const Arguments& settings, const char* site) {
   int kills = 0, started = 1, finished = 0;
   std::string run = "killed0";
   MESSAGE(site, ": seed ", kSeed, ", the run takes ", whole, " s, starting up ", start_up, " s");
-  for (std::uint64_t draw = 0; kills < kKills && draw < 20 * kKills; ++draw) {
+  for (std::uint64_t draw = 0; kills < kKills && draw < kMostDraws; ++draw) {
     const double delay =
         start_up * random_uniform(at, 2 * draw) + whole / 5 * random_uniform(at, 2 * draw + 1);
     const Outcome outcome = run_and_kill(runs.go_on(run, settings), delay);

@@ -59,6 +59,18 @@ void add_trace(CLI::App& app, TraceCommand& command, Action& action) {
   sub->callback([&] { action = [&command] { return trace_command(command); }; });
 }
 
+// CLI11 by itself would only say that one is required.
+void check_subcommand(const CLI::App& app, int argc, char** argv) {
+  if (argc < 2 || argv[1][0] == '-') return;
+  std::string known;
+  for (const CLI::App* sub : app.get_subcommands(std::function<bool(const CLI::App*)>())) {
+    if (sub->get_name() == argv[1]) return;
+    known += known.empty() ? "" : ", ";
+    known += sub->get_name();
+  }
+  fail<ConfigError>("\"", argv[1], "\" is not a sub-command; there are ", known);
+}
+
 }  // namespace
 
 int run_program(int argc, char** argv) {
@@ -83,6 +95,7 @@ int run_program(int argc, char** argv) {
   config->callback([&] { action = [&] { return config_command(key, markdown); }; });
 
   try {
+    check_subcommand(app, argc, argv);
     app.parse(argc, argv);
     return action();
   } catch (const CLI::ParseError& error) {

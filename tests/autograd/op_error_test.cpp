@@ -1,0 +1,101 @@
+// What ops refuse: shapes that do not fit, and strides that a kernel would misread.
+#include <doctest/doctest.h>
+
+#include "autograd/attention.h"
+#include "autograd/cross_entropy.h"
+#include "autograd/dropout.h"
+#include "autograd/embedding.h"
+#include "autograd/layer_norm.h"
+#include "autograd/linear.h"
+#include "autograd/unary.h"
+#include "autograd/views.h"
+#include "tests/support/random_tensor.h"
+
+namespace tarn::ad {
+namespace {
+
+using test::full;
+
+Tensor tensor(const Shape& shape) { return test::random_tensor(shape, DType::f32, "x"); }
+Tensor transposed(const Shape& shape) { return tensor(shape).transpose(0, 1); }
+Tensor every_other(std::int64_t n) { return tensor({n, 2}).select(1, 0); }
+
+TEST_CASE("linear: refuses what does not fit") {
+  CHECK_THROWS_AS(linear(tensor({2, 3}), tensor({5, 4}), {}), ShapeError);
+  CHECK_THROWS_AS(linear(tensor({2, 3}), tensor({3}), {}), ShapeError);
+  CHECK_THROWS_AS(linear(tensor({2, 3}), tensor({5, 3}), tensor({3})), ShapeError);
+  CHECK_THROWS_AS(linear(tensor({}), tensor({5, 3}), {}), ShapeError);
+}
+
+TEST_CASE("linear: refuses strides that it cannot read") {
+  CHECK_THROWS_AS(linear(transposed({3, 2}), tensor({5, 3}), {}), ShapeError);
+  CHECK_THROWS_AS(linear(tensor({1, 3}).expand({2, 3}), tensor({5, 3}), {}), ShapeError);
+  CHECK_THROWS_AS(linear(tensor({2, 3}), transposed({3, 5}), {}), ShapeError);
+  CHECK_THROWS_AS(linear(tensor({2, 3}), tensor({5, 3}), every_other(5)), ShapeError);
+}
+
+TEST_CASE("layer_norm: refuses what does not fit") {
+  const Tensor width = tensor({3});
+  CHECK_THROWS_AS(layer_norm(tensor({2, 3}), tensor({2}), width, 1e-5), ShapeError);
+  CHECK_THROWS_AS(layer_norm(tensor({2, 3}), width, tensor({2}), 1e-5), ShapeError);
+  CHECK_THROWS_AS(layer_norm(transposed({3, 2}), width, width, 1e-5), ShapeError);
+  CHECK_THROWS_AS(layer_norm(tensor({2, 3}), every_other(3), width, 1e-5), ShapeError);
+  CHECK_THROWS_AS(layer_norm(tensor({2, 3}), width, every_other(3), 1e-5), ShapeError);
+  CHECK_THROWS_AS(add_layer_norm(tensor({2, 3}), tensor({3, 2}), 0, {}, width, width, 1e-5),
+                  ShapeError);
+  CHECK_THROWS_AS(add_layer_norm(tensor({2, 3}), transposed({3, 2}), 0, {}, width, width, 1e-5),
+                  ShapeError);
+}
+
+TEST_CASE("embedding: refuses what does not fit") {
+  const Tensor tokens = full({4}, DType::i32, 1);
+  CHECK_THROWS_AS(embedding(tokens, tensor({3})), ShapeError);
+  CHECK_THROWS_AS(embedding(tokens, transposed({3, 5})), ShapeError);
+  CHECK_THROWS_AS(embedding(full({4, 2}, DType::i32, 1).select(1, 0), tensor({5, 3})), ShapeError);
+  CHECK_THROWS_AS(embedding(tensor({4}), tensor({5, 3})), DTypeError);
+}
+
+TEST_CASE("cross_entropy: refuses what does not fit") {
+  const Tensor targets = full({4}, DType::i32, 1), weights = full({4}, DType::f32, 1);
+  CHECK_THROWS_AS(cross_entropy(tensor({5, 3}), targets, weights), ShapeError);
+  CHECK_THROWS_AS(cross_entropy(tensor({4, 3}), targets, full({5}, DType::f32, 1)), ShapeError);
+  CHECK_THROWS_AS(cross_entropy(transposed({3, 4}), targets, weights), ShapeError);
+  CHECK_THROWS_AS(cross_entropy(tensor({4, 3}), targets, full({4}, DType::f64, 1)), DTypeError);
+  CHECK_THROWS_AS(cross_entropy(tensor({4, 3}), weights, weights), DTypeError);
+}
+
+TEST_CASE("unary and dropout: refuse strides that they cannot read") {
+  CHECK_THROWS_AS(unary(transposed({3, 2}), Unary::relu), ShapeError);
+  CHECK_THROWS_AS(unary(tensor({3, 4}).slice(1, 0, 2), Unary::gelu), ShapeError);
+  CHECK_THROWS_AS(dropout(transposed({3, 2}), 0.5, {}), ShapeError);
+  CHECK_THROWS_AS(dropout(tensor({3, 2}), 1, {}), Error);
+  CHECK_THROWS_AS(dropout(tensor({3, 2}), -0.1, {}), Error);
+}
+
+TEST_CASE("views: refuse what is outside") {
+  CHECK_THROWS_AS(ad::slice(tensor({3, 2}), 0, 2, 2), ShapeError);
+  CHECK_THROWS_AS(ad::transpose(tensor({3, 2}), 0, 2), ShapeError);
+  CHECK_THROWS_AS(concat(tensor({3, 2}), tensor({2, 2})), ShapeError);
+}
+
+TEST_CASE("attention: refuses what does not fit") {
+  const Tensor q = tensor({2, 5, 3, 4}), longer = tensor({2, 6, 3, 4});
+  const auto refused = [](const Tensor& query, const Tensor& key, const Tensor& value,
+                          const Tensor& lengths) {
+    CHECK_THROWS_AS(causal_linear_attention(query, key, value, lengths, 1e-6), ShapeError);
+    CHECK_THROWS_AS(linear_attention(query, key, value, lengths, 1e-6), ShapeError);
+    CHECK_THROWS_AS(softmax_attention(query, key, value, lengths, {}), ShapeError);
+  };
+  refused(tensor({2, 5, 4}), q, q, {});
+  refused(tensor({1, 5, 3, 4}), q, q, {});
+  refused(tensor({2, 5, 1, 4}), q, q, {});
+  refused(tensor({2, 5, 3, 2}), q, q, {});
+  refused(q, longer, q, {});
+  refused(q, q, tensor({2, 5, 3, 4}).transpose(2, 3), {});
+  refused(q, q, q, full({3}, DType::i32, 1));
+  refused(q, q, q, full({2, 2}, DType::i32, 1).select(1, 0));
+  CHECK_THROWS_AS(causal_linear_attention(q, longer, longer, {}, 1e-6), ShapeError);
+}
+
+}  // namespace
+}  // namespace tarn::ad
