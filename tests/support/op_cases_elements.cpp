@@ -61,7 +61,7 @@ OpCase moving_case(const char* op, const std::string& variant, const OpInput& x,
 
 void add_views(std::vector<OpCase>& cases) {
   const OpInput x{"x", {2, 3, 4}};
-  for (const std::pair dims : {std::pair{0, 1}, std::pair{1, 2}, std::pair{-1, 0}}) {
+  for (const std::pair<int, int>& dims : {std::pair{0, 1}, std::pair{1, 2}, std::pair{-1, 0}}) {
     const int a = dims.first, b = dims.second;
     cases.push_back(moving_case(
         "transpose", message(a, " and ", b), x,
