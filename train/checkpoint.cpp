@@ -17,8 +17,7 @@ namespace {
 using nlohmann::json;
 namespace fs = std::filesystem;
 
-constexpr int kFormat = 2;
-constexpr int kFormatWithoutStateChecksum = 1;  // still read
+constexpr int kFormat = 1;
 constexpr const char* kModelFile = "model.safetensors";
 constexpr const char* kOptimizerFile = "optimizer.safetensors";
 constexpr const char* kConfigFile = "config.toml";
@@ -78,9 +77,8 @@ std::uint32_t checksum_of(json record) {
 
 void check_state(const fs::path& file, const json& record) {
   const json& format = record.at("format");
-  if (format == kFormatWithoutStateChecksum) return;
   TARN_CHECK_AS(IoError, format == kFormat, file.string(), ": format ", format.dump(),
-                ", and this tarn reads formats ", kFormatWithoutStateChecksum, " and ", kFormat);
+                ", and this tarn reads format ", kFormat);
   TARN_CHECK_AS(IoError, checksum_of(record) == record.at("crc32").get<std::uint32_t>(),
                 file.string(), " is corrupt: its checksum is not that of its content");
 }

@@ -42,7 +42,7 @@ TEST_CASE("rng: numbers can be drawn when compiling") {
   static_assert(random_uniform({.seed = 0}, 0) < 0.5);
 }
 
-TEST_CASE("rng: a uniform is 24 bits in [0, 1) and exact in f32") {
+TEST_CASE("rng: a uniform is 24 bits of the unit interval and exact in f32") {
   const RngAddress at{.seed = 1, .site = site_of("rng_test"), .step = 2};
   for (std::uint64_t i = 0; i < 10000; ++i) {
     const double u = random_uniform(at, i);

@@ -1,10 +1,11 @@
 // Whatever the bytes, parse_json gives a value or an IoError, and a value survives being written.
+#include "core/io/json.h"
+
 #include <cstdint>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
 #include "core/check.h"
-#include "core/io/json.h"
 
 // NOLINTNEXTLINE(readability-identifier-naming): the fuzzer looks for this name
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

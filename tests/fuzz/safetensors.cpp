@@ -1,5 +1,7 @@
 // Whatever the bytes, opening them as a safetensors file and reading every tensor gives values or
 // an IoError.
+#include "core/io/safetensors.h"
+
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -8,7 +10,6 @@
 #include <string>
 
 #include "core/check.h"
-#include "core/io/safetensors.h"
 
 namespace {
 
