@@ -35,7 +35,8 @@ struct Case {
   std::string str() const {
     std::string text = message(batch, " x ", queries, " x ", keys, " x ", heads, " x ", width,
                                " x ", out_width, causal ? " causal" : "", " dropout ", dropout);
-    for (const double length : lengths) text += " " + std::to_string(static_cast<int>(length));
+    for (const double length : lengths)
+      text.append(" ").append(std::to_string(static_cast<int>(length)));
     return text;
   }
 };
