@@ -40,129 +40,33 @@ Tensor per_position(const Tensor& query) {
                        query.device());
 }
 
-// The gradients of query, key and value, in one place. The kernels write all three or none: where
-// only some are wanted, the others go to memory that is dropped.
-struct Targets {
-  Targets(InputGrads& inputs, const Tensor& q, const Tensor& k, const Tensor& v)
-      : query(inputs.target(0)), key(inputs.target(1)), value(inputs.target(2)) {
-    if (!query.tensor.defined()) query.tensor = Tensor::empty_like(q);
-    if (!key.tensor.defined()) key.tensor = Tensor::empty_like(k);
-    if (!value.tensor.defined()) value.tensor = Tensor::empty_like(v);
-  }
-  GradTarget query, key, value;
-};
-
-class CausalLinear final : public Node {
+// The node of each attention: the arguments of its backward kernel, filled but for the gradients.
+template <class Args>
+class AttentionNode final : public Node {
  public:
-  CausalLinear(Tensor query, Tensor key, Tensor value, Tensor lengths, Tensor out,
-               Tensor inverse_sum)
-      : query_(std::move(query)),
-        key_(std::move(key)),
-        value_(std::move(value)),
-        lengths_(std::move(lengths)),
-        out_(std::move(out)),
-        inverse_sum_(std::move(inverse_sum)) {}
-  const char* name() const override { return "causal_linear_attention"; }
+  AttentionNode(const char* name, kernels::Slot<Args> Table::*kernel, Args args)
+      : name_(name), kernel_(kernel), args_(std::move(args)) {}
+  const char* name() const override { return name_; }
 
   void backward(const Tensor& grad_out, InputGrads& inputs) override {
-    const Targets to(inputs, query_, key_, value_);
-    kernels::run(&Table::causal_linear_backward, query_.device(),
-                 {.query = query_,
-                  .key = key_,
-                  .value = value_,
-                  .lengths = lengths_,
-                  .out = out_,
-                  .inverse_sum = inverse_sum_,
-                  .grad_out = grad_out,
-                  .grad_query = to.query.tensor,
-                  .grad_key = to.key.tensor,
-                  .grad_value = to.value.tensor,
-                  .beta_query = to.query.beta,
-                  .beta_key = to.key.beta,
-                  .beta_value = to.value.beta});
+    args_.grad_out = grad_out;
+    aim(inputs.target(0), args_.query, args_.grad_query, args_.beta_query);
+    aim(inputs.target(1), args_.key, args_.grad_key, args_.beta_key);
+    aim(inputs.target(2), args_.value, args_.grad_value, args_.beta_value);
+    kernels::run(kernel_, grad_out.device(), args_);
   }
 
  private:
-  Tensor query_, key_, value_, lengths_, out_, inverse_sum_;
-};
-
-class LinearAttention final : public Node {
- public:
-  LinearAttention(Tensor query, Tensor key, Tensor value, Tensor lengths, Tensor out,
-                  Tensor inverse_sum, Tensor sum, Tensor key_sum)
-      : query_(std::move(query)),
-        key_(std::move(key)),
-        value_(std::move(value)),
-        lengths_(std::move(lengths)),
-        out_(std::move(out)),
-        inverse_sum_(std::move(inverse_sum)),
-        sum_(std::move(sum)),
-        key_sum_(std::move(key_sum)) {}
-  const char* name() const override { return "linear_attention"; }
-
-  void backward(const Tensor& grad_out, InputGrads& inputs) override {
-    const Targets to(inputs, query_, key_, value_);
-    kernels::run(&Table::linear_attention_backward, query_.device(),
-                 {.query = query_,
-                  .key = key_,
-                  .value = value_,
-                  .lengths = lengths_,
-                  .out = out_,
-                  .inverse_sum = inverse_sum_,
-                  .sum = sum_,
-                  .key_sum = key_sum_,
-                  .grad_out = grad_out,
-                  .grad_query = to.query.tensor,
-                  .grad_key = to.key.tensor,
-                  .grad_value = to.value.tensor,
-                  .beta_query = to.query.beta,
-                  .beta_key = to.key.beta,
-                  .beta_value = to.value.beta});
+  // The kernels write all three gradients or none: one that nobody wants goes to memory that is
+  // dropped.
+  static void aim(const GradTarget& target, const Tensor& input, Tensor& grad, double& beta) {
+    grad = target.tensor.defined() ? target.tensor : Tensor::empty_like(input);
+    beta = target.beta;
   }
 
- private:
-  Tensor query_, key_, value_, lengths_, out_, inverse_sum_, sum_, key_sum_;
-};
-
-class SoftmaxAttention final : public Node {
- public:
-  SoftmaxAttention(Tensor query, Tensor key, Tensor value, Tensor lengths,
-                   const SoftmaxOptions& options, Tensor out, Tensor log_sum_exp)
-      : query_(std::move(query)),
-        key_(std::move(key)),
-        value_(std::move(value)),
-        lengths_(std::move(lengths)),
-        options_(options),
-        out_(std::move(out)),
-        log_sum_exp_(std::move(log_sum_exp)) {}
-  const char* name() const override { return "softmax_attention"; }
-
-  void backward(const Tensor& grad_out, InputGrads& inputs) override {
-    const Targets to(inputs, query_, key_, value_);
-    kernels::run(&Table::softmax_attention_backward, query_.device(),
-                 {.query = query_,
-                  .key = key_,
-                  .value = value_,
-                  .lengths = lengths_,
-                  .scale = options_.scale,
-                  .causal = options_.causal,
-                  .dropout = options_.dropout,
-                  .address = options_.address,
-                  .out = out_,
-                  .log_sum_exp = log_sum_exp_,
-                  .grad_out = grad_out,
-                  .grad_query = to.query.tensor,
-                  .grad_key = to.key.tensor,
-                  .grad_value = to.value.tensor,
-                  .beta_query = to.query.beta,
-                  .beta_key = to.key.beta,
-                  .beta_value = to.value.beta});
-  }
-
- private:
-  Tensor query_, key_, value_, lengths_;
-  SoftmaxOptions options_;
-  Tensor out_, log_sum_exp_;
+  const char* name_;
+  kernels::Slot<Args> Table::*kernel_;
+  Args args_;
 };
 
 }  // namespace
@@ -182,8 +86,15 @@ Tensor causal_linear_attention(const Tensor& query, const Tensor& key, const Ten
                 .eps = eps,
                 .out = out,
                 .inverse_sum = inverse_sum});
-  return recorded<CausalLinear>(out, {&query, &key, &value}, query, key, value, lengths, out,
-                                inverse_sum);
+  using Args = kernels::CausalLinearBackwardArgs;
+  return recorded<AttentionNode<Args>>(out, {&query, &key, &value}, "causal_linear_attention",
+                                       &Table::causal_linear_backward,
+                                       Args{.query = query,
+                                            .key = key,
+                                            .value = value,
+                                            .lengths = lengths,
+                                            .out = out,
+                                            .inverse_sum = inverse_sum});
 }
 
 Tensor linear_attention(const Tensor& query, const Tensor& key, const Tensor& value,
@@ -205,8 +116,17 @@ Tensor linear_attention(const Tensor& query, const Tensor& key, const Tensor& va
                 .inverse_sum = inverse_sum,
                 .sum = sum,
                 .key_sum = key_sum});
-  return recorded<LinearAttention>(out, {&query, &key, &value}, query, key, value, lengths, out,
-                                   inverse_sum, sum, key_sum);
+  using Args = kernels::LinearAttentionBackwardArgs;
+  return recorded<AttentionNode<Args>>(out, {&query, &key, &value}, "linear_attention",
+                                       &Table::linear_attention_backward,
+                                       Args{.query = query,
+                                            .key = key,
+                                            .value = value,
+                                            .lengths = lengths,
+                                            .out = out,
+                                            .inverse_sum = inverse_sum,
+                                            .sum = sum,
+                                            .key_sum = key_sum});
 }
 
 Tensor softmax_attention(const Tensor& query, const Tensor& key, const Tensor& value,
@@ -225,8 +145,19 @@ Tensor softmax_attention(const Tensor& query, const Tensor& key, const Tensor& v
                 .address = options.address,
                 .out = out,
                 .log_sum_exp = log_sum_exp});
-  return recorded<SoftmaxAttention>(out, {&query, &key, &value}, query, key, value, lengths,
-                                    options, out, log_sum_exp);
+  using Args = kernels::SoftmaxAttentionBackwardArgs;
+  return recorded<AttentionNode<Args>>(out, {&query, &key, &value}, "softmax_attention",
+                                       &Table::softmax_attention_backward,
+                                       Args{.query = query,
+                                            .key = key,
+                                            .value = value,
+                                            .lengths = lengths,
+                                            .scale = options.scale,
+                                            .causal = options.causal,
+                                            .dropout = options.dropout,
+                                            .address = options.address,
+                                            .out = out,
+                                            .log_sum_exp = log_sum_exp});
 }
 
 }  // namespace tarn::ad
