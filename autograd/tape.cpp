@@ -20,13 +20,13 @@ std::uint32_t next_tape_id() {
   return ++last;
 }
 
+}  // namespace
+
 bool is_finite(const Tensor& tensor) {
   const Tensor total = Tensor::empty({1}, DType::f64, tensor.device());
   kernels::run(&kernels::Table::count_nonfinite, tensor.device(), {.x = tensor, .total = total});
   return item(total) == 0;
 }
-
-}  // namespace
 
 Tensor Parameter::tensor() {
   Tensor out = value_;

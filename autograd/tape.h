@@ -71,6 +71,9 @@ class Recording {
   Recording& operator=(const Recording&) = delete;
 };
 
+// Whether no element is an infinity or a NaN.
+bool is_finite(const Tensor& tensor);
+
 // The first op that made an infinity or a NaN.
 struct NonFinite {
   std::string op;

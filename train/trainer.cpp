@@ -191,10 +191,26 @@ void Trainer::evaluate() {
 
 void Trainer::save() {
   if (saved_step_ == state_.step) return;
+  check_weights();
   metrics_.sync();
   state_.metrics_bytes = metrics_.size();
   checkpoints_.save(state_, config_toml_, task_->model(), *optimizer_, config_.train.keep_last);
   saved_step_ = state_.step;
+}
+
+// An update can overflow although its gradient was finite; such weights must not replace good ones.
+void Trainer::check_weights() {
+  for (const ad::Parameter* parameter : task_->model().parameters()) {
+    if (ad::is_finite(parameter->value())) continue;
+    fail<NonFiniteError>("step ", state_.step, ": ", parameter->name(),
+                         " is not finite after the update, which is not saved. ", last_checkpoint(),
+                         ". A lower optimizer.lr may help");
+  }
+}
+
+std::string Trainer::last_checkpoint() const {
+  const auto kept = checkpoints_.latest();
+  return kept ? "The last checkpoint is " + kept->string() : "No checkpoint was written yet";
 }
 
 // The step is repeated with every op watched: the same addresses draw the same numbers.
@@ -216,12 +232,9 @@ void Trainer::explain_nonfinite(double loss, double norm) {
       first ? message(first->op, first->in_backward ? "'s gradient" : "", " at or after ",
                       first->near.empty() ? "the input" : first->near)
             : std::string("the update itself");
-  const auto kept = checkpoints_.latest();
   fail<NonFiniteError>("step ", state_.step + 1, ": the ", what,
                        " is not finite; it arose first in ", where,
-                       ". The weights of this step were not changed. ",
-                       kept ? "The last checkpoint is " + kept->string()
-                            : std::string("No checkpoint was written yet"),
+                       ". The weights of this step were not changed. ", last_checkpoint(),
                        ". A lower optimizer.lr or a smaller optimizer.max_grad_norm may help");
 }
 

@@ -50,6 +50,8 @@ class Trainer {
   void save();
   void log(const StepReport& report);
   double learning_rate() const;
+  void check_weights();
+  std::string last_checkpoint() const;  // for messages
   [[noreturn]] void explain_nonfinite(double loss, double norm);
 
   Config config_;

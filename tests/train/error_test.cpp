@@ -149,6 +149,20 @@ TEST_CASE("errors: a loss that is not finite stops the run and names an op") {
   }
 }
 
+TEST_CASE("errors: weights that an update made infinite are never saved") {
+  const TinyRuns runs;
+  // The first step is the last: no later loss would show what became of the weights.
+  const Arguments settings = {"optimizer.lr=1e39",    "optimizer.kind=sgd",
+                              "train.steps=1",        "optimizer.weight_decay=0",
+                              "optimizer.momentum=0", "optimizer.max_grad_norm=100"};
+  const Outcome outcome = run_program(runs.train("run", settings));
+  INFO(outcome.err);
+  CHECK(outcome.code == 1);
+  CHECK(contains(outcome.err, "is not finite"));
+  CHECK(latest_checkpoint(runs / "run").filename() == "step_000000000");
+  CHECK(run_program({"eval", runs / "run"}).code == 0);
+}
+
 // A file system of its own, small enough to fill; only where the tests may mount one.
 class SmallDisk {
  public:
