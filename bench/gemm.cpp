@@ -40,17 +40,20 @@ double linear_layer_seconds(std::int64_t rows, std::int64_t in, std::int64_t out
 }
 
 void gemm(const GemmOptions& options, Report& report) {
-  const std::pair<std::int64_t, std::int64_t> layers[] = {{256, 256}, {256, 1024}, {1024, 256}};
+  struct Layer {
+    std::int64_t in, out;
+  };
+  constexpr Layer layers[] = {{256, 256}, {256, 1024}, {1024, 256}};
   for (const std::int64_t rows : options.rows) {
-    for (const auto& [in, out] : layers) {
-      const LinearSeconds seconds = time_linear(rows, in, out);
-      const double flops = 2.0 * static_cast<double>(rows * in * out);
+    for (const Layer& layer : layers) {
+      const LinearSeconds seconds = time_linear(rows, layer.in, layer.out);
+      const double flops = 2.0 * static_cast<double>(rows * layer.in * layer.out);
       const auto add = [&](const char* pass, double s) {
         report.add({{"bench", "gemm"},
                     {"pass", pass},
                     {"rows", rows},
-                    {"in", in},
-                    {"out", out},
+                    {"in", layer.in},
+                    {"out", layer.out},
                     {"threads", kernels::cpu_backend().threads},
                     {"ms", s * 1e3},
                     {"gflops", flops / s / 1e9}});
