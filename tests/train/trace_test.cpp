@@ -83,9 +83,9 @@ TEST_CASE("trace: ten updates of the authors' model") {
   CHECK(max_abs_difference(ours.read("losses"), theirs.read("losses")) < 2e-6);
   const NamedTensors wanted = tensors_under(theirs, "step10.");
   CHECK(wanted.size() == 37);
-  for (const auto& [name, value] : wanted) {
-    CAPTURE(name);
-    CHECK(max_abs_difference(ours.read("step10." + name), value) < 1e-5);
+  for (const auto& entry : wanted) {
+    CAPTURE(entry.first);
+    CHECK(max_abs_difference(ours.read("step10." + entry.first), entry.second) < 1e-5);
   }
 }
 
@@ -102,9 +102,9 @@ TEST_CASE("trace: the whole file's parameters after one, five and six updates") 
     const std::string prefix = message("step", steps, ".");
     const NamedTensors wanted = tensors_under(theirs, prefix);
     CHECK(wanted.size() == 37);
-    for (const auto& [name, value] : wanted) {
-      CAPTURE(name);
-      CHECK(max_abs_difference(ours.read(prefix + name), value) < 1e-5);
+    for (const auto& entry : wanted) {
+      CAPTURE(entry.first);
+      CHECK(max_abs_difference(ours.read(prefix + entry.first), entry.second) < 1e-5);
     }
   }
 }
