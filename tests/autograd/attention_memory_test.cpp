@@ -38,7 +38,12 @@ TEST_CASE("causal_linear_attention: memory grows with the length") {
   CHECK(at_16k / at_4k == doctest::Approx(4).epsilon(0.1));
   // Output, its gradient, three gradients, and a number a position, with room for rounding up.
   const double row = 4.0 * kHeads * kWidth;
-  CHECK(at_16k < 16384 * row * 6);
+#if defined(TARN_CHECKED)
+  const double rows = 6.6;  // the guard behind a block takes it to the next size
+#else
+  const double rows = 6;
+#endif
+  CHECK(at_16k < 16384 * row * rows);
   CHECK(at_16k < 16384 * row * kWidth / 4);  // far below N x E x M
 }
 
