@@ -53,6 +53,7 @@ class LayerNorm final : public Node {
 Tensor normalise(const Tensor& x, const Tensor& branch, double dropout, const RngAddress& address,
                  const Tensor& weight, const Tensor& bias, double eps) {
   const Shape width{x.size(-1)};
+  TARN_CHECK_SHAPE(x.size(-1) > 0, "layer_norm: x ", x.shape(), " has nothing to normalise");
   TARN_CHECK_SHAPE(weight.shape() == width && bias.shape() == width, "layer_norm: x ", x.shape(),
                    " wants weight and bias of ", width, ", not ", weight.shape(), " and ",
                    bias.shape());

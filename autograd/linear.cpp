@@ -70,9 +70,10 @@ class Linear final : public Node {
 
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias,
               const LinearEpilogue& epilogue) {
-  TARN_CHECK_SHAPE(weight.rank() == 2 && x.rank() >= 1 && x.size(-1) == weight.size(1),
-                   "linear: x ", x.shape(), " and weight ", weight.shape(),
-                   " must be [..., in] and [out, in]");
+  TARN_CHECK_SHAPE(
+      weight.rank() == 2 && x.rank() >= 1 && x.size(-1) == weight.size(1) && weight.size(1) > 0,
+      "linear: x ", x.shape(), " and weight ", weight.shape(),
+      " must be [..., in] and [out, in], with an in above 0");
   TARN_CHECK_SHAPE(!bias.defined() || bias.shape() == Shape{weight.size(0)}, "linear: bias ",
                    bias.shape(), " must be [", weight.size(0), "]");
   const Tensor rows = as_matrix(x);

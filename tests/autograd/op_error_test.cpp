@@ -25,6 +25,7 @@ TEST_CASE("linear: refuses what does not fit") {
   CHECK_THROWS_AS(linear(tensor({2, 3}), tensor({3}), {}), ShapeError);
   CHECK_THROWS_AS(linear(tensor({2, 3}), tensor({5, 3}), tensor({3})), ShapeError);
   CHECK_THROWS_AS(linear(tensor({}), tensor({5, 3}), {}), ShapeError);
+  CHECK_THROWS_AS(linear(tensor({2, 0}), tensor({5, 0}), {}), ShapeError);
 }
 
 TEST_CASE("linear: refuses strides that it cannot read") {
@@ -37,6 +38,7 @@ TEST_CASE("linear: refuses strides that it cannot read") {
 TEST_CASE("layer_norm: refuses what does not fit") {
   const Tensor width = tensor({3});
   CHECK_THROWS_AS(layer_norm(tensor({2, 3}), tensor({2}), width, 1e-5), ShapeError);
+  CHECK_THROWS_AS(layer_norm(tensor({2, 0}), tensor({0}), tensor({0}), 1e-5), ShapeError);
   CHECK_THROWS_AS(layer_norm(tensor({2, 3}), width, tensor({2}), 1e-5), ShapeError);
   CHECK_THROWS_AS(layer_norm(transposed({3, 2}), width, width, 1e-5), ShapeError);
   CHECK_THROWS_AS(layer_norm(tensor({2, 3}), every_other(3), width, 1e-5), ShapeError);
