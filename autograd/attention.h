@@ -27,16 +27,25 @@ struct SoftmaxOptions {
 Tensor softmax_attention(const Tensor& query, const Tensor& key, const Tensor& value,
                          const Tensor& lengths, const SoftmaxOptions& options);
 
-// One position of the same attentions, for running a trained model as an RNN; never recorded.
-// query, key [N, H, E], value [N, H, M]; returns [N, H, M]. The state is updated in place.
+// The same attentions for running a trained model as an RNN; never recorded. A step takes one
+// position, query, key [N, H, E] and value [N, H, M], and returns [N, H, M]. The state is updated
+// in place.
 
 // State: sum [N, H, E, M] and key_sum [N, H, E], zero before the first position.
 Tensor causal_linear_step(const Tensor& query, const Tensor& key, const Tensor& value,
                           const Tensor& sum, const Tensor& key_sum, double eps);
 
-// State: keys [N, capacity, H, E] and values [N, capacity, H, M]; this is position `position`, from
+// Writes the state after positions with these keys [N, L, H, E], feature-mapped, and values.
+void causal_linear_absorb(const Tensor& key, const Tensor& value, const Tensor& sum,
+                          const Tensor& key_sum);
+
+// State: keys [N, H, capacity, E] and values [N, H, capacity, M]; this is position `position`, from
 // 0. Throws when it does not fit the capacity.
 Tensor softmax_step(const Tensor& query, const Tensor& key, const Tensor& value, const Tensor& keys,
                     const Tensor& values, std::int64_t position, double scale);
+
+// Writes the first L positions of the state, key [N, L, H, E] and value [N, L, H, M].
+void softmax_absorb(const Tensor& key, const Tensor& value, const Tensor& keys,
+                    const Tensor& values);
 
 }  // namespace tarn::ad

@@ -36,17 +36,54 @@ Tensor causal_linear_step(const Tensor& query, const Tensor& key, const Tensor& 
   return out;
 }
 
+void causal_linear_absorb(const Tensor& key, const Tensor& value, const Tensor& sum,
+                          const Tensor& key_sum) {
+  const std::int64_t batch = key.size(0), heads = key.size(2);
+  TARN_CHECK_SHAPE(sum.shape() == Shape({batch, heads, key.size(3), value.size(3)}) &&
+                       key_sum.shape() == sum.shape().without_last(),
+                   "causal_linear_absorb: the state ", sum.shape(), " and ", key_sum.shape(),
+                   " does not belong to key ", key.shape(), " and value ", value.shape());
+  const auto none = [&](const Shape& shape) {
+    return Tensor::empty(shape, key.dtype(), key.device());
+  };
+  // Where the mask is not causal the sums are over all positions: the state, without any query.
+  kernels::run(&Table::linear_attention_forward, key.device(),
+               {.query = none({batch, 0, heads, key.size(3)}),
+                .key = key,
+                .value = value,
+                .out = none({batch, 0, heads, value.size(3)}),
+                .inverse_sum = none({batch, heads, 0}),
+                .sum = sum,
+                .key_sum = key_sum});
+}
+
 Tensor softmax_step(const Tensor& query, const Tensor& key, const Tensor& value, const Tensor& keys,
                     const Tensor& values, std::int64_t position, double scale) {
   check_step("softmax_step", query, key, value);
-  TARN_CHECK_SHAPE(position < keys.size(1), "softmax_step: position ", position,
-                   " is past the cache's ", keys.size(1), " positions");
-  kernels::run(&Table::copy, query.device(), {.from = key, .to = keys.select(1, position)});
-  kernels::run(&Table::copy, query.device(), {.from = value, .to = values.select(1, position)});
+  TARN_CHECK_SHAPE(position < keys.size(2), "softmax_step: position ", position,
+                   " is past the cache's ", keys.size(2), " positions");
+  kernels::run(&Table::copy, query.device(), {.from = key, .to = keys.select(2, position)});
+  kernels::run(&Table::copy, query.device(), {.from = value, .to = values.select(2, position)});
+  const auto seen = [&](const Tensor& cache) {
+    return cache.slice(2, 0, position + 1).transpose(1, 2);
+  };
   const Shape one{query.size(0), 1, query.size(1), query.size(2)};
-  return softmax_attention(query.view(one), keys.slice(1, 0, position + 1),
-                           values.slice(1, 0, position + 1), {}, {.scale = scale})
+  return softmax_attention(query.view(one), seen(keys), seen(values), {}, {.scale = scale})
       .view(value.shape());
+}
+
+void softmax_absorb(const Tensor& key, const Tensor& value, const Tensor& keys,
+                    const Tensor& values) {
+  TARN_CHECK_SHAPE(key.size(1) <= keys.size(2), "softmax_absorb: ", key.size(1),
+                   " positions are more than the cache's ", keys.size(2));
+  const auto write = [&](const Tensor& from, const Tensor& cache) {
+    const Tensor to = cache.slice(2, 0, from.size(1)).transpose(1, 2);
+    TARN_CHECK_SHAPE(to.shape() == from.shape(), "softmax_absorb: the cache ", cache.shape(),
+                     " does not belong to heads ", from.shape());
+    kernels::run(&Table::copy, from.device(), {.from = from, .to = to});
+  };
+  write(key, keys);
+  write(value, values);
 }
 
 }  // namespace tarn::ad

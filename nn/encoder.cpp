@@ -17,16 +17,23 @@ EncoderLayer::EncoderLayer(const Build& build, const EncoderOptions& options)
       norm2_(child<LayerNorm>("norm2", options.width())) {}
 
 Tensor EncoderLayer::forward(const Tensor& x, const AttentionMask& mask, const Pass& pass) const {
-  const double dropout = pass.training ? dropout_ : 0;
-  const Tensor attended = attention_.forward(x, mask, pass);
-  const Tensor a = norm1_.forward_sum(x, attended, dropout, address(pass, "dropout_attention"));
-  return norm2_.forward_sum(a, feed_forward(a, pass), dropout,
-                            address(pass, "dropout_feed_forward"));
+  return after_attention(x, attention_.forward(x, mask, pass), pass);
+}
+
+Tensor EncoderLayer::absorb(const Tensor& x, AttentionState& state) const {
+  return after_attention(x, attention_.absorb(x, state), {});
 }
 
 Tensor EncoderLayer::step(const Tensor& x, AttentionState& state) const {
-  const Tensor a = norm1_.forward_sum(x, attention_.step(x, state), 0, {});
-  return norm2_.forward_sum(a, feed_forward(a, {}), 0, {});
+  return after_attention(x, attention_.step(x, state), {});
+}
+
+Tensor EncoderLayer::after_attention(const Tensor& x, const Tensor& attended,
+                                     const Pass& pass) const {
+  const double dropout = pass.training ? dropout_ : 0;
+  const Tensor a = norm1_.forward_sum(x, attended, dropout, address(pass, "dropout_attention"));
+  return norm2_.forward_sum(a, feed_forward(a, pass), dropout,
+                            address(pass, "dropout_feed_forward"));
 }
 
 Tensor EncoderLayer::feed_forward(const Tensor& x, const Pass& pass) const {
@@ -34,12 +41,6 @@ Tensor EncoderLayer::feed_forward(const Tensor& x, const Pass& pass) const {
                                              .dropout = pass.training ? dropout_ : 0,
                                              .address = address(pass, "dropout_hidden")});
   return linear2_.forward(hidden);
-}
-
-EncoderState EncoderState::copy() const {
-  EncoderState out;
-  for (const AttentionState& state : layers) out.layers.push_back(state.copy());
-  return out;
 }
 
 Encoder::Encoder(const Build& build, const EncoderOptions& options)
@@ -63,6 +64,12 @@ EncoderState Encoder::start(std::int64_t batch, std::int64_t capacity) const {
   EncoderState state;
   for (const EncoderLayer* layer : layers_) state.layers.push_back(layer->start(batch, capacity));
   return state;
+}
+
+Tensor Encoder::absorb(const Tensor& x, EncoderState& state) const {
+  Tensor y = x;
+  for (std::size_t i = 0; i < layers_.size(); ++i) y = layers_[i]->absorb(y, state.layers.at(i));
+  return norm_.forward(y);
 }
 
 Tensor Encoder::step(const Tensor& x, EncoderState& state) const {

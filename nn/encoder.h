@@ -31,9 +31,11 @@ class EncoderLayer : public Module {
   AttentionState start(std::int64_t batch, std::int64_t capacity) const {
     return attention_.start(batch, capacity);
   }
+  Tensor absorb(const Tensor& x, AttentionState& state) const;
   Tensor step(const Tensor& x, AttentionState& state) const;
 
  private:
+  Tensor after_attention(const Tensor& x, const Tensor& attended, const Pass& pass) const;
   Tensor feed_forward(const Tensor& x, const Pass& pass) const;
 
   ad::Unary activation_;
@@ -45,11 +47,19 @@ class EncoderLayer : public Module {
   LayerNorm& norm2_;
 };
 
-// What an encoder remembers: one state a layer.
+// What an encoder remembers: one state a layer. A plain value, which any thread may step, one at a
+// time.
 struct EncoderState {
   std::vector<AttentionState> layers;
 
+  std::int64_t position() const { return layers.empty() ? 0 : layers.front().position; }
   EncoderState copy() const;
+
+  // The state by name, for a file; it shares the elements. Names: position, layers.{i}.{tensor}.
+  NamedTensors named() const;
+  // Copies what named() gave into this state, which start() made for the same sizes. Throws
+  // UserError with the name of the tensor that is missing, unknown, or of another shape or type.
+  void restore(const NamedTensors& tensors);
 };
 
 // The layers in sequence and one more layer norm. Names: layers.{i}.*, norm.*.
@@ -61,6 +71,8 @@ class Encoder : public Module {
 
   // As an RNN (section 3.4): forward() of a sequence equals step() of its positions one by one.
   EncoderState start(std::int64_t batch, std::int64_t capacity) const;
+  // A prefix [N, L, width] in one parallel pass; the state is then as after L steps, to rounding.
+  Tensor absorb(const Tensor& x, EncoderState& state) const;
   Tensor step(const Tensor& x, EncoderState& state) const;  // [N, width], in evaluation mode
 
  private:

@@ -14,28 +14,35 @@ AttentionLayer::AttentionLayer(const Build& build, std::string_view kind, std::i
           child<Linear>("value_projection", width, shape_.heads * shape_.value_width)),
       out_projection_(child<Linear>("out_projection", shape_.heads * shape_.value_width, width)) {}
 
-Tensor AttentionLayer::forward(const Tensor& x, const AttentionMask& mask, const Pass& pass) const {
-  const std::int64_t batch = x.size(0), length = x.size(1);
+template <class Inner>
+Tensor AttentionLayer::project_around(const Tensor& x, const Inner& inner) const {
+  const Shape outer = x.shape().without_last();
   const auto split = [&](const Tensor& heads, std::int64_t width) {
-    return heads.view({batch, length, shape_.heads, width});
+    return heads.view(outer.with(shape_.heads).with(width));
   };
   const Tensor query = split(query_projection_.forward(x), shape_.query_width);
   const Tensor key = split(key_projection_.forward(x), shape_.query_width);
   const Tensor value = split(value_projection_.forward(x), shape_.value_width);
-  const Tensor out = inner_.forward(query, key, value, mask, pass);
-  return out_projection_.forward(out.view({batch, length, shape_.heads * shape_.value_width}));
+  const Tensor out = inner(query, key, value);
+  return out_projection_.forward(out.view(outer.with(shape_.heads * shape_.value_width)));
+}
+
+Tensor AttentionLayer::forward(const Tensor& x, const AttentionMask& mask, const Pass& pass) const {
+  return project_around(x, [&](const Tensor& query, const Tensor& key, const Tensor& value) {
+    return inner_.forward(query, key, value, mask, pass);
+  });
+}
+
+Tensor AttentionLayer::absorb(const Tensor& x, AttentionState& state) const {
+  return project_around(x, [&](const Tensor& query, const Tensor& key, const Tensor& value) {
+    return inner_.absorb(query, key, value, state);
+  });
 }
 
 Tensor AttentionLayer::step(const Tensor& x, AttentionState& state) const {
-  const std::int64_t batch = x.size(0);
-  const auto split = [&](const Tensor& heads, std::int64_t width) {
-    return heads.view({batch, shape_.heads, width});
-  };
-  const Tensor query = split(query_projection_.forward(x), shape_.query_width);
-  const Tensor key = split(key_projection_.forward(x), shape_.query_width);
-  const Tensor value = split(value_projection_.forward(x), shape_.value_width);
-  const Tensor out = inner_.step(query, key, value, state);
-  return out_projection_.forward(out.view({batch, shape_.heads * shape_.value_width}));
+  return project_around(x, [&](const Tensor& query, const Tensor& key, const Tensor& value) {
+    return inner_.step(query, key, value, state);
+  });
 }
 
 }  // namespace tarn::nn

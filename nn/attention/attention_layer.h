@@ -18,9 +18,14 @@ class AttentionLayer : public Module {
   AttentionState start(std::int64_t batch, std::int64_t capacity) const {
     return inner_.start(batch, capacity);
   }
-  Tensor step(const Tensor& x, AttentionState& state) const;  // [N, width]
+  Tensor absorb(const Tensor& x, AttentionState& state) const;  // [N, L, width]
+  Tensor step(const Tensor& x, AttentionState& state) const;    // [N, width]
 
  private:
+  // The projections around an attention over split heads; inner(query, key, value).
+  template <class Inner>
+  Tensor project_around(const Tensor& x, const Inner& inner) const;
+
   HeadShape shape_;
   Attention& inner_;
   Linear& query_projection_;

@@ -16,17 +16,26 @@ Tensor CausalLinearAttention::forward(const Tensor& query, const Tensor& key, co
 
 AttentionState CausalLinearAttention::start(std::int64_t batch, std::int64_t /*capacity*/) const {
   const Shape z{batch, shape_.heads, shape_.query_width};
-  return {{Tensor::zeros(z.with(shape_.value_width), build().dtype, build().device),
-           Tensor::zeros(z, build().dtype, build().device)},
+  return {{{"sum", Tensor::zeros(z.with(shape_.value_width), build().dtype, build().device)},
+           {"key_sum", Tensor::zeros(z, build().dtype, build().device)}},
           0};
+}
+
+Tensor CausalLinearAttention::absorb(const Tensor& query, const Tensor& key, const Tensor& value,
+                                     AttentionState& state) const {
+  check_absorb(state);
+  state.position = key.size(1);
+  const Tensor mapped = ad::unary(key, feature_map_.op);
+  ad::causal_linear_absorb(mapped, value, state.tensor(0), state.tensor(1));
+  return ad::causal_linear_attention(ad::unary(query, feature_map_.op), mapped, value, {},
+                                     kLinearAttentionEps);
 }
 
 Tensor CausalLinearAttention::step(const Tensor& query, const Tensor& key, const Tensor& value,
                                    AttentionState& state) const {
   ++state.position;
   return ad::causal_linear_step(ad::unary(query, feature_map_.op), ad::unary(key, feature_map_.op),
-                                value, state.tensors.at(0), state.tensors.at(1),
-                                kLinearAttentionEps);
+                                value, state.tensor(0), state.tensor(1), kLinearAttentionEps);
 }
 
 }  // namespace tarn::nn

@@ -14,8 +14,10 @@ class CausalLinearAttention : public Attention {
         feature_map_(find_feature_map(options.feature_map)) {}
   Tensor forward(const Tensor& query, const Tensor& key, const Tensor& value,
                  const AttentionMask& mask, const Pass& pass) const override;
-  // State: s [N, H, E, M] and z [N, H, E] of eqs. 18 and 19.
+  // State: sum [N, H, E, M] and key_sum [N, H, E], s and z of eqs. 18 and 19.
   AttentionState start(std::int64_t batch, std::int64_t capacity) const override;
+  Tensor absorb(const Tensor& query, const Tensor& key, const Tensor& value,
+                AttentionState& state) const override;
   Tensor step(const Tensor& query, const Tensor& key, const Tensor& value,
               AttentionState& state) const override;
 

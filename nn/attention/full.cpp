@@ -24,15 +24,23 @@ Tensor FullAttention::forward(const Tensor& query, const Tensor& key, const Tens
 
 AttentionState FullAttention::start(std::int64_t batch, std::int64_t capacity) const {
   const auto cache = [&](std::int64_t width) {
-    return Tensor::zeros({batch, capacity, shape_.heads, width}, build().dtype, build().device);
+    return Tensor::zeros({batch, shape_.heads, capacity, width}, build().dtype, build().device);
   };
-  return {{cache(shape_.query_width), cache(shape_.value_width)}, 0};
+  return {{{"keys", cache(shape_.query_width)}, {"values", cache(shape_.value_width)}}, 0};
+}
+
+Tensor FullAttention::absorb(const Tensor& query, const Tensor& key, const Tensor& value,
+                             AttentionState& state) const {
+  check_absorb(state);
+  state.position = key.size(1);
+  ad::softmax_absorb(key, value, state.tensor(0), state.tensor(1));
+  return ad::softmax_attention(query, key, value, {}, {.scale = scale_, .causal = true});
 }
 
 Tensor FullAttention::step(const Tensor& query, const Tensor& key, const Tensor& value,
                            AttentionState& state) const {
-  return ad::softmax_step(query, key, value, state.tensors.at(0), state.tensors.at(1),
-                          state.position++, scale_);
+  return ad::softmax_step(query, key, value, state.tensor(0), state.tensor(1), state.position++,
+                          scale_);
 }
 
 }  // namespace tarn::nn

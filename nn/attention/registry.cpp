@@ -46,7 +46,9 @@ std::unique_ptr<Attention> make_attention(std::string_view kind, const Build& bu
 
 AttentionState AttentionState::copy() const {
   AttentionState out{{}, position};
-  for (const Tensor& tensor : tensors) out.tensors.push_back(copy_to(tensor, tensor.device()));
+  for (const auto& [name, tensor] : tensors) {
+    out.tensors.emplace_back(name, copy_to(tensor, tensor.device()));
+  }
   return out;
 }
 
@@ -54,9 +56,19 @@ AttentionState Attention::start(std::int64_t /*batch*/, std::int64_t /*capacity*
   fail<ConfigError>("attention \"", kind_, "\" cannot be run step by step: it is not causal");
 }
 
+Tensor Attention::absorb(const Tensor& /*query*/, const Tensor& /*key*/, const Tensor& /*value*/,
+                         AttentionState& /*state*/) const {
+  fail<ConfigError>("attention \"", kind_, "\" cannot be run step by step: it is not causal");
+}
+
 Tensor Attention::step(const Tensor& /*query*/, const Tensor& /*key*/, const Tensor& /*value*/,
                        AttentionState& /*state*/) const {
   fail<ConfigError>("attention \"", kind_, "\" cannot be run step by step: it is not causal");
+}
+
+void Attention::check_absorb(const AttentionState& state) const {
+  TARN_CHECK(state.position == 0, "attention \"", kind_, "\": a prefix is absorbed by a state at ",
+             "position 0; this one is at ", state.position);
 }
 
 }  // namespace tarn::nn
