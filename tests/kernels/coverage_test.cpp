@@ -23,6 +23,8 @@ struct OwnTest {
 };
 constexpr OwnTest kOwnTests[] = {
     {"causal_linear_step", "causal_linear_test.cpp"},
+    {"sample_logistic_mixture", "sample_test.cpp"},
+    {"sample_categorical", "sample_test.cpp"},
     {"sum_of_squares", "optimizer_test.cpp"},
     {"count_nonfinite", "optimizer_test.cpp"},
     {"sgd_step", "optimizer_test.cpp"},
