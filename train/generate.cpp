@@ -1,43 +1,35 @@
 #include "train/generate.h"
 
-#include <array>
-
 #include "autograd/tape.h"
 #include "core/transfer.h"
 
 namespace tarn::train {
 namespace {
 
-constexpr std::array kModes = {GenerateMode::recurrent, GenerateMode::cached, GenerateMode::full};
-
 // The outputs behind the last of some values, [N, outputs]: each mode is one of these.
 class Distributions {
  public:
   Distributions(const nn::SequencePredictor& model, const Tensor& given, GenerateMode mode)
-      : model_(model), full_(mode == GenerateMode::full), absorbed_(0) {
+      : model_(model), full_(mode == GenerateMode::full) {
     if (!full_) state_ = model.start(given.size(0));
   }
 
-  // values: [count, N], those so far; the state has seen all but those since the last call.
+  // values: [count, N], those so far: one more than in the last call.
   Tensor after(const Tensor& values) {
-    const std::int64_t count = values.size(0);
+    const std::int64_t last = values.size(0) - 1;
+    const auto prefix = [&] { return copy_to(values.transpose(0, 1), values.device()); };
     if (full_) {
-      const Tensor tokens = copy_to(values.transpose(0, 1), values.device());
-      const Tensor outputs = model_.forward(tokens, {.causal = true, .lengths = {}}, {});
-      return copy_to(outputs.select(1, count - 1), outputs.device());
+      const Tensor outputs = model_.forward(prefix(), {.causal = true, .lengths = {}}, {});
+      return copy_to(outputs.select(1, last), outputs.device());
     }
-    Tensor outputs;
-    for (; absorbed_ < count; ++absorbed_) {
-      outputs = model_.step(values.select(0, absorbed_), state_);
-    }
-    return outputs;
+    if (state_.position() == 0) return model_.absorb(prefix(), state_);
+    return model_.step(values.select(0, last), state_);
   }
 
  private:
   const nn::SequencePredictor& model_;
   bool full_;
   nn::EncoderState state_;
-  std::int64_t absorbed_;  // values that the state has seen
 };
 
 }  // namespace
@@ -89,9 +81,8 @@ Tensor generate(const nn::SequencePredictor& model, const Tensor& given, std::in
         options.temperature,
         {options.seed, site_of("generate"), static_cast<std::uint32_t>(position)},
         first};
-    copy_into(options.categorical
-                  ? ad::sample_categorical(outputs, draw)
-                  : ad::sample_logistic_mixture(outputs, options.scale, draw),
+    copy_into(options.categorical ? ad::sample_categorical(outputs, draw)
+                                  : ad::sample_logistic_mixture(outputs, options.scale, draw),
               values.select(0, position));
   }
   return copy_to(values.transpose(0, 1), Device::cpu());

@@ -27,8 +27,12 @@ ImageShape square_shape(std::int64_t values) {
 }  // namespace
 
 GivenImages::GivenImages(const GivenOptions& options) : completions_(options.completions) {
-  if (!options.folder.empty()) return open(options);
-  TARN_CHECK_AS(ConfigError, !options.keep, "--keep says how much to keep of the images of --given");
+  if (!options.folder.empty()) {
+    open(options);
+    return;
+  }
+  TARN_CHECK_AS(ConfigError, !options.keep,
+                "--keep says how much to keep of the images of --given");
   TARN_CHECK_AS(ConfigError, completions_ == 1,
                 "--completions says how often to complete each image of --given");
   shape_ = square_shape(options.values);

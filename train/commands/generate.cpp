@@ -1,5 +1,6 @@
 #include "train/generate.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
@@ -100,8 +101,8 @@ class Generation {
   // "images 32/64  value 400/784  eta 1m20s": as if the next values took as long as those so far.
   std::string state(std::int64_t batch, std::int64_t position, double seconds) const {
     const std::int64_t values = given_.shape().values();
-    const double made = static_cast<double>(position - given_.kept()) /
-                        static_cast<double>(values - given_.kept());
+    const double made =
+        static_cast<double>(position - given_.kept()) / static_cast<double>(values - given_.kept());
     const double images = static_cast<double>(done()) + static_cast<double>(batch) * made;
     std::string text =
         message("images ", done(), "/", command_.count, "  value ", position, "/", values);
@@ -150,17 +151,16 @@ int generate_command(const GenerateCommand& command) {
   const Checkpoint checkpoint(find_checkpoint(command.target, true));
   const Config config = config_of(checkpoint, command);
   const GenerateOptions options{
-      find_generate_mode(command.mode, config.model.attention),
-      config.model.head == "categorical",
+      find_generate_mode(command.mode, config.model.attention), config.model.head == "categorical",
       command.sampler == "compat" ? ad::LogisticScale::compat : ad::LogisticScale::exact,
       command.temperature, command.seed};
   const GivenImages given({command.given, command.keep, command.completions, command.count,
                            config.task.sequence_length + 1});
-  const nn::SequencePredictor model({.path = "",
-                                     .dtype = DType::f32,
-                                     .device = parse_device(config.run.device),
-                                     .seed = config.run.seed},
-                                    image_predictor_options(config));
+  nn::SequencePredictor model({.path = "",
+                               .dtype = DType::f32,
+                               .device = parse_device(config.run.device),
+                               .seed = config.run.seed},
+                              image_predictor_options(config));
   kernels::set_cpu_threads(config.run.threads);
   checkpoint.load_model(model);
   make_empty_directory(command.out);
