@@ -27,24 +27,14 @@ struct SoftmaxOptions {
 Tensor softmax_attention(const Tensor& query, const Tensor& key, const Tensor& value,
                          const Tensor& lengths, const SoftmaxOptions& options);
 
-// The same attentions for running a trained model as an RNN; never recorded. A step takes one
-// position, query, key [N, H, E] and value [N, H, M], and returns [N, H, M]. The state is updated
-// in place.
+// A prefix absorbed by the state of a model that runs step by step (autograd/encoder_step.h); never
+// recorded. key [N, L, H, E], feature-mapped for linear attention, and value [N, L, H, M].
 
-// State: sum [N, H, E, M] and key_sum [N, H, E], zero before the first position.
-Tensor causal_linear_step(const Tensor& query, const Tensor& key, const Tensor& value,
-                          const Tensor& sum, const Tensor& key_sum, double eps);
-
-// Writes the state after positions with these keys [N, L, H, E], feature-mapped, and values.
+// State: sum [N, H, E, M] and key_sum [N, H, E], overwritten.
 void causal_linear_absorb(const Tensor& key, const Tensor& value, const Tensor& sum,
                           const Tensor& key_sum);
 
-// State: keys [N, H, capacity, E] and values [N, H, capacity, M]; this is position `position`, from
-// 0. Throws when it does not fit the capacity.
-Tensor softmax_step(const Tensor& query, const Tensor& key, const Tensor& value, const Tensor& keys,
-                    const Tensor& values, std::int64_t position, double scale);
-
-// Writes the first L positions of the state, key [N, L, H, E] and value [N, L, H, M].
+// State: keys [N, H, capacity, E] and values [N, H, capacity, M]; the first L are overwritten.
 void softmax_absorb(const Tensor& key, const Tensor& value, const Tensor& keys,
                     const Tensor& values);
 

@@ -15,7 +15,7 @@ std::string name_of_tensor(std::size_t layer, const std::string& tensor) {
 }  // namespace
 
 EncoderState EncoderState::copy() const {
-  EncoderState out;
+  EncoderState out{weights, {}};
   for (const AttentionState& state : layers) out.layers.push_back(state.copy());
   return out;
 }

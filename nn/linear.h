@@ -1,5 +1,6 @@
 #pragma once
 
+#include "autograd/encoder_step.h"
 #include "autograd/linear.h"
 #include "nn/module.h"
 
@@ -10,6 +11,7 @@ class Linear : public Module {
  public:
   Linear(const Build& build, std::int64_t in, std::int64_t out);
   Tensor forward(const Tensor& x, const ad::LinearEpilogue& epilogue = {}) const;
+  ad::PanelLinear for_steps(DType storage) const;  // a copy as steps read it
 
  private:
   ad::Parameter& weight_;

@@ -20,9 +20,19 @@ Tensor SequencePredictor::forward(const Tensor& tokens, const AttentionMask& mas
   return predictor_.forward(transformer_.forward(x, mask, pass));
 }
 
+StepWeights SequencePredictor::step_weights(DType storage) const {
+  StepWeights weights = transformer_.step_weights(storage);
+  weights.head = predictor_.for_steps(storage);
+  return weights;
+}
+
+EncoderState SequencePredictor::start(std::int64_t batch, StepWeights weights) const {
+  return transformer_.start(batch, max_length_, std::move(weights));
+}
+
 Tensor SequencePredictor::step(const Tensor& tokens, EncoderState& state) const {
   const Tensor x = pos_embedding_.concat_to(value_embedding_.forward(tokens), state.position());
-  return predictor_.forward(transformer_.step(x, state));
+  return transformer_.step(x, state);
 }
 
 Tensor SequencePredictor::absorb(const Tensor& tokens, EncoderState& state) const {

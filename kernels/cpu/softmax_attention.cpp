@@ -20,8 +20,8 @@
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
 // After highway.h, each is compiled once for a target.
-#include "hwy/contrib/math/math-inl.h"
 #include "kernels/cpu/simd-inl.h"
+#include "kernels/cpu/unary-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace tarn::kernels::HWY_NAMESPACE {
@@ -46,12 +46,6 @@ struct Visible {
 
   std::int64_t length, ahead;
 };
-
-// Highway's Exp takes NaN to 0, which would hide a diverged run.
-template <class D, class V>
-HWY_INLINE V exp_or_nan(D d, V x) {
-  return hn::IfThenElse(hn::IsNaN(x), x, hn::Exp(d, x));
-}
 
 template <class D>
 HWY_INLINE std::int64_t whole_vectors(D d, std::int64_t n) {

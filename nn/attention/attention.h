@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "autograd/encoder_step.h"
 #include "core/io/safetensors.h"
 #include "nn/module.h"
 
@@ -45,14 +46,13 @@ class Attention : public Module {
                          const AttentionMask& mask, const Pass& pass) const = 0;
 
   // The attention as a recurrence: a state for `batch` sequences of up to `capacity` positions, and
-  // one position of each, query, key [N, H, E], value [N, H, M]. Kinds that cannot be run so throw.
+  // how one position of each moves it on. Kinds that cannot be run so throw.
   virtual AttentionState start(std::int64_t batch, std::int64_t capacity) const;
+  virtual ad::StepRule step_rule() const;
   // forward() of the first L positions at once, the mask causal, which leaves the state as L steps
   // do, to rounding. Throws unless the state is at position 0.
   virtual Tensor absorb(const Tensor& query, const Tensor& key, const Tensor& value,
                         AttentionState& state) const;
-  virtual Tensor step(const Tensor& query, const Tensor& key, const Tensor& value,
-                      AttentionState& state) const;
 
  protected:
   Attention(const Build& build, std::string_view kind) : Module(build), kind_(kind) {}

@@ -19,7 +19,8 @@ class AttentionLayer : public Module {
     return inner_.start(batch, capacity);
   }
   Tensor absorb(const Tensor& x, AttentionState& state) const;  // [N, L, width]
-  Tensor step(const Tensor& x, AttentionState& state) const;    // [N, width]
+  // Its part of a layer as steps read it, the weights as they are now in `storage`.
+  void fill_step(ad::StepLayer& layer, DType storage) const;
 
  private:
   // The projections around an attention over split heads; inner(query, key, value).

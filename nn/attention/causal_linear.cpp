@@ -31,11 +31,10 @@ Tensor CausalLinearAttention::absorb(const Tensor& query, const Tensor& key, con
                                      kLinearAttentionEps);
 }
 
-Tensor CausalLinearAttention::step(const Tensor& query, const Tensor& key, const Tensor& value,
-                                   AttentionState& state) const {
-  ++state.position;
-  return ad::causal_linear_step(ad::unary(query, feature_map_.op), ad::unary(key, feature_map_.op),
-                                value, state.tensor(0), state.tensor(1), kLinearAttentionEps);
+ad::StepRule CausalLinearAttention::step_rule() const {
+  return {.kind = ad::StepRule::Kind::causal_linear,
+          .feature_map = feature_map_.op,
+          .eps = kLinearAttentionEps};
 }
 
 }  // namespace tarn::nn

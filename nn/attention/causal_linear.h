@@ -16,10 +16,9 @@ class CausalLinearAttention : public Attention {
                  const AttentionMask& mask, const Pass& pass) const override;
   // State: sum [N, H, E, M] and key_sum [N, H, E], s and z of eqs. 18 and 19.
   AttentionState start(std::int64_t batch, std::int64_t capacity) const override;
+  ad::StepRule step_rule() const override;
   Tensor absorb(const Tensor& query, const Tensor& key, const Tensor& value,
                 AttentionState& state) const override;
-  Tensor step(const Tensor& query, const Tensor& key, const Tensor& value,
-              AttentionState& state) const override;
 
  private:
   HeadShape shape_;

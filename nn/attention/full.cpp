@@ -37,10 +37,8 @@ Tensor FullAttention::absorb(const Tensor& query, const Tensor& key, const Tenso
   return ad::softmax_attention(query, key, value, {}, {.scale = scale_, .causal = true});
 }
 
-Tensor FullAttention::step(const Tensor& query, const Tensor& key, const Tensor& value,
-                           AttentionState& state) const {
-  return ad::softmax_step(query, key, value, state.tensor(0), state.tensor(1), state.position++,
-                          scale_);
+ad::StepRule FullAttention::step_rule() const {
+  return {.kind = ad::StepRule::Kind::softmax, .scale = scale_};
 }
 
 }  // namespace tarn::nn

@@ -12,10 +12,9 @@ class FullAttention : public Attention {
                  const AttentionMask& mask, const Pass& pass) const override;
   // State: the keys [N, H, capacity, E] and the values [N, H, capacity, M] so far.
   AttentionState start(std::int64_t batch, std::int64_t capacity) const override;
+  ad::StepRule step_rule() const override;
   Tensor absorb(const Tensor& query, const Tensor& key, const Tensor& value,
                 AttentionState& state) const override;
-  Tensor step(const Tensor& query, const Tensor& key, const Tensor& value,
-              AttentionState& state) const override;
 
  private:
   HeadShape shape_;

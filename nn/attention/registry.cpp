@@ -56,13 +56,12 @@ AttentionState Attention::start(std::int64_t /*batch*/, std::int64_t /*capacity*
   fail<ConfigError>("attention \"", kind_, "\" cannot be run step by step: it is not causal");
 }
 
-Tensor Attention::absorb(const Tensor& /*query*/, const Tensor& /*key*/, const Tensor& /*value*/,
-                         AttentionState& /*state*/) const {
+ad::StepRule Attention::step_rule() const {
   fail<ConfigError>("attention \"", kind_, "\" cannot be run step by step: it is not causal");
 }
 
-Tensor Attention::step(const Tensor& /*query*/, const Tensor& /*key*/, const Tensor& /*value*/,
-                       AttentionState& /*state*/) const {
+Tensor Attention::absorb(const Tensor& /*query*/, const Tensor& /*key*/, const Tensor& /*value*/,
+                         AttentionState& /*state*/) const {
   fail<ConfigError>("attention \"", kind_, "\" cannot be run step by step: it is not causal");
 }
 

@@ -103,9 +103,9 @@ TEST_CASE("recurrent: attention that is not causal refuses") {
   const SequencePredictor model(test::build_of(), small_options("linear"));
   CHECK_THROWS_WITH_AS(model.start(1), doctest::Contains("\"linear\" cannot be run step by step"),
                        ConfigError);
-  EncoderState none;
-  none.layers.resize(2);
-  CHECK_THROWS_WITH_AS(model.step(test::lengths_of({1}), none),
+  const SequencePredictor causal(test::build_of(), small_options("causal-linear"));
+  EncoderState state = causal.start(1);
+  CHECK_THROWS_WITH_AS(model.absorb(test::random_tokens({1, 3}, 11, "prefix"), state),
                        doctest::Contains("\"linear\" cannot be run step by step"), ConfigError);
 }
 
