@@ -39,12 +39,26 @@ struct GenerateOptions {
 // generation.
 using GenerateWatch = std::function<bool(std::int64_t values)>;
 
-// Completes sequences. given: i32 [N, K] on the CPU, the values that are there, at least one, since
-// a model gives no distribution of the first. Returns i32 [N, length] on the CPU, or an undefined
-// tensor if the watch ended it. Row r is sequence first + r, and the same whatever the batch: its
-// value at position p is drawn with the numbers of step p, block first + r. Throws Error if the
-// model's outputs are not finite.
-Tensor generate(const nn::SequencePredictor& model, const Tensor& given, std::int64_t length,
-                std::uint32_t first, const GenerateOptions& options, const GenerateWatch& watch);
+// Makes sequences longer. A sequence is the same whatever the batch it stands in.
+class Generator {
+ public:
+  // The model must outlive the generator, and its weights stay as they are.
+  Generator(const nn::SequencePredictor& model, const GenerateOptions& options);
+
+  // Completes sequences. given: i32 [N, K] on the CPU, the values that are there, at least one,
+  // since a model gives no distribution of the first. Returns i32 [N, length] on the CPU, or an
+  // undefined tensor if the watch ended it. Row r is sequence first + r: its value at position p is
+  // drawn with the numbers of step p, block first + r. Throws Error if the model's outputs are not
+  // finite.
+  Tensor complete(const Tensor& given, std::int64_t length, std::uint32_t first,
+                  const GenerateWatch& watch) const;
+
+ private:
+  Tensor draw(const Tensor& outputs, std::int64_t position, std::uint32_t first) const;
+
+  const nn::SequencePredictor& model_;
+  GenerateOptions options_;
+  nn::StepWeights weights_;  // none in mode full
+};
 
 }  // namespace tarn::train

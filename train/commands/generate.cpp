@@ -61,21 +61,21 @@ data::Picture picture_of(const Tensor& values, std::int64_t row, const data::Ima
 // Generates the images batch by batch, and writes each batch as soon as it is there.
 class Generation {
  public:
-  Generation(const GenerateCommand& command, const GenerateOptions& options,
-             const GivenImages& given)
-      : command_(command), options_(options), given_(given) {}
+  Generation(const GenerateCommand& command, const GivenImages& given)
+      : command_(command), given_(given) {}
 
   // Until all images are there, or a signal arrived.
-  void run(const nn::SequencePredictor& model) {
+  void run(const Generator& generator) {
     while (done() < command_.count && signal_received() == 0) {
       const std::int64_t size = std::min(command_.batch, command_.count - done());
       const auto start = Clock::now();
       const Tensor values =
-          generate(model, given_.values(done(), size), given_.shape().values(),
-                   static_cast<std::uint32_t>(done()), options_, [&](std::int64_t position) {
-                     if (status_.due()) status_.show(state(size, position, seconds_since(start)));
-                     return signal_received() == 0;
-                   });
+          generator.complete(given_.values(done(), size), given_.shape().values(),
+                             static_cast<std::uint32_t>(done()), [&](std::int64_t position) {
+                               if (status_.due())
+                                 status_.show(state(size, position, seconds_since(start)));
+                               return signal_received() == 0;
+                             });
       if (!values.defined()) break;
       seconds_ += seconds_since(start);
       for (std::int64_t row = 0; row < size; ++row) {
@@ -114,7 +114,6 @@ class Generation {
   }
 
   const GenerateCommand& command_;
-  const GenerateOptions& options_;
   const GivenImages& given_;
   StatusLine status_;
   std::vector<data::Picture> pictures_;
@@ -165,8 +164,8 @@ int generate_command(const GenerateCommand& command) {
   checkpoint.load_model(model);
   make_empty_directory(command.out);
   watch_signals();
-  Generation generation(command, options, given);
-  generation.run(model);
+  Generation generation(command, given);
+  generation.run(Generator(model, options));
 
   const double images = static_cast<double>(generation.done());
   if (generation.done() > 0) {
