@@ -7,6 +7,7 @@
 #include "autograd/embedding.h"
 #include "autograd/layer_norm.h"
 #include "autograd/linear.h"
+#include "autograd/logistic_mixture.h"
 #include "autograd/unary.h"
 #include "autograd/views.h"
 #include "tests/support/random_tensor.h"
@@ -64,6 +65,18 @@ TEST_CASE("cross_entropy: refuses what does not fit") {
   CHECK_THROWS_AS(cross_entropy(transposed({3, 4}), targets, weights), ShapeError);
   CHECK_THROWS_AS(cross_entropy(tensor({4, 3}), targets, full({4}, DType::f64, 1)), DTypeError);
   CHECK_THROWS_AS(cross_entropy(tensor({4, 3}), weights, weights), DTypeError);
+}
+
+TEST_CASE("logistic_mixture: refuses what does not fit") {
+  const Tensor targets = tensor({4});
+  CHECK_THROWS_AS(logistic_mixture(tensor({4, 8}), targets), ShapeError);
+  CHECK_THROWS_AS(logistic_mixture(tensor({4, 0}), targets), ShapeError);
+  CHECK_THROWS_AS(logistic_mixture(tensor({5, 6}), targets), ShapeError);
+  CHECK_THROWS_AS(logistic_mixture(tensor({0, 6}), tensor({0})), ShapeError);
+  CHECK_THROWS_AS(logistic_mixture(transposed({6, 4}), targets), ShapeError);
+  CHECK_THROWS_AS(logistic_mixture(tensor({4, 6}), every_other(4)), ShapeError);
+  CHECK_THROWS_AS(logistic_mixture(tensor({4, 6}), full({4}, DType::f64, 0)), DTypeError);
+  CHECK_THROWS_AS(logistic_mixture(tensor({4, 6}), full({4}, DType::i32, 0)), DTypeError);
 }
 
 TEST_CASE("unary and dropout: refuse strides that they cannot read") {
