@@ -11,6 +11,7 @@
 #endif
 
 #include "kernels/cpu/heads.h"
+#include "kernels/cpu/scratch.h"
 #include "kernels/cpu/simd-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -111,22 +112,6 @@ HWY_INLINE void pack(const Head<const T>& head, std::int64_t first, std::int64_t
   }
 }
 
-// to = beta * to + row * scale.
-template <class T>
-HWY_INLINE void arrive(const T* HWY_RESTRICT row, T scale, double beta, T* HWY_RESTRICT to,
-                       std::int64_t n) {
-  if (beta == 0) {
-    for_vectors<T>(n, [&](auto d, std::int64_t i) HWY_ATTR {
-      hn::StoreU(hn::Mul(hn::LoadU(d, row + i), hn::Set(d, scale)), d, to + i);
-    });
-  } else {
-    for_vectors<T>(n, [&](auto d, std::int64_t i) HWY_ATTR {
-      const auto old = hn::Mul(hn::LoadU(d, to + i), hn::Set(d, static_cast<T>(beta)));
-      hn::StoreU(hn::MulAdd(hn::LoadU(d, row + i), hn::Set(d, scale), old), d, to + i);
-    });
-  }
-}
-
 // sum += scale * row over a padded width.
 template <class T>
 HWY_INLINE void add_scaled(const T* HWY_RESTRICT row, T scale, T* HWY_RESTRICT sum,
@@ -147,26 +132,6 @@ HWY_INLINE void set_scaled(const T* HWY_RESTRICT row, T scale, T* HWY_RESTRICT t
     hn::Store(hn::Mul(hn::Load(d, row + i), hn::Set(d, scale)), d, to + i);
   }
 }
-
-// Cuts a thread's scratch into zero-initialised and plain parts.
-template <class T>
-class Carver {
- public:
-  explicit Carver(T* at) : at_(at) {}
-  T* take(std::int64_t elements) {
-    T* part = at_;
-    at_ += (elements + 15) / 16 * 16;
-    return part;
-  }
-  T* take_zeros(std::int64_t elements) {
-    T* part = take(elements);
-    std::fill(part, part + elements, T{0});
-    return part;
-  }
-
- private:
-  T* at_;
-};
 
 }  // namespace tarn::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
