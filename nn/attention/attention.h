@@ -5,6 +5,8 @@
 #include <string_view>
 #include <vector>
 
+#include "autograd/attention.h"
+#include "autograd/unary.h"
 #include "nn/module.h"
 
 namespace tarn::nn {
@@ -27,6 +29,8 @@ struct AttentionState {
 // Sizes of one attention.
 struct HeadShape {
   std::int64_t heads = 0, query_width = 0, value_width = 0;
+
+  std::int64_t joint_width() const { return heads * (2 * query_width + value_width); }
 };
 
 struct AttentionOptions {
@@ -38,9 +42,12 @@ struct AttentionOptions {
 
 class Attention : public Module {
  public:
-  // query, key [N, L, H, E], value [N, L, H, M]; returns [N, L, H, M].
-  virtual Tensor forward(const Tensor& query, const Tensor& key, const Tensor& value,
-                         const AttentionMask& mask, const Pass& pass) const = 0;
+  // What queries and keys are passed through, element by element, before forward() and step() see
+  // them: the feature map of the linear kinds, done with the projection (paper, section 3.2).
+  virtual ad::Unary feature_map() const { return ad::Unary::identity; }
+
+  virtual Tensor forward(const ad::Heads& heads, const AttentionMask& mask,
+                         const Pass& pass) const = 0;  // [N, L, H, M]
 
   // The attention as a recurrence: a state for `batch` sequences of up to `capacity` positions, and
   // one position of each, query, key [N, H, E], value [N, H, M]. Kinds that cannot be run so throw.
