@@ -70,8 +70,8 @@ Tensor lsh_attention(const Tensor& query, const Tensor& value, const Tensor& len
                    "lsh_attention: query ", query.shape(), " and value ", value.shape(),
                    " must agree in batch, length and heads");
   TARN_CHECK_SHAPE(
-      order.rank() == 4 && order.size(2) > 0 && order.is_contiguous() &&
-          order.shape() == Shape{query.size(0), query.size(2), order.size(2), query.size(1)},
+      order.rank() == 4 && order.size(0) == query.size(0) && order.size(1) == query.size(2) &&
+          order.size(2) > 0 && order.size(3) == query.size(1) && order.is_contiguous(),
       "lsh_attention: order ", order.shape(), " must be [", query.size(0), ", ", query.size(2),
       ", rounds, ", query.size(1), "] and contiguous for query ", query.shape());
   TARN_CHECK(options.chunk > 0, "lsh_attention: the chunk is ", options.chunk,

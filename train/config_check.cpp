@@ -28,6 +28,8 @@ std::string complaint(const Key& key, const std::string* value) {
   return key.limits.holds(*value) ? "" : message("it must be ", limits_text(key));
 }
 
+std::string complaint(const Key& /*key*/, const bool* /*value*/) { return ""; }
+
 std::string complaint(const Key& key, const double* value) {
   if (!std::isfinite(*value)) return "it must be finite";
   return key.limits.holds(*value) ? "" : message("it must be ", limits_text(key));
@@ -79,7 +81,7 @@ std::optional<Complaint> copy_task_contradiction(const Config& c) {
     return Complaint{
         {"model.attention", "task.kind"},
         "model.attention is \"linear\", which sees the symbols that the copy task asks "
-        "for; use causal-linear or full"};
+        "for; use causal-linear, full or lsh"};
   }
   return std::nullopt;
 }
