@@ -180,10 +180,10 @@ class Window {
       const T* query = query_.row(l);
       T* key = keys_ + (own_ + i) * query_.width;
       T* value = values_ + (own_ + i) * value_.width;
-      std::copy_n(query, query_.width, queries_ + i * query_.width);
+      copy_row(query, queries_ + i * query_.width, query_.width);
       if (l < valid_) {
         arrive(query, inverse_norms_[l], 0, key, query_.width);
-        std::copy_n(value_.row(l), value_.width, value);
+        copy_row(value_.row(l), value, value_.width);
         ++own_valid_;
       } else {
         std::fill_n(key, query_.width, T{0});

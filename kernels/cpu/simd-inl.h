@@ -37,6 +37,13 @@ HWY_INLINE std::int64_t whole_vectors(D d, std::int64_t n) {
   return (n + lanes - 1) / lanes * lanes;
 }
 
+// A short row; a call of memcpy would cost more.
+template <class T>
+HWY_INLINE void copy_row(const T* HWY_RESTRICT row, T* HWY_RESTRICT to, std::int64_t n) {
+  for_vectors<T>(
+      n, [&](auto d, std::int64_t i) HWY_ATTR { hn::StoreU(hn::LoadU(d, row + i), d, to + i); });
+}
+
 // to = beta * to + row * scale.
 template <class T>
 HWY_INLINE void arrive(const T* HWY_RESTRICT row, T scale, double beta, T* HWY_RESTRICT to,
