@@ -11,6 +11,7 @@
 #endif
 
 #include "kernels/cpu/heads.h"
+#include "kernels/cpu/scratch.h"
 #include "kernels/cpu/simd-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -261,26 +262,6 @@ HWY_INLINE void running_sums(Strip<const T> b, Strip<const T> into, Strip<const 
     hn::Store(total, d, sum + i);
   }
 }
-
-// Cuts a thread's scratch into zero-initialised and plain parts.
-template <class T>
-class Carver {
- public:
-  explicit Carver(T* at) : at_(at) {}
-  T* take(std::int64_t elements) {
-    T* part = at_;
-    at_ += (elements + 15) / 16 * 16;
-    return part;
-  }
-  T* take_zeros(std::int64_t elements) {
-    T* part = take(elements);
-    std::fill(part, part + elements, T{0});
-    return part;
-  }
-
- private:
-  T* at_;
-};
 
 }  // namespace tarn::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();

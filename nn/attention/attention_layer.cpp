@@ -32,10 +32,23 @@ Tensor AttentionLayer::project(const Tensor& x) const {
                           inner_.feature_map());
 }
 
+ad::Heads AttentionLayer::heads_of(const Tensor& x) const {
+  if (inner_.reads_keys()) {
+    return ad::Heads::of(project(x), shape_.heads, shape_.query_width, shape_.value_width);
+  }
+  // As in the authors' layer: the key projection gets no gradient, so that nothing changes it.
+  const auto split = [&](const Tensor& joined, std::int64_t width) {
+    return joined.view({x.size(0), x.size(1), shape_.heads, width});
+  };
+  const ad::LinearEpilogue epilogue{.activation = inner_.feature_map()};
+  return {split(query_projection_.forward(x, epilogue), shape_.query_width),
+          {},
+          split(value_projection_.forward(x), shape_.value_width),
+          {}};
+}
+
 Tensor AttentionLayer::forward(const Tensor& x, const AttentionMask& mask, const Pass& pass) const {
-  const ad::Heads heads =
-      ad::Heads::of(project(x), shape_.heads, shape_.query_width, shape_.value_width);
-  const Tensor out = inner_.forward(heads, mask, pass);
+  const Tensor out = inner_.forward(heads_of(x), mask, pass);
   return out_projection_.forward(
       out.view({x.size(0), x.size(1), shape_.heads * shape_.value_width}));
 }

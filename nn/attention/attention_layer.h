@@ -22,6 +22,8 @@ class AttentionLayer : public Module {
 
  private:
   Linear& projection(const char* name, std::int64_t first, std::int64_t head_width);
+  // What the attention reads of x [N, L, width], the feature map applied.
+  ad::Heads heads_of(const Tensor& x) const;
   // Queries, keys and values side by side, the feature map applied: [..., joint_width].
   Tensor project(const Tensor& x) const;
 
