@@ -1,5 +1,7 @@
 #include "nn/encoder.h"
 
+#include "autograd/recompute.h"
+
 namespace tarn::nn {
 
 EncoderLayer::EncoderLayer(const Build& build, const EncoderOptions& options)
@@ -56,7 +58,10 @@ Encoder::Encoder(const Build& build, const EncoderOptions& options)
 
 Tensor Encoder::forward(const Tensor& x, const AttentionMask& mask, const Pass& pass) const {
   Tensor y = x;
-  for (const EncoderLayer* layer : layers_) y = layer->forward(y, mask, pass);
+  for (const EncoderLayer* layer : layers_) {
+    const auto forward = [=](const Tensor& in) { return layer->forward(in, mask, pass); };
+    y = pass.recompute ? ad::recompute(y, forward) : forward(y);
+  }
   return norm_.forward(y);
 }
 

@@ -31,6 +31,7 @@ struct Pass {
   bool training = false;
   std::uint64_t seed = 0;
   std::uint32_t step = 0;
+  bool recompute = false;  // keep only each layer's input, and run the layer again in the backward
 };
 
 // A tensor that is saved with the parameters but not trained.

@@ -81,6 +81,7 @@ struct TrainConfig {
   std::int64_t eval_batches = 20;
   std::int64_t checkpoint_every = 100;
   std::int64_t keep_last = 3;
+  bool recompute = false;
   std::int64_t log_every = 10;
   bool operator==(const TrainConfig&) const = default;
 };

@@ -139,6 +139,9 @@ constexpr Key kKeys[] = {
      "steps from one checkpoint to the next"},
     {"train", "keep_last", at<&Config::train, &TrainConfig::keep_last>, at_least(1),
      "checkpoints kept; older ones are deleted"},
+    {"train", "recompute", at<&Config::train, &TrainConfig::recompute>, either(),
+     "keep only each layer's input and run the layers again in the backward: the same bits in less "
+     "memory, for a third more time"},
     {"train", "log_every", at<&Config::train, &TrainConfig::log_every>, at_least(1),
      "steps from one line of the log to the next"},
 };
