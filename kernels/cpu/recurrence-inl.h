@@ -205,22 +205,6 @@ HWY_INLINE void pack_gradient(const Head<const T>& grad, const Head<const T>& ou
   }
 }
 
-// to = beta * to + row * scale.
-template <class T>
-HWY_INLINE void arrive(const T* HWY_RESTRICT row, T scale, double beta, T* HWY_RESTRICT to,
-                       std::int64_t n) {
-  if (beta == 0) {
-    for_vectors<T>(n, [&](auto d, std::int64_t i) HWY_ATTR {
-      hn::StoreU(hn::Mul(hn::LoadU(d, row + i), hn::Set(d, scale)), d, to + i);
-    });
-  } else {
-    for_vectors<T>(n, [&](auto d, std::int64_t i) HWY_ATTR {
-      const auto old = hn::Mul(hn::LoadU(d, to + i), hn::Set(d, static_cast<T>(beta)));
-      hn::StoreU(hn::MulAdd(hn::LoadU(d, row + i), hn::Set(d, scale), old), d, to + i);
-    });
-  }
-}
-
 // sums[t] = dot(a[t], sum over s <= t of b[s], plus what `sum` held before), over padded widths.
 // `partial` has room for a vector a position.
 template <class T>

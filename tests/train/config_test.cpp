@@ -90,7 +90,7 @@ TEST_CASE("config: what to_toml writes is read back equal") {
   c.model = {"full", "relu", 1, 2, 7, 9, "gelu", 0.0, 0.1 + 0.2, "categorical"};
   c.optimizer = {"sgd", 5e-324, 1e300, 0.0, "global", 1.0 / 3, 0.0, 1e-20, 0.99};
   c.schedule = {"cosine", {1, 2, 9223372036854775807}, 1.0, 7, 1.0, 0.25, 9};
-  c.train = {1, 9223372036854775807, 2, 3, 4, 5, 6};
+  c.train = {1, 9223372036854775807, 2, 3, 4, 5, true, 6};
   const std::string text = to_toml(c);
   CHECK(parse(text) == c);
   CHECK(to_toml(parse(text)) == text);
