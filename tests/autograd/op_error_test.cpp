@@ -97,9 +97,9 @@ TEST_CASE("attention: refuses what does not fit") {
   const Tensor q = tensor({2, 5, 3, 4}), longer = tensor({2, 6, 3, 4});
   const auto refused = [](const Tensor& query, const Tensor& key, const Tensor& value,
                           const Tensor& lengths) {
-    CHECK_THROWS_AS(causal_linear_attention(query, key, value, lengths, 1e-6), ShapeError);
-    CHECK_THROWS_AS(linear_attention(query, key, value, lengths, 1e-6), ShapeError);
-    CHECK_THROWS_AS(softmax_attention(query, key, value, lengths, {}), ShapeError);
+    CHECK_THROWS_AS(causal_linear_attention({query, key, value}, lengths, 1e-6), ShapeError);
+    CHECK_THROWS_AS(linear_attention({query, key, value}, lengths, 1e-6), ShapeError);
+    CHECK_THROWS_AS(softmax_attention({query, key, value}, lengths, {}), ShapeError);
   };
   refused(tensor({2, 5, 4}), q, q, {});
   refused(tensor({1, 5, 3, 4}), q, q, {});
@@ -109,7 +109,7 @@ TEST_CASE("attention: refuses what does not fit") {
   refused(q, q, tensor({2, 5, 3, 4}).transpose(2, 3), {});
   refused(q, q, q, full({3}, DType::i32, 1));
   refused(q, q, q, full({2, 2}, DType::i32, 1).select(1, 0));
-  CHECK_THROWS_AS(causal_linear_attention(q, longer, longer, {}, 1e-6), ShapeError);
+  CHECK_THROWS_AS(causal_linear_attention({q, longer, longer}, {}, 1e-6), ShapeError);
 }
 
 }  // namespace

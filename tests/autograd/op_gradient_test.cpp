@@ -153,6 +153,7 @@ void check_one_at_a_time(const OpCase& c) {
 }
 
 const std::vector<std::string_view> kOps = {"linear",
+                                            "joint_linear",
                                             "layer_norm",
                                             "add_layer_norm",
                                             "embedding",
@@ -167,7 +168,8 @@ const std::vector<std::string_view> kOps = {"linear",
                                             "concat",
                                             "causal_linear_attention",
                                             "linear_attention",
-                                            "softmax_attention"};
+                                            "softmax_attention",
+                                            "lsh_attention"};
 
 TEST_CASE("op cases: each op with cases is named below") {
   std::set<std::string_view> ops;
@@ -185,6 +187,7 @@ TEST_CASE("op cases: each op with cases is named below") {
   TEST_CASE(op ": an input's gradient stands alone") { for_cases(op, check_one_at_a_time); }
 
 TARN_GRADIENT_TEST("linear")
+TARN_GRADIENT_TEST("joint_linear")
 TARN_GRADIENT_TEST("layer_norm")
 TARN_GRADIENT_TEST("add_layer_norm")
 TARN_GRADIENT_TEST("embedding")
@@ -200,6 +203,7 @@ TARN_GRADIENT_TEST("concat")
 TARN_GRADIENT_TEST("causal_linear_attention")
 TARN_GRADIENT_TEST("linear_attention")
 TARN_GRADIENT_TEST("softmax_attention")
+TARN_GRADIENT_TEST("lsh_attention")
 
 }  // namespace
 }  // namespace tarn::ad
