@@ -1,4 +1,4 @@
-// The images task from the command line: training on drawn images, its splits, resuming, `tarn
+// The images task from the command line: training on small images, its splits, resuming, `tarn
 // trace` against f64, and what people get wrong.
 #include "train/tasks/images.h"
 
@@ -19,16 +19,26 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-// Images of 8 x 8: 30 to train on, 11 held out, 13 to test.
+// Images of 8 x 8 that get brighter from value to value, each from a beginning of its own.
+data::ImageSet ramps(std::int64_t count) {
+  data::ImageSet set{{8, 8, 1}, count, {}, {}};
+  for (std::int64_t n = 0; n < count; ++n) {
+    for (std::int64_t i = 0; i < 64; ++i) {
+      set.pixels.push_back(static_cast<std::uint8_t>(3 * i + n));
+    }
+    set.labels.push_back(0);
+  }
+  return set;
+}
+
+// 30 to train on, 11 held out, 13 to test.
 class ImageRuns : public TinyRuns {
  public:
   ImageRuns() {
-    const data::ImageShape shape{8, 8, 1};
-    data::write_image_folder(folder(), data::draw_images(shape, 41, "train", 1),
-                             data::draw_images(shape, 13, "test", 1));
+    data::write_image_folder(folder(), ramps(41), ramps(13));
     write_text(config(), config_text(folder()));
   }
-  fs::path folder() const { return *this / "drawn"; }
+  fs::path folder() const { return *this / "images"; }
 
   static std::string config_text(const fs::path& folder) {
     return message("[task]\nkind = \"images\"\ndata = \"", folder.string(),
@@ -63,7 +73,8 @@ TEST_CASE("images: training lowers the loss, with either head and either attenti
       const std::string run = message(head, attention);
       CAPTURE(run);
       const Outcome outcome = run_ok(
-          runs.train(run, {message("model.head=", head), message("model.attention=", attention)}));
+          runs.train(run, {message("model.head=", head), message("model.attention=", attention),
+                           "model.dropout=0", "train.steps=100", "train.log_every=1"}));
       CHECK(contains(outcome.err, "over the 63 predicted values"));
       const std::vector<json> lines = lines_of(log_of(runs / run));
       const auto bits = [&](const json& metrics) -> double {
@@ -259,7 +270,11 @@ TEST_CASE("images: eval of a split that is not there, and of another task's chec
   };
   refused({"eval", images / "run", "--split", "train"}, "--split");
   refused({"eval", copies / "run", "--split", "validation"}, "no other split than test");
-  refused({"eval", copies / "run", "--set", "task.kind=images"}, "does not fit the model");
+  refused({"eval", copies / "run", "--set", "task.kind=images"}, "task.data is empty");
+  refused(
+      {"eval", copies / "run", "--set", "task.kind=images", "--set", "task.validation=5", "--set",
+       "task.sequence_length=63", "--set", message("task.data=", images.folder().string())},
+      "does not fit the model of this config");
   refused({"eval", images / "run", "--set", "model.head=categorical"}, "predictor.weight is f32");
 }
 
