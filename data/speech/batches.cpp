@@ -2,25 +2,17 @@
 
 #include <algorithm>
 #include <numeric>
-#include <span>
 #include <utility>
 
 #include "core/check.h"
 #include "core/rng.h"
+#include "data/shuffle.h"
 
 namespace tarn::data {
 namespace {
 
 constexpr double kAlike = 0.8;             // the shortest of a bucket, as a part of its longest
 constexpr std::int64_t kMostBatches = 16;  // of a bucket
-
-// Fisher and Yates, with numbers `first` and on of the address.
-void permute(std::span<std::int64_t> values, const RngAddress& at, std::uint64_t first) {
-  for (std::size_t left = values.size(); left > 1; --left) {
-    const auto chosen = random_below(at, first + left - 1, static_cast<std::uint32_t>(left));
-    std::swap(values[left - 1], values[chosen]);
-  }
-}
 
 std::int64_t frames_of(const SpeechFeatures& features, std::int64_t utterance) {
   return features.frames[static_cast<std::size_t>(utterance)].size(0);
@@ -66,10 +58,8 @@ void SpeechBatches::add_bucket(std::int64_t first, std::int64_t budget) {
 
 SpeechBatch SpeechBatches::training(std::int64_t index) const {
   const auto epoch = static_cast<std::uint32_t>(index / per_epoch_);
-  std::vector<std::int64_t> order(static_cast<std::size_t>(per_epoch_));
-  std::iota(order.begin(), order.end(), 0);
-  permute(order, {seed_, site_of("speech.batches"), epoch}, 0);
-  return batch_at(order[static_cast<std::size_t>(index % per_epoch_)], epoch);
+  const RngAddress at{seed_, site_of("speech.batches"), epoch};
+  return batch_at(shuffled(index % per_epoch_, per_epoch_, at), epoch);
 }
 
 SpeechBatch SpeechBatches::evaluation(std::int64_t index) const {
@@ -82,15 +72,15 @@ SpeechBatch SpeechBatches::batch_at(std::int64_t position,
                                     std::optional<std::uint32_t> epoch) const {
   auto bucket = buckets_.begin();
   for (; position >= bucket->batches(); ++bucket) position -= bucket->batches();
-  const auto first = by_length_.begin() + bucket->first;
-  std::vector<std::int64_t> members(first, first + bucket->count);
-  if (epoch) {
-    permute(members, {seed_, site_of("speech.buckets"), *epoch},
-            static_cast<std::uint64_t>(bucket->first));
-  }
   const std::int64_t begin = position * bucket->batch;
   const std::int64_t end = std::min(begin + bucket->batch, bucket->count);
-  return assemble({members.begin() + begin, members.begin() + end});
+  const std::uint64_t site = site_of(message("speech.bucket ", bucket->first));
+  std::vector<std::int64_t> members;
+  for (std::int64_t i = begin; i < end; ++i) {
+    const std::int64_t at = epoch ? shuffled(i, bucket->count, {seed_, site, *epoch}) : i;
+    members.push_back(by_length_[static_cast<std::size_t>(bucket->first + at)]);
+  }
+  return assemble(std::move(members));
 }
 
 SpeechBatch SpeechBatches::assemble(std::vector<std::int64_t> utterances) const {
