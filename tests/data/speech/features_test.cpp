@@ -1,6 +1,8 @@
 #include "data/speech/features.h"
 
 #include <doctest/doctest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmath>
 #include <cstring>
@@ -187,6 +189,41 @@ TEST_CASE("feature cache: a spoilt file is told, and computed again") {
     std::string spoilt = bytes;
     spoilt[at] ^= 1;
     spoil(spoilt);
+  }
+}
+
+// A child process that loads the features; its exit code is 0 if they are those wanted.
+pid_t load_in_child(const SpeechFolder& folder, const std::filesystem::path& cache,
+                    const SpeechFeatures& wanted) {
+  const pid_t child = fork();
+  if (child != 0) return child;
+  int code = 1;
+  try {
+    code = equal(load_features(folder, {}, cache), wanted) ? 0 : 1;
+  } catch (const std::exception&) {
+    code = 2;
+  }
+  _exit(code);
+}
+
+TEST_CASE("feature cache: processes that fill one at the same time") {
+  const test::TempDir dir, cache(test::fast_directory());
+  test::write_speech_folder(dir.path(), 14);
+  const SpeechFolder folder = read_folder(dir.path());
+  const SpeechFeatures wanted = load_features(folder, {}, "");
+  for (int round = 0; round < 5; ++round) {
+    const auto place = cache / message(round);
+    std::vector<pid_t> children;
+    for (int i = 0; i < 3; ++i) children.push_back(load_in_child(folder, place, wanted));
+    for (const pid_t child : children) {
+      int status = -1;
+      REQUIRE(waitpid(child, &status, 0) == child);
+      CHECK(status == 0);
+    }
+    CHECK(files_in(place).size() == 14);  // and nothing half written beside them
+    const SpeechFeatures after = load_features(folder, {}, place);
+    CHECK(after.computed == 0);
+    CHECK(equal(after, wanted));
   }
 }
 
