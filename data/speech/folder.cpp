@@ -57,7 +57,7 @@ std::filesystem::path audio_of(const LineFile& file, const Line& line,
                 std::filesystem::exists(audio, ignored) ? " is not a file" : " does not exist",
                 line.rest.starts_with('/')
                     ? ""
-                    : message("; paths here start at ", root.string(), " (task.audio_root)"));
+                    : message("; paths here start at ", root.string(), " (speech.audio_root)"));
   return audio;
 }
 
