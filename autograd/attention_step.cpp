@@ -44,8 +44,9 @@ Tensor softmax_step(const Tensor& query, const Tensor& key, const Tensor& value,
   kernels::run(&Table::copy, query.device(), {.from = key, .to = keys.select(1, position)});
   kernels::run(&Table::copy, query.device(), {.from = value, .to = values.select(1, position)});
   const Shape one{query.size(0), 1, query.size(1), query.size(2)};
-  return softmax_attention(query.view(one), keys.slice(1, 0, position + 1),
-                           values.slice(1, 0, position + 1), {}, {.scale = scale})
+  return softmax_attention(
+             {query.view(one), keys.slice(1, 0, position + 1), values.slice(1, 0, position + 1)},
+             {}, {.scale = scale})
       .view(value.shape());
 }
 

@@ -38,7 +38,7 @@ struct GemmOptions {
 void gemm(const GemmOptions& options, Report& report);
 
 struct AttentionOptions {
-  std::vector<std::string> kinds{"causal-linear", "linear", "full"};
+  std::vector<std::string> kinds{"causal-linear", "linear", "full", "lsh-1", "lsh-4"};
   std::vector<std::int64_t> lengths{512, 1024, 2048, 4096, 8192, 16384, 32768, 65536};
   std::int64_t head_dim = 32;
   std::int64_t heads = 8;

@@ -12,13 +12,15 @@ int run_program(int argc, char** argv) {
   CLI::App app{"measures tarn on this machine", "tarn bench"};
   app.require_subcommand(1);
   std::int64_t threads = 0;
-  std::string json, config;
+  std::string json, config, instruction_set;
   std::vector<std::string> set;
   GemmOptions gemm_options;
   AttentionOptions attention_options;
   const auto common = [&](CLI::App* sub) {
     sub->add_option("--threads", threads, "of the pool; default: OpenMP's");
     sub->add_option("--json", json, "also write the rows to this file");
+    sub->add_option("--instruction-set", instruction_set,
+                    "AVX-512, AVX2 or portable, for tarn's own kernels; default: the best");
     return sub;
   };
   CLI::App* gemm_command = common(app.add_subcommand("gemm", "the products of a layer"));
@@ -40,6 +42,7 @@ int run_program(int argc, char** argv) {
   try {
     app.parse(argc, argv);
     kernels::set_cpu_threads(threads);
+    kernels::set_cpu_instruction_set(instruction_set);
     Report report(json);
     if (*gemm_command) gemm(gemm_options, report);
     if (*attention_command) attention(attention_options, report);

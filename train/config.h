@@ -26,6 +26,9 @@ struct TaskConfig {
   std::string kind = "copy";
   std::int64_t sequence_length = 128;
   std::int64_t symbols = 10;
+  std::string data;                // images: the folder with the files
+  std::int64_t mixtures = 10;      // images
+  std::int64_t validation = 5000;  // images held out from the end of the training set
   bool operator==(const TaskConfig&) const = default;
 };
 
@@ -38,7 +41,12 @@ struct ModelConfig {
   std::int64_t feed_forward = 0;  // 0: 4 * heads * head_dim
   std::string activation = "relu";
   double dropout = 0.1;
-  double attention_dropout = 0.1;  // softmax attention weights only
+  double attention_dropout = 0.1;  // softmax and lsh attention weights only
+  std::string head = "mixture";    // images
+  std::int64_t lsh_rounds = 4;
+  std::int64_t lsh_bits = 32;
+  std::int64_t lsh_chunk = 32;
+  bool lsh_masked = true;
   bool operator==(const ModelConfig&) const = default;
 };
 
@@ -73,6 +81,7 @@ struct TrainConfig {
   std::int64_t eval_batches = 20;
   std::int64_t checkpoint_every = 100;
   std::int64_t keep_last = 3;
+  bool recompute = false;
   std::int64_t log_every = 10;
   bool operator==(const TrainConfig&) const = default;
 };

@@ -14,7 +14,9 @@ Field at(Config& config) {
 }
 
 constexpr Limits any_text() { return {}; }
+constexpr Limits either() { return {}; }
 constexpr Limits any_seed() { return {}; }
+constexpr Limits text_or_empty() { return {.may_be_empty = true}; }
 constexpr Limits one_of(std::string_view choices) { return {.choices = choices}; }
 constexpr Limits at_least(double low) { return {.low = low}; }
 constexpr Limits above(double low) { return {.low = low, .open_low = true}; }
@@ -44,16 +46,24 @@ constexpr Key kKeys[] = {
     {"run", "threads", at<&Config::run, &RunConfig::threads>, within(0, 1024),
      "CPU threads; 0: as many as OpenMP gives"},
 
-    {"task", "kind", at<&Config::task, &TaskConfig::kind>, one_of("copy"),
-     "copy: repeat a random sequence after a separator"},
+    {"task", "kind", at<&Config::task, &TaskConfig::kind>, one_of("copy, images"),
+     "copy: repeat a random sequence after a separator; images: predict each value of an image"},
     {"task", "sequence_length", at<&Config::task, &TaskConfig::sequence_length>,
-     within(1, kMaxCount), "positions in a sequence"},
+     within(1, kMaxCount),
+     "positions in a sequence; images: the predicted values, all but an image's first"},
     {"task", "symbols", at<&Config::task, &TaskConfig::symbols>, within(1, kMaxCount),
-     "different symbols to copy, not counting the separator"},
+     "copy: different symbols, not counting the separator"},
+    {"task", "data", at<&Config::task, &TaskConfig::data>, text_or_empty(),
+     "images: the folder with the files of MNIST or CIFAR-10"},
+    {"task", "mixtures", at<&Config::task, &TaskConfig::mixtures>, within(1, kMaxWidth),
+     "images: logistic distributions that a value is predicted by, with the mixture head"},
+    {"task", "validation", at<&Config::task, &TaskConfig::validation>, within(1, kMaxCount),
+     "images: held out from the end of the training set for the evaluations while training"},
 
     {"model", "attention", at<&Config::model, &ModelConfig::attention>,
-     one_of("full, linear, causal-linear"),
-     "linear sees the whole sequence, causal-linear the past, full (softmax) what the task allows"},
+     one_of("full, linear, causal-linear, lsh"),
+     "linear sees all positions, causal-linear the past, full (softmax) and lsh what the task "
+     "allows"},
     {"model", "feature_map", at<&Config::model, &ModelConfig::feature_map>,
      one_of("elu+1, relu, identity"), "feature map of linear and causal-linear attention"},
     {"model", "layers", at<&Config::model, &ModelConfig::layers>, within(1, 1024),
@@ -69,7 +79,17 @@ constexpr Key kKeys[] = {
     {"model", "dropout", at<&Config::model, &ModelConfig::dropout>, share(),
      "dropout on the residual branches and in the feed-forward block"},
     {"model", "attention_dropout", at<&Config::model, &ModelConfig::attention_dropout>, share(),
-     "dropout on the weights of full attention; the linear kinds have none"},
+     "dropout on the weights of full and lsh attention; the linear kinds have none"},
+    {"model", "head", at<&Config::model, &ModelConfig::head>, one_of("mixture, categorical"),
+     "images: a value is predicted by a mixture of logistics, or as one of 256 classes"},
+    {"model", "lsh_rounds", at<&Config::model, &ModelConfig::lsh_rounds>, within(1, 256),
+     "lsh: rounds of hashing, whose outputs are averaged"},
+    {"model", "lsh_bits", at<&Config::model, &ModelConfig::lsh_bits>, within(1, kMaxWidth),
+     "lsh: random planes of a round; they make twice as many buckets"},
+    {"model", "lsh_chunk", at<&Config::model, &ModelConfig::lsh_chunk>, within(1, kMaxWidth),
+     "lsh: positions of a chunk; each sees its own chunk and the one before"},
+    {"model", "lsh_masked", at<&Config::model, &ModelConfig::lsh_masked>, either(),
+     "lsh: a position sees itself only where it may see nothing else"},
 
     {"optimizer", "kind", at<&Config::optimizer, &OptimizerConfig::kind>,
      one_of("sgd, adam, adamw, radam, radam-standard"),
@@ -119,6 +139,9 @@ constexpr Key kKeys[] = {
      "steps from one checkpoint to the next"},
     {"train", "keep_last", at<&Config::train, &TrainConfig::keep_last>, at_least(1),
      "checkpoints kept; older ones are deleted"},
+    {"train", "recompute", at<&Config::train, &TrainConfig::recompute>, either(),
+     "keep only each layer's input and run the layers again in the backward: the same bits in less "
+     "memory, for a third more time"},
     {"train", "log_every", at<&Config::train, &TrainConfig::log_every>, at_least(1),
      "steps from one line of the log to the next"},
 };

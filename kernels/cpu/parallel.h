@@ -3,10 +3,15 @@
 // number.
 #pragma once
 
+#include <omp.h>
+
 #include <algorithm>
 #include <cstdint>
 
 namespace tarn::kernels {
+
+// The threads of the pool: for cuts that change no bit, and for nothing else.
+inline std::int64_t pool_size() { return omp_get_max_threads(); }
 
 // Calls body(i) for i in [0, count) on the pool. The body must not throw.
 template <class Body>

@@ -5,6 +5,8 @@
 #include <string_view>
 #include <vector>
 
+#include "autograd/attention.h"
+#include "autograd/unary.h"
 #include "nn/module.h"
 
 namespace tarn::nn {
@@ -27,6 +29,15 @@ struct AttentionState {
 // Sizes of one attention.
 struct HeadShape {
   std::int64_t heads = 0, query_width = 0, value_width = 0;
+
+  std::int64_t joint_width() const { return heads * (2 * query_width + value_width); }
+};
+
+// Attention by hashing: each of some rounds sorts the positions into 2 * bits buckets and cuts that
+// order into chunks.
+struct LshOptions {
+  std::int64_t rounds = 4, bits = 32, chunk = 32;
+  bool masked = true;  // a position sees itself only where it may see nothing else
 };
 
 struct AttentionOptions {
@@ -34,13 +45,20 @@ struct AttentionOptions {
   std::string_view feature_map = "elu+1";  // linear kinds
   double dropout = 0;                      // softmax kinds: of the weights, in training
   double scale = 0;                        // softmax kinds; 0: 1 / sqrt(query_width)
+  LshOptions lsh = {};                     // "lsh"
 };
 
 class Attention : public Module {
  public:
-  // query, key [N, L, H, E], value [N, L, H, M]; returns [N, L, H, M].
-  virtual Tensor forward(const Tensor& query, const Tensor& key, const Tensor& value,
-                         const AttentionMask& mask, const Pass& pass) const = 0;
+  // What queries and keys are passed through, element by element, before forward() and step() see
+  // them: the feature map of the linear kinds, done with the projection (paper, section 3.2).
+  virtual ad::Unary feature_map() const { return ad::Unary::identity; }
+
+  // Whether forward() reads heads.key; otherwise it may be undefined.
+  virtual bool reads_keys() const { return true; }
+
+  virtual Tensor forward(const ad::Heads& heads, const AttentionMask& mask,
+                         const Pass& pass) const = 0;  // [N, L, H, M]
 
   // The attention as a recurrence: a state for `batch` sequences of up to `capacity` positions, and
   // one position of each, query, key [N, H, E], value [N, H, M]. Kinds that cannot be run so throw.
@@ -56,7 +74,8 @@ class Attention : public Module {
   std::string_view kind_;
 };
 
-// The kinds by name, in one table (registry.cpp): "full", "linear", "causal-linear".
+// The kinds by name, in one table (registry.cpp): "full", "linear", "causal-linear",
+// "lsh".
 std::vector<std::string_view> attention_kinds();
 // Throws ConfigError that lists the kinds when there is none of this name.
 std::unique_ptr<Attention> make_attention(std::string_view kind, const Build& build,

@@ -1,17 +1,14 @@
 #include "nn/attention/causal_linear.h"
 
-#include "autograd/attention.h"
 #include "nn/attention/linear.h"
 
 namespace tarn::nn {
 
-Tensor CausalLinearAttention::forward(const Tensor& query, const Tensor& key, const Tensor& value,
-                                      const AttentionMask& mask, const Pass& /*pass*/) const {
+Tensor CausalLinearAttention::forward(const ad::Heads& heads, const AttentionMask& mask,
+                                      const Pass& /*pass*/) const {
   TARN_CHECK_AS(ConfigError, mask.causal,
                 "attention \"causal-linear\" is always causal; use \"linear\" or \"full\"");
-  return ad::causal_linear_attention(ad::unary(query, feature_map_.op),
-                                     ad::unary(key, feature_map_.op), value, mask.lengths,
-                                     kLinearAttentionEps);
+  return ad::causal_linear_attention(heads, mask.lengths, kLinearAttentionEps);
 }
 
 AttentionState CausalLinearAttention::start(std::int64_t batch, std::int64_t /*capacity*/) const {
@@ -24,8 +21,7 @@ AttentionState CausalLinearAttention::start(std::int64_t batch, std::int64_t /*c
 Tensor CausalLinearAttention::step(const Tensor& query, const Tensor& key, const Tensor& value,
                                    AttentionState& state) const {
   ++state.position;
-  return ad::causal_linear_step(ad::unary(query, feature_map_.op), ad::unary(key, feature_map_.op),
-                                value, state.tensors.at(0), state.tensors.at(1),
+  return ad::causal_linear_step(query, key, value, state.tensors.at(0), state.tensors.at(1),
                                 kLinearAttentionEps);
 }
 

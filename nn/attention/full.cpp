@@ -2,8 +2,6 @@
 
 #include <cmath>
 
-#include "autograd/attention.h"
-
 namespace tarn::nn {
 
 FullAttention::FullAttention(const Build& build, const AttentionOptions& options)
@@ -13,9 +11,9 @@ FullAttention::FullAttention(const Build& build, const AttentionOptions& options
                                 : 1 / std::sqrt(static_cast<double>(shape_.query_width))),
       dropout_(options.dropout) {}
 
-Tensor FullAttention::forward(const Tensor& query, const Tensor& key, const Tensor& value,
-                              const AttentionMask& mask, const Pass& pass) const {
-  return ad::softmax_attention(query, key, value, mask.lengths,
+Tensor FullAttention::forward(const ad::Heads& heads, const AttentionMask& mask,
+                              const Pass& pass) const {
+  return ad::softmax_attention(heads, mask.lengths,
                                {.scale = scale_,
                                 .causal = mask.causal,
                                 .dropout = pass.training ? dropout_ : 0,

@@ -8,8 +8,8 @@ namespace tarn::nn {
 class FullAttention : public Attention {
  public:
   FullAttention(const Build& build, const AttentionOptions& options);
-  Tensor forward(const Tensor& query, const Tensor& key, const Tensor& value,
-                 const AttentionMask& mask, const Pass& pass) const override;
+  Tensor forward(const ad::Heads& heads, const AttentionMask& mask,
+                 const Pass& pass) const override;
   // State: the keys [N, capacity, H, E] and the values [N, capacity, H, M] so far.
   AttentionState start(std::int64_t batch, std::int64_t capacity) const override;
   Tensor step(const Tensor& query, const Tensor& key, const Tensor& value,

@@ -5,6 +5,7 @@
 #include "nn/attention/causal_linear.h"
 #include "nn/attention/full.h"
 #include "nn/attention/linear.h"
+#include "nn/attention/lsh.h"
 
 namespace tarn::nn {
 namespace {
@@ -23,6 +24,7 @@ constexpr Kind kKinds[] = {
     {"full", make<FullAttention>},
     {"linear", make<LinearAttention>},
     {"causal-linear", make<CausalLinearAttention>},
+    {"lsh", make<LshAttention>},
 };
 
 }  // namespace
@@ -51,12 +53,14 @@ AttentionState AttentionState::copy() const {
 }
 
 AttentionState Attention::start(std::int64_t /*batch*/, std::int64_t /*capacity*/) const {
-  fail<ConfigError>("attention \"", kind_, "\" cannot be run step by step: it is not causal");
+  fail<ConfigError>("attention \"", kind_,
+                    "\" cannot be run step by step; causal-linear and full can");
 }
 
 Tensor Attention::step(const Tensor& /*query*/, const Tensor& /*key*/, const Tensor& /*value*/,
                        AttentionState& /*state*/) const {
-  fail<ConfigError>("attention \"", kind_, "\" cannot be run step by step: it is not causal");
+  fail<ConfigError>("attention \"", kind_,
+                    "\" cannot be run step by step; causal-linear and full can");
 }
 
 }  // namespace tarn::nn
