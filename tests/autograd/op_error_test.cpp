@@ -8,6 +8,7 @@
 #include "autograd/layer_norm.h"
 #include "autograd/linear.h"
 #include "autograd/logistic_mixture.h"
+#include "autograd/lsh_attention.h"
 #include "autograd/unary.h"
 #include "autograd/views.h"
 #include "tests/support/random_tensor.h"
@@ -110,6 +111,21 @@ TEST_CASE("attention: refuses what does not fit") {
   refused(q, q, q, full({3}, DType::i32, 1));
   refused(q, q, q, full({2, 2}, DType::i32, 1).select(1, 0));
   CHECK_THROWS_AS(causal_linear_attention({q, longer, longer}, {}, 1e-6), ShapeError);
+}
+
+TEST_CASE("lsh_order and lsh_attention: refuse what does not fit") {
+  const Tensor q = tensor({2, 5, 3, 4}), planes = tensor({2, 4, 8});
+  const Tensor order = lsh_order(q, planes, {});
+  CHECK_THROWS_AS(lsh_order(tensor({2, 5, 4}), planes, {}), ShapeError);
+  CHECK_THROWS_AS(lsh_order(q, tensor({2, 8, 4}), {}), ShapeError);
+  CHECK_THROWS_AS(lsh_order(q, planes, full({3}, DType::i32, 1)), ShapeError);
+  CHECK_THROWS_AS(lsh_attention(q, tensor({2, 6, 3, 4}), {}, order, {}), ShapeError);
+  CHECK_THROWS_AS(lsh_attention(q, tensor({2, 5, 3, 4}).transpose(2, 3), {}, order, {}),
+                  ShapeError);
+  CHECK_THROWS_AS(lsh_attention(q, q, {}, order.slice(3, 0, 4), {}), ShapeError);
+  CHECK_THROWS_AS(lsh_attention(q, q, full({2, 2}, DType::i32, 1).select(1, 0), order, {}),
+                  ShapeError);
+  CHECK_THROWS_AS(lsh_attention(q, q, {}, order, {.chunk = 0}), Error);
 }
 
 }  // namespace

@@ -99,14 +99,16 @@ TEST_CASE("recurrent: positions past the model's length, and a batch of another 
                        doctest::Contains("5 positions is longer than the 4"), ShapeError);
 }
 
-TEST_CASE("recurrent: attention that is not causal refuses") {
-  const SequencePredictor model(test::build_of(), small_options("linear"));
-  CHECK_THROWS_WITH_AS(model.start(1), doctest::Contains("\"linear\" cannot be run step by step"),
-                       ConfigError);
-  EncoderState none;
-  none.layers.resize(2);
-  CHECK_THROWS_WITH_AS(model.step(test::lengths_of({1}), none),
-                       doctest::Contains("\"linear\" cannot be run step by step"), ConfigError);
+TEST_CASE("recurrent: attention without a recurrent form refuses") {
+  for (const char* attention : {"linear", "lsh"}) {
+    const SequencePredictor model(test::build_of(), small_options(attention));
+    const std::string refusal = message("\"", attention, "\" cannot be run step by step");
+    CHECK_THROWS_WITH_AS(model.start(1), doctest::Contains(refusal.c_str()), ConfigError);
+    EncoderState none;
+    none.layers.resize(2);
+    CHECK_THROWS_WITH_AS(model.step(test::lengths_of({1}), none),
+                         doctest::Contains(refusal.c_str()), ConfigError);
+  }
 }
 
 }  // namespace
