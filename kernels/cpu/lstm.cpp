@@ -46,7 +46,7 @@ void forward(const LstmForwardArgs& args, const LstmGroup& group, T* scratch) {
   for (std::int64_t s = 0; s < group.longest(); ++s) {
     const std::int64_t t = direction == 0 ? s : group.longest() - 1 - s;
     const std::int64_t rows = group.rows_at(t);
-    product(last_out, weight, rows, s % 2 == 1, recurrent);
+    product(last_out, weight, rows, recurrent);
     for (std::int64_t r = 0; r < rows; ++r) {
       const std::int64_t n = group.sequence(r);
       cell_forward(recurrent + r * stride, hidden, row_at<T>(args.gates, direction, n, t),
@@ -90,7 +90,7 @@ void backward(const LstmBackwardArgs& args, const LstmGroup& group, T* scratch) 
                     grads + r * 4 * hidden);
       std::copy_n(last_out, hidden, row_at<T>(args.previous, direction, n, t));
     }
-    product(grads, weight, rows, s % 2 == 1, grad_recurrent);
+    product(grads, weight, rows, grad_recurrent);
   }
   for (std::int64_t r = 0; r < group.size(); ++r) {
     const std::int64_t n = group.sequence(r);
