@@ -104,13 +104,23 @@ void product(const T* a, const Panels<T>& b, std::int64_t rows, T* out) {
   }
 }
 
-// 1 / (1 + exp(-x)) without overflow on either side; a NaN stays one.
+// Highway's exp casts to an integer, which a NaN has none of. So a NaN goes around these functions,
+// and stays one.
+
+// 1 / (1 + exp(-x)) without overflow on either side.
 template <class D, class V>
 HWY_INLINE V sigmoid(D d, V x) {
+  const auto nan = hn::IsNaN(x);
   const auto one = hn::Set(d, 1);
-  const auto small = hn::Exp(d, hn::Neg(hn::Abs(x)));
+  const auto small = hn::Exp(d, hn::Neg(hn::Abs(hn::IfThenZeroElse(nan, x))));
   const auto above = hn::IfThenElse(hn::Ge(x, hn::Zero(d)), one, small);
-  return hn::IfThenElse(hn::IsNaN(x), x, hn::Div(above, hn::Add(one, small)));
+  return hn::IfThenElse(nan, x, hn::Div(above, hn::Add(one, small)));
+}
+
+template <class D, class V>
+HWY_INLINE V tanh(D d, V x) {
+  const auto nan = hn::IsNaN(x);
+  return hn::IfThenElse(nan, x, hn::Tanh(d, hn::IfThenZeroElse(nan, x)));
 }
 
 // One sequence at one frame: `gates` holds the input's product and becomes the gates, `recurrent`
@@ -125,7 +135,7 @@ HWY_INLINE void cell_forward(const T* HWY_RESTRICT recurrent, std::int64_t hidde
     };
     const auto input = sigmoid(d, sum(0));
     const auto forget = sigmoid(d, sum(1));
-    const auto candidate = hn::Tanh(d, sum(2));
+    const auto candidate = tanh(d, sum(2));
     const auto output = sigmoid(d, sum(3));
     const auto next = hn::MulAdd(forget, hn::LoadU(d, cell + i), hn::Mul(input, candidate));
     hn::StoreU(input, d, gates + i);
@@ -133,7 +143,7 @@ HWY_INLINE void cell_forward(const T* HWY_RESTRICT recurrent, std::int64_t hidde
     hn::StoreU(candidate, d, gates + 2 * hidden + i);
     hn::StoreU(output, d, gates + 3 * hidden + i);
     hn::StoreU(next, d, cell + i);
-    hn::StoreU(hn::Mul(output, hn::Tanh(d, next)), d, out + i);
+    hn::StoreU(hn::Mul(output, tanh(d, next)), d, out + i);
   });
 }
 
@@ -151,7 +161,7 @@ HWY_INLINE void cell_backward(const T* HWY_RESTRICT grad_out, const T* HWY_RESTR
     const auto forget = hn::LoadU(d, gates + hidden + i);
     const auto candidate = hn::LoadU(d, gates + 2 * hidden + i);
     const auto output = hn::LoadU(d, gates + 3 * hidden + i);
-    const auto squashed = hn::Tanh(d, hn::LoadU(d, cell + i));
+    const auto squashed = tanh(d, hn::LoadU(d, cell + i));
     const auto g = hn::Add(hn::LoadU(d, grad_out + i), hn::LoadU(d, grad_recurrent + i));
     const auto through = hn::Mul(g, output);
     const auto c = hn::Add(hn::LoadU(d, grad_cell + i),
