@@ -47,6 +47,15 @@ struct AttentionOptions {
 };
 void attention(const AttentionOptions& options, Report& report);
 
+struct LstmOptions {  // the paper's model of section 4.3
+  std::vector<std::int64_t> frames{400, 800, 1600};
+  std::int64_t batch = 8;
+  std::int64_t input = 40;
+  std::int64_t hidden = 320;
+  std::int64_t layers = 3;
+};
+void lstm(const LstmOptions& options, Report& report);
+
 void step(const std::filesystem::path& config, const std::vector<std::string>& overrides,
           Report& report);
 

@@ -16,6 +16,7 @@ int run_program(int argc, char** argv) {
   std::vector<std::string> set;
   GemmOptions gemm_options;
   AttentionOptions attention_options;
+  LstmOptions lstm_options;
   const auto common = [&](CLI::App* sub) {
     sub->add_option("--threads", threads, "of the pool; default: OpenMP's");
     sub->add_option("--json", json, "also write the rows to this file");
@@ -34,6 +35,13 @@ int run_program(int argc, char** argv) {
   attention_command->add_option("--positions", attention_options.positions, "batch x length");
   attention_command->add_option("--softmax-limit", attention_options.softmax_limit,
                                 "the longest length to time softmax at");
+  CLI::App* lstm_command =
+      common(app.add_subcommand("lstm", "the bidirectional LSTM against length"));
+  lstm_command->add_option("--frames", lstm_options.frames)->delimiter(',');
+  lstm_command->add_option("--batch", lstm_options.batch);
+  lstm_command->add_option("--input", lstm_options.input, "features a frame");
+  lstm_command->add_option("--hidden", lstm_options.hidden);
+  lstm_command->add_option("--layers", lstm_options.layers);
   CLI::App* step_command = common(app.add_subcommand("step", "a whole training step of a config"));
   step_command->add_option("CONFIG", config)->required();
   step_command->add_option("--set", set, "override a key: section.key=value")
@@ -46,6 +54,7 @@ int run_program(int argc, char** argv) {
     Report report(json);
     if (*gemm_command) gemm(gemm_options, report);
     if (*attention_command) attention(attention_options, report);
+    if (*lstm_command) lstm(lstm_options, report);
     if (*step_command) step(config, set, report);
     report.close();
     return 0;

@@ -9,6 +9,7 @@
 #include "autograd/linear.h"
 #include "autograd/logistic_mixture.h"
 #include "autograd/lsh_attention.h"
+#include "autograd/lstm.h"
 #include "autograd/unary.h"
 #include "autograd/views.h"
 #include "tests/support/random_tensor.h"
@@ -92,6 +93,25 @@ TEST_CASE("views: refuse what is outside") {
   CHECK_THROWS_AS(ad::slice(tensor({3, 2}), 0, 2, 2), ShapeError);
   CHECK_THROWS_AS(ad::transpose(tensor({3, 2}), 0, 2), ShapeError);
   CHECK_THROWS_AS(concat(tensor({3, 2}), tensor({2, 2})), ShapeError);
+}
+
+TEST_CASE("bi_lstm: refuses what does not fit") {
+  const Tensor x = tensor({2, 5, 3});
+  const LstmWeights good{tensor({16, 3}), tensor({16, 4}), tensor({16}), tensor({16})};
+  CHECK(bi_lstm(x, {}, good, good).shape() == Shape{2, 5, 8});
+  const auto refused = [&](const Tensor& input, const Tensor& lengths, const LstmWeights& weights) {
+    CHECK_THROWS_AS(bi_lstm(input, lengths, good, weights), ShapeError);
+  };
+  refused(tensor({5, 3}), {}, good);
+  refused(tensor({2, 5, 4}), {}, good);
+  refused(tensor({5, 2, 3}).transpose(0, 1), {}, good);
+  refused(x, full({3}, DType::i32, 1), good);
+  refused(x, {}, {tensor({16, 2}), good.recurrent, good.input_bias, good.recurrent_bias});
+  refused(x, {}, {good.input, tensor({12, 3}), good.input_bias, good.recurrent_bias});
+  refused(x, {}, {good.input, tensor({16, 3}), good.input_bias, good.recurrent_bias});
+  refused(x, {}, {good.input, good.recurrent, tensor({12}), good.recurrent_bias});
+  refused(x, {}, {good.input, good.recurrent, good.input_bias, every_other(16)});
+  CHECK_THROWS_AS(bi_lstm(x, full({2}, DType::i32, 6), good, good), ShapeError);
 }
 
 TEST_CASE("attention: refuses what does not fit") {

@@ -54,6 +54,7 @@ const std::vector<OpCase>& op_cases() {
   static const std::vector<OpCase> cases = [] {
     std::vector<OpCase> all = layer_cases();
     for (const auto& part : {element_cases(), attention_cases(), lsh_cases()}) {
+    for (const auto& part : {element_cases(), attention_cases(), recurrent_cases()}) {
       all.insert(all.end(), part.begin(), part.end());
     }
     return all;
