@@ -30,14 +30,14 @@ struct Case {
   Case(const std::string& kind, const Problem& problem, DType dtype)
       : attention(nn::make_attention(kind, {.path = "bench", .dtype = dtype},
                                      {.shape = {problem.heads, problem.width, problem.width}})),
-        query("query", random_heads(problem, "query", dtype)),
-        key("key", random_heads(problem, "key", dtype)),
+        query("query", ad::unary(random_heads(problem, "query", dtype), attention->feature_map())),
+        key("key", ad::unary(random_heads(problem, "key", dtype), attention->feature_map())),
         value("value", random_heads(problem, "value", dtype)),
         grad_out(random_heads(problem, "grad_out", dtype)),
         mask{kind != "linear", {}} {}
 
   Tensor forward() {
-    return attention->forward(query.tensor(), key.tensor(), value.tensor(), mask, {});
+    return attention->forward({query.tensor(), key.tensor(), value.tensor()}, mask, {});
   }
   Tensor forward_and_backward() {
     ad::Tape tape;

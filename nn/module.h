@@ -54,6 +54,8 @@ class Module {
   explicit Module(Build build) : build_(std::move(build)) {}
 
   ad::Parameter& parameter(const std::string& name, const Shape& shape, const Init& init);
+  // In memory that the caller chose: contiguous, of the parameter's shape.
+  ad::Parameter& parameter(const std::string& name, const Tensor& place, const Init& init);
   // Returns the buffer's tensor, which shares its elements.
   Tensor buffer(const std::string& name, Tensor value);
   // Builds a child in place and owns it; the reference is good for the module's life.

@@ -5,7 +5,9 @@
 #include <string_view>
 #include <vector>
 
+#include "autograd/attention.h"
 #include "autograd/encoder_step.h"
+#include "autograd/unary.h"
 #include "core/io/safetensors.h"
 #include "nn/module.h"
 
@@ -30,6 +32,8 @@ struct AttentionState {
 // Sizes of one attention.
 struct HeadShape {
   std::int64_t heads = 0, query_width = 0, value_width = 0;
+
+  std::int64_t joint_width() const { return heads * (2 * query_width + value_width); }
 };
 
 struct AttentionOptions {
@@ -41,9 +45,12 @@ struct AttentionOptions {
 
 class Attention : public Module {
  public:
-  // query, key [N, L, H, E], value [N, L, H, M]; returns [N, L, H, M].
-  virtual Tensor forward(const Tensor& query, const Tensor& key, const Tensor& value,
-                         const AttentionMask& mask, const Pass& pass) const = 0;
+  // What queries and keys are passed through, element by element, before forward() and absorb() see
+  // them: the feature map of the linear kinds, done with the projection (paper, section 3.2).
+  virtual ad::Unary feature_map() const { return ad::Unary::identity; }
+
+  virtual Tensor forward(const ad::Heads& heads, const AttentionMask& mask,
+                         const Pass& pass) const = 0;  // [N, L, H, M]
 
   // The attention as a recurrence: a state for `batch` sequences of up to `capacity` positions, and
   // how one position of each moves it on. Kinds that cannot be run so throw.
@@ -51,8 +58,7 @@ class Attention : public Module {
   virtual ad::StepRule step_rule() const;
   // forward() of the first L positions at once, the mask causal, which leaves the state as L steps
   // do, to rounding. Throws unless the state is at position 0.
-  virtual Tensor absorb(const Tensor& query, const Tensor& key, const Tensor& value,
-                        AttentionState& state) const;
+  virtual Tensor absorb(const ad::Heads& heads, AttentionState& state) const;
 
  protected:
   Attention(const Build& build, std::string_view kind) : Module(build), kind_(kind) {}

@@ -60,8 +60,7 @@ ad::StepRule Attention::step_rule() const {
   fail<ConfigError>("attention \"", kind_, "\" cannot be run step by step: it is not causal");
 }
 
-Tensor Attention::absorb(const Tensor& /*query*/, const Tensor& /*key*/, const Tensor& /*value*/,
-                         AttentionState& /*state*/) const {
+Tensor Attention::absorb(const ad::Heads& /*heads*/, AttentionState& /*state*/) const {
   fail<ConfigError>("attention \"", kind_, "\" cannot be run step by step: it is not causal");
 }
 

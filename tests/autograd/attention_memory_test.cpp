@@ -24,7 +24,7 @@ std::int64_t peak_bytes(std::int64_t length) {
   Tensor out;
   {
     const Recording recording = tape.record();
-    out = causal_linear_attention(query.tensor(), key.tensor(), value.tensor(), {}, 1e-6);
+    out = causal_linear_attention({query.tensor(), key.tensor(), value.tensor()}, {}, 1e-6);
   }
   tape.backward(out, out);
   return memory.stats().peak - before;

@@ -7,6 +7,7 @@
 #include "autograd/embedding.h"
 #include "autograd/layer_norm.h"
 #include "autograd/linear.h"
+#include "autograd/logistic_mixture.h"
 #include "autograd/unary.h"
 #include "autograd/views.h"
 #include "tests/support/random_tensor.h"
@@ -66,6 +67,18 @@ TEST_CASE("cross_entropy: refuses what does not fit") {
   CHECK_THROWS_AS(cross_entropy(tensor({4, 3}), weights, weights), DTypeError);
 }
 
+TEST_CASE("logistic_mixture: refuses what does not fit") {
+  const Tensor targets = tensor({4});
+  CHECK_THROWS_AS(logistic_mixture(tensor({4, 8}), targets), ShapeError);
+  CHECK_THROWS_AS(logistic_mixture(tensor({4, 0}), targets), ShapeError);
+  CHECK_THROWS_AS(logistic_mixture(tensor({5, 6}), targets), ShapeError);
+  CHECK_THROWS_AS(logistic_mixture(tensor({0, 6}), tensor({0})), ShapeError);
+  CHECK_THROWS_AS(logistic_mixture(transposed({6, 4}), targets), ShapeError);
+  CHECK_THROWS_AS(logistic_mixture(tensor({4, 6}), every_other(4)), ShapeError);
+  CHECK_THROWS_AS(logistic_mixture(tensor({4, 6}), full({4}, DType::f64, 0)), DTypeError);
+  CHECK_THROWS_AS(logistic_mixture(tensor({4, 6}), full({4}, DType::i32, 0)), DTypeError);
+}
+
 TEST_CASE("unary and dropout: refuse strides that they cannot read") {
   CHECK_THROWS_AS(unary(transposed({3, 2}), Unary::relu), ShapeError);
   CHECK_THROWS_AS(unary(tensor({3, 4}).slice(1, 0, 2), Unary::gelu), ShapeError);
@@ -84,9 +97,9 @@ TEST_CASE("attention: refuses what does not fit") {
   const Tensor q = tensor({2, 5, 3, 4}), longer = tensor({2, 6, 3, 4});
   const auto refused = [](const Tensor& query, const Tensor& key, const Tensor& value,
                           const Tensor& lengths) {
-    CHECK_THROWS_AS(causal_linear_attention(query, key, value, lengths, 1e-6), ShapeError);
-    CHECK_THROWS_AS(linear_attention(query, key, value, lengths, 1e-6), ShapeError);
-    CHECK_THROWS_AS(softmax_attention(query, key, value, lengths, {}), ShapeError);
+    CHECK_THROWS_AS(causal_linear_attention({query, key, value}, lengths, 1e-6), ShapeError);
+    CHECK_THROWS_AS(linear_attention({query, key, value}, lengths, 1e-6), ShapeError);
+    CHECK_THROWS_AS(softmax_attention({query, key, value}, lengths, {}), ShapeError);
   };
   refused(tensor({2, 5, 4}), q, q, {});
   refused(tensor({1, 5, 3, 4}), q, q, {});
@@ -96,7 +109,7 @@ TEST_CASE("attention: refuses what does not fit") {
   refused(q, q, tensor({2, 5, 3, 4}).transpose(2, 3), {});
   refused(q, q, q, full({3}, DType::i32, 1));
   refused(q, q, q, full({2, 2}, DType::i32, 1).select(1, 0));
-  CHECK_THROWS_AS(causal_linear_attention(q, longer, longer, {}, 1e-6), ShapeError);
+  CHECK_THROWS_AS(causal_linear_attention({q, longer, longer}, {}, 1e-6), ShapeError);
 }
 
 }  // namespace

@@ -153,10 +153,12 @@ void check_one_at_a_time(const OpCase& c) {
 }
 
 const std::vector<std::string_view> kOps = {"linear",
+                                            "joint_linear",
                                             "layer_norm",
                                             "add_layer_norm",
                                             "embedding",
                                             "cross_entropy",
+                                            "logistic_mixture",
                                             "unary",
                                             "dropout",
                                             "transpose",
@@ -184,10 +186,12 @@ TEST_CASE("op cases: each op with cases is named below") {
   TEST_CASE(op ": an input's gradient stands alone") { for_cases(op, check_one_at_a_time); }
 
 TARN_GRADIENT_TEST("linear")
+TARN_GRADIENT_TEST("joint_linear")
 TARN_GRADIENT_TEST("layer_norm")
 TARN_GRADIENT_TEST("add_layer_norm")
 TARN_GRADIENT_TEST("embedding")
 TARN_GRADIENT_TEST("cross_entropy")
+TARN_GRADIENT_TEST("logistic_mixture")
 TARN_GRADIENT_TEST("unary")
 TARN_GRADIENT_TEST("dropout")
 TARN_GRADIENT_TEST("transpose")

@@ -1,8 +1,12 @@
-// The cases of linear, layer_norm, add_layer_norm, embedding and cross_entropy.
+// The cases of linear, joint_linear, layer_norm, add_layer_norm, embedding, cross_entropy and
+// logistic_mixture.
 #include "autograd/cross_entropy.h"
 #include "autograd/embedding.h"
 #include "autograd/layer_norm.h"
 #include "autograd/linear.h"
+#include "autograd/logistic_mixture.h"
+#include "core/transfer.h"
+#include "tests/reference/logistic_mixture.h"
 #include "tests/reference/ops.h"
 #include "tests/support/op_cases.h"
 
@@ -47,6 +51,45 @@ OpCase linear_case(const std::string& variant, const Shape& x, std::int64_t out,
   return c;
 }
 
+// The parameters are put side by side in build(), each still standing where it stood on the tape.
+OpCase joint_linear_case(const Shape& x, std::int64_t queries, std::int64_t values,
+                         Unary activation) {
+  OpCase c{.op = "joint_linear",
+           .variant = message("x ", x, " to ", queries, ", ", queries, ", ", values),
+           .kernels = {"gemm", "linear_epilogue_backward"},
+           .inputs = {{"x", x}}};
+  const std::int64_t outs[] = {queries, queries, values};
+  for (const std::int64_t out : outs) {
+    c.inputs.push_back({message("weight", c.inputs.size()), {out, x.back()}});
+    c.inputs.push_back({message("bias", c.inputs.size()), {out}});
+  }
+  c.build = [=](const Tensors& in) {
+    const std::int64_t total = 2 * queries + values;
+    ad::JointLayers layers{
+        .weight = Tensor::empty({total, x.back()}, in[1].dtype(), in[1].device()),
+        .bias = Tensor::empty({total}, in[1].dtype(), in[1].device())};
+    for (std::size_t i = 0, first = 0; i < 3; ++i) {
+      const Tensor &weight = in[1 + 2 * i], &bias = in[2 + 2 * i];
+      const auto at = static_cast<std::int64_t>(first);
+      layers.weights[i] = layers.weight.slice(0, at, weight.size(0));
+      layers.biases[i] = layers.bias.slice(0, at, weight.size(0));
+      copy_into(weight, layers.weights[i]);
+      copy_into(bias, layers.biases[i]);
+      layers.weights[i].slot = weight.slot;
+      layers.biases[i].slot = bias.slot;
+      first += static_cast<std::size_t>(weight.size(0));
+    }
+    return ad::joint_linear(in[0], layers, activation);
+  };
+  c.reference = [=](const Tensors& in) {
+    const auto part = [&](std::size_t i) { return reference::linear(in[0], in[i], in[i + 1]); };
+    return reference::concat(reference::concat(reference::unary(part(1), activation),
+                                               reference::unary(part(3), activation)),
+                             part(5));
+  };
+  return c;
+}
+
 void add_linear(std::vector<OpCase>& cases) {
   for (const Unary op : {Unary::identity, Unary::relu, Unary::gelu, Unary::elu_plus_one}) {
     for (const bool biased : {false, true}) {
@@ -79,6 +122,12 @@ void add_linear(std::vector<OpCase>& cases) {
   itself.build = [](const Tensors& in) { return ad::linear(in[0], in[0], {}); };
   itself.reference = [](const Tensors& in) { return reference::linear(in[0], in[0], {}); };
   cases.push_back(itself);
+  cases.push_back(joint_linear_case({2, 3, 5}, 4, 3, Unary::elu_plus_one));
+  cases.push_back(joint_linear_case({7, 1}, 1, 2, Unary::relu));
+  for (const std::int64_t n : {1, 63, 100, 257}) {
+    cases.push_back(joint_linear_case({n, 63}, n, 100, Unary::elu_plus_one));
+    cases.back().large = true;
+  }
 }
 
 OpCase norm_case(const Shape& x, bool branched, double dropout) {
@@ -153,12 +202,48 @@ OpCase cross_entropy_case(const Shape& rows, std::int64_t classes) {
   return c;
 }
 
+// Targets of all 256 values in turn, the outermost first; log-scales about the middle of what a
+// trained model has, `log_scale`.
+OpCase logistic_mixture_case(const Shape& rows, std::int64_t mixtures, double log_scale) {
+  OpCase c{
+      .op = "logistic_mixture",
+      .variant = message("rows ", rows, " mixtures ", mixtures, " log-scales near ", log_scale),
+      .kernels = {"logistic_mixture_forward", "logistic_mixture_backward", "fill"},
+      .inputs = {{"parameters", rows.with(3 * mixtures)}, {"targets", rows}}};
+  c.inputs[0].value = [=](double normal, std::int64_t i) {
+    const bool is_log_scale = i / mixtures % 3 == 2;
+    return is_log_scale ? log_scale + 0.3 * normal : normal;
+  };
+  c.inputs[1].differentiable = false;
+  c.inputs[1].dtype = DType::f32;
+  c.inputs[1].value = [](double, std::int64_t i) {
+    const std::int64_t pixel = i * 85 % 256;  // 0, 85, 170, 255, 84, ...
+    return static_cast<double>(static_cast<float>(pixel) / 255.0F * 2.0F - 1.0F);
+  };
+  c.build = [](const Tensors& in) { return ad::logistic_mixture(in[0], in[1]).loss; };
+  c.reference = [](const Tensors& in) { return reference::logistic_mixture(in[0], in[1]).loss; };
+  return c;
+}
+
+void add_logistic_mixtures(std::vector<OpCase>& cases) {
+  for (const double log_scale : {-8.0, -4.0, 0.0, 3.0}) {  // below the floor, and to the density
+    cases.push_back(logistic_mixture_case({2, 7}, 10, log_scale));
+  }
+  cases.push_back(logistic_mixture_case({}, 1, -2));
+  cases.push_back(logistic_mixture_case({5}, 3, -2));
+  for (const std::int64_t n : {1, 63, 100, 257}) {
+    cases.push_back(logistic_mixture_case({n, 3}, n, -2));
+    cases.back().large = true;
+  }
+}
+
 }  // namespace
 
 std::vector<OpCase> layer_cases() {
   std::vector<OpCase> cases;
   add_linear(cases);
   add_norms(cases);
+  add_logistic_mixtures(cases);
   cases.push_back(embedding_case({2, 5}, 6, 3));
   cases.push_back(embedding_case({7}, 3, 1));
   cases.push_back(cross_entropy_case({2, 5}, 4));
