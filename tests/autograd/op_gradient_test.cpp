@@ -157,6 +157,7 @@ const std::vector<std::string_view> kOps = {"linear",
                                             "add_layer_norm",
                                             "embedding",
                                             "cross_entropy",
+                                            "ctc",
                                             "unary",
                                             "dropout",
                                             "transpose",
@@ -188,6 +189,7 @@ TARN_GRADIENT_TEST("layer_norm")
 TARN_GRADIENT_TEST("add_layer_norm")
 TARN_GRADIENT_TEST("embedding")
 TARN_GRADIENT_TEST("cross_entropy")
+TARN_GRADIENT_TEST("ctc")
 TARN_GRADIENT_TEST("unary")
 TARN_GRADIENT_TEST("dropout")
 TARN_GRADIENT_TEST("transpose")
