@@ -16,7 +16,7 @@ struct Audio {
 
 // The audio in a file's bytes; `name` is what messages call it. Channels count from 1; 0 is for
 // audio that has only one, and an error for other audio. Throws IoError when the bytes are no audio
-// of these formats, are cut short, hold no sample, or hold one that is not finite.
+// of these formats, are cut short, hold no sample, or hold one that is not a finite number.
 Audio decode_audio(std::string_view bytes, const std::string& name, std::int64_t channel);
 
 // Reads the file and decodes it.

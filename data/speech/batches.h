@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "core/tensor.h"
@@ -45,6 +46,11 @@ class SpeechBatches {
     std::int64_t batch = 0;
     std::int64_t batches() const { return (count + batch - 1) / batch; }
   };
+
+  void add_bucket(std::int64_t first, std::int64_t budget);
+  // Batch `position` of those of all buckets, which are shuffled for the epoch, if there is one.
+  SpeechBatch batch_at(std::int64_t position, std::optional<std::uint32_t> epoch) const;
+  SpeechBatch assemble(std::vector<std::int64_t> utterances) const;
 
   const SpeechFolder& folder_;
   const SpeechFeatures& features_;

@@ -20,10 +20,10 @@ struct FbankOptions {
   double preemphasis = 0.97;
   double dither = 0;  // standard deviation of the added noise, of samples in -32768 .. 32767
 
-  std::string str() const;  // all of them in a line: what the feature cache is keyed by
+  std::string str() const;  // all of them, exactly: part of the key of the feature cache
 };
 
-// Holds the window, the filters and the transform for one sample rate.
+// Holds the window, the filters and the transform for one sample rate. For one thread at a time.
 class Fbank {
  public:
   // Throws ConfigError when the options make no filterbank at this rate.

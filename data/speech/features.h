@@ -26,7 +26,7 @@ struct FeatureOptions {
 struct SpeechFeatures {
   std::vector<Tensor> frames;    // f32 [frames, bins] of each utterance of the folder, in its order
   std::int64_t sample_rate = 0;  // of all the audio
-  std::int64_t samples = 0;      // of all the audio; 0 for what came from the cache is counted too
+  std::int64_t samples = 0;      // of all the audio together
   std::int64_t computed = 0;     // utterances that the cache did not have
   std::vector<std::string> warnings;  // cache entries that were spoilt, and were computed again
 };
