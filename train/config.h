@@ -26,6 +26,9 @@ struct TaskConfig {
   std::string kind = "copy";
   std::int64_t sequence_length = 128;
   std::int64_t symbols = 10;
+  std::string data;                // images: the folder with the files
+  std::int64_t mixtures = 10;      // images
+  std::int64_t validation = 5000;  // images held out from the end of the training set
   bool operator==(const TaskConfig&) const = default;
 };
 
@@ -39,6 +42,7 @@ struct ModelConfig {
   std::string activation = "relu";
   double dropout = 0.1;
   double attention_dropout = 0.1;  // softmax attention weights only
+  std::string head = "mixture";    // images
   bool operator==(const ModelConfig&) const = default;
 };
 

@@ -12,7 +12,7 @@ bool Limits::holds(double value) const {
 }
 
 bool Limits::holds(std::string_view value) const {
-  if (choices.empty()) return !value.empty();
+  if (choices.empty()) return may_be_empty || !value.empty();
   for (std::string_view rest = choices; !rest.empty();) {
     const std::string_view choice = rest.substr(0, rest.find(", "));
     if (value == choice) return true;
@@ -75,13 +75,17 @@ std::optional<Complaint> copy_task_contradiction(const Config& c) {
                      message("task.sequence_length is ", length,
                              ", too short for the copy task, which needs at least 5")};
   }
-  if (c.model.attention == "linear") {
-    return Complaint{
-        {"model.attention", "task.kind"},
-        "model.attention is \"linear\", which sees the symbols that the copy task asks "
-        "for; use causal-linear or full"};
-  }
   return std::nullopt;
+}
+
+// Both kinds of task predict what follows from what came before.
+std::optional<Complaint> attention_contradiction(const Config& c) {
+  if (c.model.attention != "linear") return std::nullopt;
+  const bool copies = c.task.kind == "copy";
+  return Complaint{{"model.attention", "task.kind"},
+                   message("model.attention is \"linear\", which sees the ",
+                           copies ? "symbols that the copy" : "values that the images",
+                           " task asks for; use causal-linear or full")};
 }
 
 std::optional<Complaint> model_contradiction(const ModelConfig& m) {
@@ -129,6 +133,7 @@ std::optional<Complaint> first_complaint(const Config& config) {
   if (config.task.kind == "copy") {
     if (auto found = copy_task_contradiction(config)) return found;
   }
+  if (auto found = attention_contradiction(config)) return found;
   return schedule_contradiction(config.schedule, config.train);
 }
 

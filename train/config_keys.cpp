@@ -15,6 +15,7 @@ Field at(Config& config) {
 
 constexpr Limits any_text() { return {}; }
 constexpr Limits any_seed() { return {}; }
+constexpr Limits text_or_empty() { return {.may_be_empty = true}; }
 constexpr Limits one_of(std::string_view choices) { return {.choices = choices}; }
 constexpr Limits at_least(double low) { return {.low = low}; }
 constexpr Limits above(double low) { return {.low = low, .open_low = true}; }
@@ -44,12 +45,19 @@ constexpr Key kKeys[] = {
     {"run", "threads", at<&Config::run, &RunConfig::threads>, within(0, 1024),
      "CPU threads; 0: as many as OpenMP gives"},
 
-    {"task", "kind", at<&Config::task, &TaskConfig::kind>, one_of("copy"),
-     "copy: repeat a random sequence after a separator"},
+    {"task", "kind", at<&Config::task, &TaskConfig::kind>, one_of("copy, images"),
+     "copy: repeat a random sequence after a separator; images: predict each value of an image"},
     {"task", "sequence_length", at<&Config::task, &TaskConfig::sequence_length>,
-     within(1, kMaxCount), "positions in a sequence"},
+     within(1, kMaxCount),
+     "positions in a sequence; images: the predicted values, all but an image's first"},
     {"task", "symbols", at<&Config::task, &TaskConfig::symbols>, within(1, kMaxCount),
-     "different symbols to copy, not counting the separator"},
+     "copy: different symbols, not counting the separator"},
+    {"task", "data", at<&Config::task, &TaskConfig::data>, text_or_empty(),
+     "images: the folder with the files of MNIST or CIFAR-10"},
+    {"task", "mixtures", at<&Config::task, &TaskConfig::mixtures>, within(1, kMaxWidth),
+     "images: logistic distributions that a value is predicted by, with the mixture head"},
+    {"task", "validation", at<&Config::task, &TaskConfig::validation>, within(1, kMaxCount),
+     "images: held out from the end of the training set for the evaluations while training"},
 
     {"model", "attention", at<&Config::model, &ModelConfig::attention>,
      one_of("full, linear, causal-linear"),
@@ -70,6 +78,8 @@ constexpr Key kKeys[] = {
      "dropout on the residual branches and in the feed-forward block"},
     {"model", "attention_dropout", at<&Config::model, &ModelConfig::attention_dropout>, share(),
      "dropout on the weights of full attention; the linear kinds have none"},
+    {"model", "head", at<&Config::model, &ModelConfig::head>, one_of("mixture, categorical"),
+     "images: a value is predicted by a mixture of logistics, or as one of 256 classes"},
 
     {"optimizer", "kind", at<&Config::optimizer, &OptimizerConfig::kind>,
      one_of("sgd, adam, adamw, radam, radam-standard"),

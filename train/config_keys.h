@@ -22,13 +22,15 @@ using Field =
     std::variant<std::string*, std::int64_t*, std::uint64_t*, double*, std::vector<std::int64_t>*>;
 
 // What a value may be: a number between two bounds (a list's every entry), a string one of the
-// choices, which are separated by ", ". Strings without choices must only be non-empty.
+// choices, which are separated by ", ". Strings without choices must only be non-empty, if they may
+// not be empty.
 struct Limits {
   double low = -std::numeric_limits<double>::infinity();
   double high = std::numeric_limits<double>::infinity();
   bool open_low = false;
   bool open_high = false;
   std::string_view choices = {};
+  bool may_be_empty = false;
 
   bool holds(double value) const;
   bool holds(std::string_view value) const;

@@ -82,7 +82,9 @@ std::string limits_text(const Key& key) {
     const bool several = limits.choices.find(", ") != std::string_view::npos;
     return message(several ? "one of " : "", limits.choices);
   }
-  if (std::holds_alternative<std::string*>(field)) return "non-empty";
+  if (std::holds_alternative<std::string*>(field)) {
+    return limits.may_be_empty ? "any" : "non-empty";
+  }
   if (std::holds_alternative<std::uint64_t*>(field)) {  // TOML's integers have a sign
     return "below 2^63";
   }

@@ -1,12 +1,20 @@
 #include "train/task.h"
 
 #include "train/tasks/copy.h"
+#include "train/tasks/images.h"
 
 namespace tarn::train {
 
 std::unique_ptr<Task> make_task(const Config& config, Device device) {
   if (config.task.kind == "copy") return make_copy_task(config, device);
-  fail<ConfigError>("task.kind \"", config.task.kind, "\" is not known; there is copy");
+  if (config.task.kind == "images") return make_image_task(config, device);
+  fail<ConfigError>("task.kind \"", config.task.kind, "\" is not known; there are copy, images");
+}
+
+Metrics Task::evaluate_split(std::string_view split) {
+  TARN_CHECK_AS(ConfigError, split == "test", "--split ", split,
+                ": this task draws the data of its evaluations, and has no other split than test");
+  return evaluate();
 }
 
 double metric(const Metrics& metrics, std::string_view name) {

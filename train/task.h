@@ -34,11 +34,22 @@ class Task {
 
   virtual nn::Module& model() = 0;
 
+  // Reads the files that training and evaluation need. Called once, before either; `tarn trace`
+  // does without.
+  virtual void open_data() {}
+
   // Training batch `index` from 0: a function of the config's seed and the index alone.
   virtual ForwardResult train_batch(std::int64_t index, const nn::Pass& pass) = 0;
 
   // The metrics over the task's evaluation data, in evaluation mode.
   virtual Metrics evaluate() = 0;
+
+  // The same over all of a split, "test" or "validation". A task that draws its data has test
+  // alone, which is what evaluate() takes.
+  virtual Metrics evaluate_split(std::string_view split);
+
+  // What a reader must know of the metrics, in a line; empty if their names say it all.
+  virtual std::string note() const { return ""; }
 
   // Which metric says what the best checkpoint is; lower is better.
   virtual std::string_view best_metric() const = 0;

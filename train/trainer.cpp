@@ -26,6 +26,7 @@ void check_same_run(const Config& config, const Config& before, const fs::path& 
   wanted.run.name = config.run.name;
   wanted.run.threads = config.run.threads;
   wanted.run.device = config.run.device;
+  wanted.task.data = config.task.data;
   if (before.schedule.kind != "cosine") wanted.train.steps = config.train.steps;
   wanted.train.eval_every = config.train.eval_every;
   wanted.train.checkpoint_every = config.train.checkpoint_every;
@@ -36,6 +37,13 @@ void check_same_run(const Config& config, const Config& before, const fs::path& 
                 " was started with another config; to resume it, put these back, or start a new "
                 "run with --out:",
                 differences);
+}
+
+// With its data read, so that files that are missing or wrong are found before anything is written.
+std::unique_ptr<Task> ready_task(const Config& config) {
+  auto task = make_task(config, parse_device(config.run.device));
+  task->open_data();
+  return task;
 }
 
 std::int64_t size_or_zero(const fs::path& file) {
@@ -73,8 +81,9 @@ optim::ScheduleOptions schedule_options(const Config& config) {
 std::unique_ptr<Trainer> Trainer::start(const Config& config, const fs::path& folder) {
   TARN_CHECK_AS(IoError, !fs::exists(folder / kConfigFile), folder.string(),
                 " holds a run already; go on with it with --resume, or choose another --out");
+  auto task = ready_task(config);
   make_directories(folder);
-  return std::unique_ptr<Trainer>(new Trainer(config, folder, {}, nullptr));
+  return std::unique_ptr<Trainer>(new Trainer(config, folder, std::move(task), {}, nullptr));
 }
 
 std::unique_ptr<Trainer> Trainer::resume(const Config& config, const fs::path& folder,
@@ -91,22 +100,24 @@ std::unique_ptr<Trainer> Trainer::resume(const Config& config, const fs::path& f
                 "; --out names the run that goes on");
   const std::string source = (opened.directory() / kConfigFile).string();
   check_same_run(config, parse_config(opened.config_toml(), source), folder);
-  return std::unique_ptr<Trainer>(new Trainer(config, folder, opened.state(), &opened));
+  return std::unique_ptr<Trainer>(
+      new Trainer(config, folder, ready_task(config), opened.state(), &opened));
 }
 
-Trainer::Trainer(const Config& config, const fs::path& folder, const TrainState& state,
-                 const Checkpoint* checkpoint)
+Trainer::Trainer(const Config& config, const fs::path& folder, std::unique_ptr<Task> task,
+                 const TrainState& state, const Checkpoint* checkpoint)
     : config_(config),
       folder_(folder),
       config_toml_(to_toml(config)),
       lock_(folder / ".lock"),
-      task_(make_task(config, parse_device(config.run.device))),
+      task_(std::move(task)),
       optimizer_(optimizer_for(config, task_->model())),
       checkpoints_(folder / "checkpoints"),
       state_(state),
       metrics_(folder / "metrics.jsonl", state.metrics_bytes),
       timing_(folder / "timing.jsonl", size_or_zero(folder / "timing.jsonl")),
       progress_(state.step, config.train.steps) {
+  if (const std::string note = task_->note(); !note.empty()) progress_.note(note);
   if (checkpoint != nullptr) {
     checkpoint->load_model(task_->model());
     checkpoint->load_optimizer(*optimizer_);

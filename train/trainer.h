@@ -42,8 +42,8 @@ class Trainer {
   TrainOutcome run();
 
  private:
-  Trainer(const Config& config, const std::filesystem::path& folder, const TrainState& state,
-          const Checkpoint* checkpoint);
+  Trainer(const Config& config, const std::filesystem::path& folder, std::unique_ptr<Task> task,
+          const TrainState& state, const Checkpoint* checkpoint);
 
   void train_step();
   void evaluate();

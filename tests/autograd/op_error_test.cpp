@@ -8,6 +8,7 @@
 #include "autograd/embedding.h"
 #include "autograd/layer_norm.h"
 #include "autograd/linear.h"
+#include "autograd/logistic_mixture.h"
 #include "autograd/unary.h"
 #include "autograd/views.h"
 #include "tests/support/random_tensor.h"
@@ -80,6 +81,18 @@ TEST_CASE("ctc: refuses what does not fit") {
   CHECK_THROWS_AS(ctc(logits, labels.transpose(0, 1), lengths, lengths), ShapeError);
   CHECK_THROWS_AS(ctc(logits, tensor({2, 2}), lengths, lengths), DTypeError);
   CHECK_THROWS_AS(ctc(logits, labels, tensor({2}), lengths), DTypeError);
+}
+
+TEST_CASE("logistic_mixture: refuses what does not fit") {
+  const Tensor targets = tensor({4});
+  CHECK_THROWS_AS(logistic_mixture(tensor({4, 8}), targets), ShapeError);
+  CHECK_THROWS_AS(logistic_mixture(tensor({4, 0}), targets), ShapeError);
+  CHECK_THROWS_AS(logistic_mixture(tensor({5, 6}), targets), ShapeError);
+  CHECK_THROWS_AS(logistic_mixture(tensor({0, 6}), tensor({0})), ShapeError);
+  CHECK_THROWS_AS(logistic_mixture(transposed({6, 4}), targets), ShapeError);
+  CHECK_THROWS_AS(logistic_mixture(tensor({4, 6}), every_other(4)), ShapeError);
+  CHECK_THROWS_AS(logistic_mixture(tensor({4, 6}), full({4}, DType::f64, 0)), DTypeError);
+  CHECK_THROWS_AS(logistic_mixture(tensor({4, 6}), full({4}, DType::i32, 0)), DTypeError);
 }
 
 TEST_CASE("unary and dropout: refuse strides that they cannot read") {

@@ -4,6 +4,7 @@
 #include "kernels/embedding.h"
 #include "kernels/gemm.h"
 #include "kernels/layer_norm.h"
+#include "kernels/logistic_mixture.h"
 #include "kernels/table.h"
 #include "kernels/unary.h"
 #include "tests/support/kernel_calls.h"
@@ -181,6 +182,28 @@ Outputs cross_entropy_backward(DType dtype) {
   return {grad};
 }
 
+Outputs logistic_mixture_forward(DType dtype) {
+  const Tensor parameters = uniform_tensor({700, 30}, dtype, "parameters");
+  kernels::LogisticMixtureForwardArgs args{.parameters = parameters,
+                                           .targets = uniform_tensor({700}, DType::f32, "targets"),
+                                           .totals = Tensor::empty({2}, DType::f64, kCpu),
+                                           .loss = Tensor::empty({}, dtype, kCpu),
+                                           .slope = Tensor::empty_like(parameters)};
+  args.scratch = Tensor::empty({kernels::logistic_mixture_scratch(args)}, DType::f64, kCpu);
+  run(&Table::logistic_mixture_forward, kCpu, args);
+  return {args.totals, args.loss, args.slope};
+}
+
+Outputs logistic_mixture_backward(DType dtype) {
+  const Tensor grad = uniform_tensor({1500, 30}, dtype, "grad");
+  run(&Table::logistic_mixture_backward, kCpu,
+      {.slope = uniform_tensor({1500, 30}, dtype, "slope"),
+       .grad_loss = uniform_tensor({}, dtype, "grad_loss"),
+       .grad_parameters = grad,
+       .beta = 1});
+  return {grad};
+}
+
 }  // namespace
 
 std::vector<KernelCall> layer_calls() {
@@ -202,6 +225,8 @@ std::vector<KernelCall> layer_calls() {
       {"layer_norm_backward", "", layer_norm_backward},
       {"cross_entropy_forward", "", cross_entropy_forward},
       {"cross_entropy_backward", "", cross_entropy_backward},
+      {"logistic_mixture_forward", "", logistic_mixture_forward},
+      {"logistic_mixture_backward", "", logistic_mixture_backward},
   };
   for (const Unary op : {Unary::identity, Unary::relu, Unary::gelu, Unary::elu_plus_one}) {
     const std::string name = message("activation ", static_cast<int>(op));

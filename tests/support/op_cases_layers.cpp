@@ -1,8 +1,10 @@
-// The cases of linear, layer_norm, add_layer_norm, embedding and cross_entropy.
+// The cases of linear, layer_norm, add_layer_norm, embedding, cross_entropy and logistic_mixture.
 #include "autograd/cross_entropy.h"
 #include "autograd/embedding.h"
 #include "autograd/layer_norm.h"
 #include "autograd/linear.h"
+#include "autograd/logistic_mixture.h"
+#include "tests/reference/logistic_mixture.h"
 #include "tests/reference/ops.h"
 #include "tests/support/op_cases.h"
 
@@ -153,12 +155,48 @@ OpCase cross_entropy_case(const Shape& rows, std::int64_t classes) {
   return c;
 }
 
+// Targets of all 256 values in turn, the outermost first; log-scales about the middle of what a
+// trained model has, `log_scale`.
+OpCase logistic_mixture_case(const Shape& rows, std::int64_t mixtures, double log_scale) {
+  OpCase c{
+      .op = "logistic_mixture",
+      .variant = message("rows ", rows, " mixtures ", mixtures, " log-scales near ", log_scale),
+      .kernels = {"logistic_mixture_forward", "logistic_mixture_backward", "fill"},
+      .inputs = {{"parameters", rows.with(3 * mixtures)}, {"targets", rows}}};
+  c.inputs[0].value = [=](double normal, std::int64_t i) {
+    const bool is_log_scale = i / mixtures % 3 == 2;
+    return is_log_scale ? log_scale + 0.3 * normal : normal;
+  };
+  c.inputs[1].differentiable = false;
+  c.inputs[1].dtype = DType::f32;
+  c.inputs[1].value = [](double, std::int64_t i) {
+    const std::int64_t pixel = i * 85 % 256;  // 0, 85, 170, 255, 84, ...
+    return static_cast<double>(static_cast<float>(pixel) / 255.0F * 2.0F - 1.0F);
+  };
+  c.build = [](const Tensors& in) { return ad::logistic_mixture(in[0], in[1]).loss; };
+  c.reference = [](const Tensors& in) { return reference::logistic_mixture(in[0], in[1]).loss; };
+  return c;
+}
+
+void add_logistic_mixtures(std::vector<OpCase>& cases) {
+  for (const double log_scale : {-8.0, -4.0, 0.0, 3.0}) {  // below the floor, and to the density
+    cases.push_back(logistic_mixture_case({2, 7}, 10, log_scale));
+  }
+  cases.push_back(logistic_mixture_case({}, 1, -2));
+  cases.push_back(logistic_mixture_case({5}, 3, -2));
+  for (const std::int64_t n : {1, 63, 100, 257}) {
+    cases.push_back(logistic_mixture_case({n, 3}, n, -2));
+    cases.back().large = true;
+  }
+}
+
 }  // namespace
 
 std::vector<OpCase> layer_cases() {
   std::vector<OpCase> cases;
   add_linear(cases);
   add_norms(cases);
+  add_logistic_mixtures(cases);
   cases.push_back(embedding_case({2, 5}, 6, 3));
   cases.push_back(embedding_case({7}, 3, 1));
   cases.push_back(cross_entropy_case({2, 5}, 4));

@@ -40,6 +40,8 @@ void add_eval(CLI::App& app, EvalCommand& command, Action& action) {
   CLI::App* sub = app.add_subcommand("eval", "evaluate a run's best checkpoint, or a checkpoint");
   sub->add_option("RUN_OR_CHECKPOINT", command.target, "a folder")->required();
   add_set(*sub, command.set);
+  sub->add_option("--split", command.split, "test (default) or validation, all of it")
+      ->check(CLI::IsMember({"test", "validation"}));
   sub->add_flag("--json", command.json, "one line of JSON");
   sub->callback([&] { action = [&command] { return eval_command(command); }; });
 }

@@ -22,6 +22,7 @@ int train_command(const TrainCommand& command);
 struct EvalCommand {
   std::filesystem::path target;
   std::vector<std::string> set;
+  std::string split = "test";
   bool json = false;
 };
 int eval_command(const EvalCommand& command);

@@ -15,17 +15,22 @@ int eval_command(const EvalCommand& command) {
   kernels::set_cpu_threads(config.run.threads);
   const auto task = make_task(config, parse_device(config.run.device));
   checkpoint.load_model(task->model());
-  const Metrics metrics = task->evaluate();
+  task->open_data();
+  const Metrics metrics = task->evaluate_split(command.split);
+  const std::string note = task->note();
   if (command.json) {
     nlohmann::ordered_json line{{"checkpoint", checkpoint.directory().string()},
-                                {"step", checkpoint.state().step}};
+                                {"step", checkpoint.state().step},
+                                {"split", command.split}};
     for (const Metric& entry : metrics) line[entry.name] = entry.value;
+    if (!note.empty()) line["note"] = note;
     std::printf("%s\n", line.dump().c_str());
     return 0;
   }
   std::printf("step %lld", static_cast<long long>(checkpoint.state().step));
   for (const Metric& entry : metrics) std::printf("  %s %.6g", entry.name.c_str(), entry.value);
   std::printf("\n");
+  if (!note.empty()) std::printf("%s\n", note.c_str());
   return 0;
 }
 

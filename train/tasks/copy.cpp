@@ -1,12 +1,11 @@
 #include "train/tasks/copy.h"
 
-#include <algorithm>
-
 #include "autograd/cross_entropy.h"
 #include "core/transfer.h"
 #include "data/copy_task.h"
 #include "nn/sequence_predictor.h"
 #include "train/model.h"
+#include "train/recorded.h"
 
 namespace tarn::train {
 namespace {
@@ -90,55 +89,19 @@ class CopyTraining final : public Task {
 };
 
 std::int64_t CopyTraining::count_recorded(const SafetensorsFile& file) const {
-  const SafetensorsFile::Entry* x = file.find("x");
-  const bool shaped = x != nullptr && x->shape.rank() == 3;
-  std::string problems;
-  const auto want = [&](const char* name, DType dtype) {
-    const SafetensorsFile::Entry* entry = file.find(name);
-    if (entry == nullptr) {
-      problems += message("\n  ", name, " is missing");
-    } else if (entry->dtype != dtype || entry->shape.rank() != 3 ||
-               (shaped && entry->shape != x->shape)) {
-      problems += message("\n  ", name, " is ", name_of(entry->dtype), " ", entry->shape,
-                          ", wanted ", name_of(dtype), shaped ? message(" ", x->shape) : "");
-    }
-  };
-  want("x", DType::i64);
-  want("y", DType::i64);
-  want("mask", DType::f32);
-  if (shaped && x->shape[2] > config_.task.sequence_length) {
-    problems += message("\n  x has ", x->shape[2], " positions; task.sequence_length is ",
-                        config_.task.sequence_length);
-  }
-  TARN_CHECK_AS(
-      IoError, problems.empty(), file.path().string(),
-      ": a recorded batch of the copy task has x, y (i64 [steps, batch, length]) and mask "
-      "(f32, the same shape)",
-      problems);
-  return x->shape[0];
-}
-
-// Recorded tokens are 64-bit, as PyTorch has them.
-Tensor tokens_of(const SafetensorsFile& file, const char* name, std::int64_t index,
-                 std::int64_t symbols) {
-  const Tensor all = file.read(name);
-  const Tensor wide = all.select(0, index);
-  Tensor out = Tensor::empty(wide.shape(), DType::i32, Device::cpu());
-  for (std::int64_t i = 0; i < wide.elements(); ++i) {
-    const std::int64_t token = wide.data<std::int64_t>()[i];
-    TARN_CHECK_AS(IoError, token >= 0 && token <= symbols, file.path().string(), ": ", name,
-                  " holds ", token, "; tokens are 0 to task.symbols = ", symbols);
-    out.mutable_data<std::int32_t>()[i] = static_cast<std::int32_t>(token);
-  }
-  return out;
+  return train::count_recorded(file, "copy",
+                               {{"x", DType::i64}, {"y", DType::i64}, {"mask", DType::f32}},
+                               config_.task.sequence_length);
 }
 
 ForwardResult CopyTraining::recorded_batch(const SafetensorsFile& file, std::int64_t index,
                                            const nn::Pass& pass) {
-  return forward({tokens_of(file, "x", index, config_.task.symbols),
-                  tokens_of(file, "y", index, config_.task.symbols),
-                  copy_to(file.read("mask").select(0, index), Device::cpu())},
-                 pass);
+  const std::int64_t symbols = config_.task.symbols;
+  const std::string meaning = message("tokens are 0 to task.symbols = ", symbols);
+  return forward(
+      {recorded_tokens(file, "x", index, symbols, meaning),
+       recorded_tokens(file, "y", index, symbols, meaning), recorded_step(file, "mask", index)},
+      pass);
 }
 
 }  // namespace

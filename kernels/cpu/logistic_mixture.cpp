@@ -1,0 +1,176 @@
+#include "kernels/logistic_mixture.h"
+
+#include <cmath>
+
+#include "kernels/cpu/dtype_switch.h"
+#include "kernels/cpu/parallel.h"
+#include "kernels/cpu/rows.h"
+#include "kernels/cpu/scratch.h"
+#include "kernels/table.h"
+
+namespace tarn::kernels {
+namespace {
+
+constexpr std::int64_t kRows = 256;  // a chunk of the sum
+
+constexpr double kHalfBin = 1.0 / 255;
+constexpr double kEdge = 0.999;  // targets beyond it are the outermost values
+constexpr double kFloor = -7;    // of log-scales
+constexpr double kLeastMass = 1e-5;
+const double kLogBins = std::log(127.5);
+
+// Log-scales, and distances in units of the scale, are cut to this: beyond all training, and small
+// enough that no sum or product of them overflows an f32.
+constexpr double kFar = 1e30;
+
+// sigma(x); sigma(-x), without the cancellation of 1 - sigma(x); and log sigma(x).
+struct Sigmoid {
+  explicit Sigmoid(double x) {
+    const double e = std::exp(-std::abs(x));
+    const double near = 1 / (1 + e), far = e / (1 + e);
+    up = x < 0 ? far : near;
+    down = x < 0 ? near : far;
+    log_up = std::min(x, 0.0) - std::log1p(e);
+  }
+  double up, down, log_up;
+};
+
+// log P(target) under one component, and its derivatives.
+struct Component {
+  double log_p, by_mean, by_log_scale;
+};
+
+// The comparisons let a NaN through to the result, so that a diverged run is seen.
+Component component(double target, double mean, double raw_log_scale) {
+  const double log_scale = std::min(std::max(raw_log_scale, kFloor), kFar);
+  const double inverse = std::exp(-log_scale);
+  const double middle = std::clamp(inverse * (target - mean), -kFar, kFar);
+  const double half = inverse * kHalfBin;
+  const double above = middle + half, below = middle - half;
+  // With z in (above, below, middle), d z / d mean = -inverse and d z / d log_scale = -z.
+  Component out{};
+  if (target < -kEdge) {  // the mass below `above`
+    const Sigmoid s(above);
+    out = {s.log_up, -inverse * s.down, -above * s.down};
+  } else if (target > kEdge) {  // the mass above `below`
+    const Sigmoid s(-below);
+    out = {s.log_up, inverse * s.down, below * s.down};
+  } else {
+    const Sigmoid a(above), b(below);
+    // sigma(above) - sigma(below), which cancels in the tails.
+    const double mass = a.up * b.down * -std::expm1(-2 * half);
+    if (mass > kLeastMass) {
+      const double tilt = a.down - b.up;  // (sigma'(above) - sigma'(below)) / mass
+      const double spread = (a.up * a.down + b.up * b.down) / mass;
+      out = {std::log(mass), -inverse * tilt, -(middle * tilt + half * spread)};
+    } else {
+      const Sigmoid m(middle);
+      const double tilt = m.down - m.up;
+      out = {m.log_up + (m.log_up - middle) - log_scale - kLogBins, -inverse * tilt,
+             -middle * tilt - 1};
+    }
+  }
+  if (raw_log_scale < kFloor) out.by_log_scale = 0;
+  return out;
+}
+
+double log_sum_exp(const double* x, std::int64_t n) {
+  const double top = *std::max_element(x, x + n);
+  double total = 0;
+  for (std::int64_t i = 0; i < n; ++i) total += std::exp(x[i] - top);
+  return top + std::log(total);
+}
+
+// Working memory of a row of `count` components.
+struct Row {
+  Row(double* memory, std::int64_t count)
+      : prior(memory), joint(memory + count), by_mean(joint + count), by_scale(by_mean + count) {}
+  static std::int64_t size(std::int64_t count) { return 4 * count; }
+
+  double* prior;  // log softmax of the logits
+  double* joint;  // that and log P(target) under the component
+  double *by_mean, *by_scale;
+};
+
+// log p(target); fills the row.
+template <class T>
+double log_likelihood(const T* parameters, std::int64_t count, double target, const Row& row) {
+  std::copy(parameters, parameters + count, row.prior);
+  const double normaliser = log_sum_exp(row.prior, count);
+  for (std::int64_t k = 0; k < count; ++k) {
+    const Component c = component(target, static_cast<double>(parameters[count + k]),
+                                  static_cast<double>(parameters[2 * count + k]));
+    row.prior[k] -= normaliser;
+    row.joint[k] = row.prior[k] + c.log_p;
+    row.by_mean[k] = c.by_mean;
+    row.by_scale[k] = c.by_log_scale;
+  }
+  return log_sum_exp(row.joint, count);
+}
+
+template <class T>
+void write_slope(const Row& row, std::int64_t count, double log_p, double share, T* slope) {
+  for (std::int64_t k = 0; k < count; ++k) {
+    const double posterior = std::exp(row.joint[k] - log_p);
+    slope[k] = static_cast<T>(share * (std::exp(row.prior[k]) - posterior));
+    slope[count + k] = static_cast<T>(-share * posterior * row.by_mean[k]);
+    slope[2 * count + k] = static_cast<T>(-share * posterior * row.by_scale[k]);
+  }
+}
+
+template <class T>
+void forward(const LogisticMixtureForwardArgs& args) {
+  const std::int64_t width = args.parameters.size(-1), count = width / 3;
+  const std::int64_t rows = args.targets.elements();
+  const T* parameters = args.parameters.data<T>();
+  const float* targets = args.targets.data<float>();
+  T* slope = args.slope.defined() ? args.slope.mutable_data<T>() : nullptr;
+  double* partial = args.scratch.mutable_data<double>();
+  const double share = 1 / static_cast<double>(rows);
+  parallel_chunks(rows, kRows, [&](std::int64_t first, std::int64_t last) {
+    const Row row(thread_scratch<double>(Row::size(count)), count);
+    double total = 0;
+    for (std::int64_t r = first; r < last; ++r) {
+      const auto target = static_cast<double>(targets[r]);
+      const double log_p = log_likelihood(parameters + r * width, count, target, row);
+      total -= log_p;
+      if (slope != nullptr) write_slope(row, count, log_p, share, slope + r * width);
+    }
+    partial[first / kRows] = total;
+  });
+  double* totals = args.totals.mutable_data<double>();
+  totals[0] = 0;
+  for (std::int64_t c = 0; c * kRows < rows; ++c) totals[0] += partial[c];
+  totals[1] = static_cast<double>(rows);
+  *args.loss.mutable_data<T>() = static_cast<T>(totals[0] / totals[1]);
+}
+
+template <class T>
+void backward(const LogisticMixtureBackwardArgs& args) {
+  const T* slope = args.slope.data<T>();
+  const T grad_loss = *args.grad_loss.data<T>();
+  const T beta = static_cast<T>(args.beta);
+  T* grad = args.grad_parameters.mutable_data<T>();
+  parallel_chunks(
+      args.slope.elements(), kChunkElements, [&](std::int64_t first, std::int64_t last) {
+        for (std::int64_t i = first; i < last; ++i) {
+          grad[i] = beta == 0 ? grad_loss * slope[i] : beta * grad[i] + grad_loss * slope[i];
+        }
+      });
+}
+
+}  // namespace
+
+std::int64_t logistic_mixture_scratch(const LogisticMixtureForwardArgs& args) {
+  return (args.targets.elements() + kRows - 1) / kRows;
+}
+
+void logistic_mixture_forward(const LogisticMixtureForwardArgs& args) {
+  with_float_type(args.parameters.dtype(), [&](auto zero) { forward<decltype(zero)>(args); });
+}
+
+void logistic_mixture_backward(const LogisticMixtureBackwardArgs& args) {
+  with_float_type(args.slope.dtype(), [&](auto zero) { backward<decltype(zero)>(args); });
+}
+
+}  // namespace tarn::kernels

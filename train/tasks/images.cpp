@@ -1,0 +1,198 @@
+#include "train/tasks/images.h"
+
+#include <cmath>
+#include <numbers>
+#include <optional>
+
+#include "autograd/cross_entropy.h"
+#include "autograd/logistic_mixture.h"
+#include "core/transfer.h"
+#include "data/image_batches.h"
+#include "train/model.h"
+#include "train/recorded.h"
+
+namespace tarn::train {
+namespace {
+
+constexpr std::int64_t kValues = 256;
+
+// What a value is as a mixture's target, and back; both in f32, as the authors have it.
+float scaled(std::int32_t value) { return static_cast<float>(value) / 255.0F * 2.0F - 1.0F; }
+std::int32_t unscaled(float target) {
+  return static_cast<std::int32_t>(std::lround((target + 1.0F) / 2.0F * 255.0F));
+}
+
+// Element by element into a new tensor on the CPU.
+template <class From, class To, class Function>
+Tensor mapped(const Tensor& from, DType dtype, const Function& function) {
+  Tensor out = Tensor::empty(from.shape(), dtype, Device::cpu());
+  for (std::int64_t i = 0; i < from.elements(); ++i) {
+    out.mutable_data<To>()[i] = function(from.data<From>()[i]);
+  }
+  return out;
+}
+
+// Sums over batches; a batch counts by its values.
+struct Totals {
+  double loss = 0, values = 0;
+
+  void add(const Tensor& totals) {
+    const Tensor host = copy_to(totals, Device::cpu());
+    loss += host.data<double>()[0];
+    values += host.data<double>()[1];
+  }
+  Metrics metrics() const {
+    const double nats = loss / values;
+    return {{"loss", nats}, {"bits_per_dim", nats / std::numbers::ln2}};
+  }
+};
+
+// The files' images: the training set without its tail, the tail, and the test set.
+struct Data {
+  data::ImageSet train, validation, test;
+};
+
+Data read_data(const TaskConfig& task) {
+  TARN_CHECK_AS(ConfigError, !task.data.empty(),
+                "task.data is empty; it names the folder with the images, see "
+                "experiments/README.md: --set task.data=FOLDER");
+  data::ImageFolder folder = data::open_image_folder(task.data);
+  const std::int64_t values = folder.train.shape.values();
+  TARN_CHECK_AS(ConfigError, values - 1 == task.sequence_length, task.data, ": images of ",
+                folder.train.shape.str(), " have ", values,
+                " values, of which all but the first are predicted; task.sequence_length is ",
+                task.sequence_length, " and must be ", values - 1);
+  Data out;
+  out.validation = data::take_tail(folder.train, task.validation);
+  out.train = std::move(folder.train);
+  out.test = std::move(folder.test);
+  return out;
+}
+
+class ImageTraining final : public Task {
+ public:
+  ImageTraining(const Config& config, Device device)
+      : config_(config),
+        device_(device),
+        categorical_(config.model.head == "categorical"),
+        model_({.path = "", .dtype = DType::f32, .device = device, .seed = config.run.seed},
+               image_predictor_options(config)) {}
+
+  nn::Module& model() override { return model_; }
+
+  void open_data() override { data_ = read_data(config_.task); }
+
+  ForwardResult train_batch(std::int64_t index, const nn::Pass& pass) override {
+    return forward(batch_of(data::training_batch(data_->train, index, config_.train.batch_size,
+                                                 config_.run.seed)),
+                   pass);
+  }
+
+  Metrics evaluate() override {
+    return metrics_over(data_->validation, config_.train.eval_batches);
+  }
+
+  Metrics evaluate_split(std::string_view split) override {
+    const data::ImageSet& set = split == "test" ? data_->test : data_->validation;
+    return metrics_over(set, data::evaluation_batches(set, config_.train.batch_size));
+  }
+
+  std::string_view best_metric() const override { return "bits_per_dim"; }
+  std::string note() const override {
+    return message("bits_per_dim: over the ", config_.task.sequence_length,
+                   " predicted values of an image; its first value is not scored");
+  }
+
+  std::int64_t count_recorded(const SafetensorsFile& file) const override {
+    return train::count_recorded(file, "images", {{"x", DType::i64}, {"y", DType::f32}},
+                                 config_.task.sequence_length);
+  }
+  ForwardResult recorded_batch(const SafetensorsFile& file, std::int64_t index,
+                               const nn::Pass& pass) override;
+
+ private:
+  // Values of the image in; out, those that follow: f32 in [-1, 1] for a mixture, i32 as they are
+  // for the categorical head.
+  struct Batch {
+    Tensor x, y;
+  };
+  struct Run {
+    Tensor logits, loss, totals;
+  };
+
+  Batch batch_of(const data::ImageBatch& batch) const {
+    if (categorical_) return {batch.x, batch.target};
+    return {batch.x, mapped<std::int32_t, float>(batch.target, DType::f32, scaled)};
+  }
+
+  Run run(const Batch& batch, const nn::Pass& pass) {
+    const Tensor logits =
+        model_.forward(copy_to(batch.x, device_), {.causal = true, .lengths = {}}, pass);
+    const Tensor y = copy_to(batch.y, device_);
+    if (categorical_) {
+      const auto result = ad::cross_entropy(logits, y, copy_to(ones(y.shape()), device_));
+      return {logits, result.loss, result.totals};
+    }
+    const auto result = ad::logistic_mixture(logits, y);
+    return {logits, result.loss, result.totals};
+  }
+
+  ForwardResult forward(const Batch& batch, const nn::Pass& pass) {
+    const Run result = run(batch, pass);
+    Totals totals;
+    totals.add(result.totals);
+    return {result.loss, result.logits, totals.metrics(), batch.x.elements()};
+  }
+
+  Metrics metrics_over(const data::ImageSet& set, std::int64_t batches) {
+    const std::int64_t size = config_.train.batch_size;
+    const std::int64_t count = std::min(batches, data::evaluation_batches(set, size));
+    Totals totals;
+    for (std::int64_t i = 0; i < count; ++i) {
+      totals.add(run(batch_of(data::evaluation_batch(set, i, size)), {}).totals);
+    }
+    return totals.metrics();
+  }
+
+  static Tensor ones(const Shape& shape) {
+    Tensor out = Tensor::empty(shape, DType::f32, Device::cpu());
+    std::fill_n(out.mutable_data<float>(), out.elements(), 1.0F);
+    return out;
+  }
+
+  Config config_;
+  Device device_;
+  bool categorical_;
+  std::optional<Data> data_;
+  nn::SequencePredictor model_;
+};
+
+ForwardResult ImageTraining::recorded_batch(const SafetensorsFile& file, std::int64_t index,
+                                            const nn::Pass& pass) {
+  Batch batch{recorded_tokens(file, "x", index, kValues - 1, "values are 0 to 255"),
+              recorded_step(file, "y", index)};
+  const float* y = batch.y.data<float>();
+  for (std::int64_t i = 0; i < batch.y.elements(); ++i) {
+    TARN_CHECK_AS(IoError, y[i] >= -1 && y[i] <= 1, file.path().string(), ": y holds ", y[i],
+                  "; targets are in [-1, 1], a value v as v / 255 * 2 - 1");
+  }
+  if (categorical_) batch.y = mapped<float, std::int32_t>(batch.y, DType::i32, unscaled);
+  return forward(batch, pass);
+}
+
+}  // namespace
+
+nn::SequencePredictorOptions image_predictor_options(const Config& config) {
+  nn::SequencePredictorOptions options;
+  options.encoder = encoder_options(config.model);
+  options.vocabulary = kValues;
+  options.outputs = config.model.head == "categorical" ? kValues : 3 * config.task.mixtures;
+  options.max_length = config.task.sequence_length;
+  return options;
+}
+
+std::unique_ptr<Task> make_image_task(const Config& config, Device device) {
+  return std::make_unique<ImageTraining>(config, device);
+}
+
+}  // namespace tarn::train
