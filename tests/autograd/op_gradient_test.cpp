@@ -168,7 +168,8 @@ const std::vector<std::string_view> kOps = {"linear",
                                             "concat",
                                             "causal_linear_attention",
                                             "linear_attention",
-                                            "softmax_attention"};
+                                            "softmax_attention",
+                                            "bi_lstm"};
 
 TEST_CASE("op cases: each op with cases is named below") {
   std::set<std::string_view> ops;
@@ -202,6 +203,7 @@ TARN_GRADIENT_TEST("concat")
 TARN_GRADIENT_TEST("causal_linear_attention")
 TARN_GRADIENT_TEST("linear_attention")
 TARN_GRADIENT_TEST("softmax_attention")
+TARN_GRADIENT_TEST("bi_lstm")
 
 }  // namespace
 }  // namespace tarn::ad
