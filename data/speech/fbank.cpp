@@ -139,9 +139,9 @@ std::string FbankOptions::str() const {
 Fbank::Fbank(const FbankOptions& options, std::int64_t sample_rate)
     : tables_(std::make_unique<Tables>()) {
   const auto rate = static_cast<double>(sample_rate);
-  const bool sized = options.frame_ms > 0 && options.frame_ms <= 10'000 && options.shift_ms > 0 &&
-                     options.shift_ms <= 10'000 && sample_rate <= 10'000'000 &&
-                     samples_in(rate, options.frame_ms) >= 2 &&
+  const bool sized = sample_rate >= 1 && sample_rate <= 10'000'000 && options.frame_ms > 0 &&
+                     options.frame_ms <= 10'000 && options.shift_ms > 0 &&
+                     options.shift_ms <= 10'000 && samples_in(rate, options.frame_ms) >= 2 &&
                      samples_in(rate, options.shift_ms) >= 1;
   TARN_CHECK_AS(ConfigError, sized, "filterbank: windows of ", options.frame_ms, " ms every ",
                 options.shift_ms, " ms are impossible at ", sample_rate, " samples a second");
