@@ -56,7 +56,6 @@ struct TaskConfig {
 };
 
 struct ModelConfig {
-  std::string kind = "transformer";
   std::string attention = "causal-linear";
   std::string feature_map = "elu+1";
   std::int64_t layers = 4;
@@ -67,7 +66,8 @@ struct ModelConfig {
   double dropout = 0.1;
   double attention_dropout = 0.1;  // softmax attention weights only
   std::string head = "mixture";    // images
-  std::int64_t hidden = 320;       // bilstm
+  std::string kind = "transformer";
+  std::int64_t hidden = 320;  // bilstm
   bool operator==(const ModelConfig&) const = default;
 };
 

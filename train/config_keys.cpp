@@ -104,8 +104,6 @@ constexpr Key kKeys[] = {
     {"task", "bin_width", at<&Config::task, &TaskConfig::bin_width>, within(0, 1024),
      "speech: bins of one such band at most"},
 
-    {"model", "kind", at<&Config::model, &ModelConfig::kind>, one_of("transformer, bilstm"),
-     "bilstm, the bidirectional LSTM, is for speech"},
     {"model", "attention", at<&Config::model, &ModelConfig::attention>,
      one_of("full, linear, causal-linear"),
      "linear sees the whole sequence, causal-linear the past, full (softmax) what the task allows"},
@@ -127,6 +125,8 @@ constexpr Key kKeys[] = {
      "dropout on the weights of full attention; the linear kinds have none"},
     {"model", "head", at<&Config::model, &ModelConfig::head>, one_of("mixture, categorical"),
      "images: a value is predicted by a mixture of logistics, or as one of 256 classes"},
+    {"model", "kind", at<&Config::model, &ModelConfig::kind>, one_of("transformer, bilstm"),
+     "bilstm, the bidirectional LSTM, is for speech"},
     {"model", "hidden", at<&Config::model, &ModelConfig::hidden>, within(1, kMaxWidth),
      "bilstm: width of each direction; its layers and dropout are the keys above"},
 
