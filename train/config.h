@@ -29,10 +29,14 @@ struct TaskConfig {
   std::string data;                // images, speech: the folder with the files
   std::int64_t mixtures = 10;      // images
   std::int64_t validation = 5000;  // images held out from the end of the training set
-  // Speech. Paths are relative to data.
-  std::string train_folder = "train";
-  std::string validation_folder = "valid";
-  std::string test_folder = "test";
+  bool operator==(const TaskConfig&) const = default;
+};
+
+// Phones from speech. Paths are relative to task.data.
+struct SpeechConfig {
+  std::string train = "train";
+  std::string validation = "valid";
+  std::string test = "test";
   std::string audio_root;  // what paths in wav.scp are relative to
   std::string phones = "phones.txt";
   std::string text = "text";
@@ -52,7 +56,7 @@ struct TaskConfig {
   std::int64_t time_width = 0;
   std::int64_t bin_masks = 0;
   std::int64_t bin_width = 0;
-  bool operator==(const TaskConfig&) const = default;
+  bool operator==(const SpeechConfig&) const = default;
 };
 
 struct ModelConfig {
@@ -110,6 +114,7 @@ struct TrainConfig {
 struct Config {
   RunConfig run;
   TaskConfig task;
+  SpeechConfig speech;
   ModelConfig model;
   OptimizerConfig optimizer;
   ScheduleConfig schedule;

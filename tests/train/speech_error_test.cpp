@@ -25,22 +25,22 @@ void check_settings(const TinySpeech& speech, const Arguments& settings,
 TEST_CASE("speech errors: settings that do not fit") {
   const TinySpeech speech;
   check_settings(speech, {"task.data="}, {"task.data is empty", "--set task.data=FOLDER"});
-  check_settings(speech, {"task.phones=none.txt"}, {"none.txt"});
-  check_settings(speech, {"task.train_folder=none"}, {"none/wav.scp"});
-  check_settings(speech, {"task.text=words"}, {"train/words"});
+  check_settings(speech, {"speech.phones=none.txt"}, {"none.txt"});
+  check_settings(speech, {"speech.train=none"}, {"none/wav.scp"});
+  check_settings(speech, {"speech.text=words"}, {"train/words"});
   check_settings(speech, {"model.attention=causal-linear"},
                  {"model.attention is \"causal-linear\"", "use linear or full for speech"});
   check_settings(speech, {"task.kind=copy", "model.attention=full", "model.kind=bilstm"},
                  {"model.kind is \"bilstm\"", "needs a transformer"});
-  check_settings(speech, {"task.sample_rate=16000"}, {"train/wav.scp:1: ", "8000", "16000"});
-  check_settings(speech, {"task.max_frames=50"},
-                 {"train/wav.scp:", " positions; task.max_frames is 50", "raise it"});
-  check_settings(speech, {"task.normalisation=global"}, {"none, utterance, speaker"});
+  check_settings(speech, {"speech.sample_rate=16000"}, {"train/wav.scp:1: ", "8000", "16000"});
+  check_settings(speech, {"speech.max_frames=50"},
+                 {"train/wav.scp:", " positions; speech.max_frames is 50", "raise it"});
+  check_settings(speech, {"speech.normalisation=global"}, {"none, utterance, speaker"});
 }
 
 TEST_CASE("speech errors: the LSTM knows no most positions") {
   const TinySpeech speech;
-  run_ok(speech.runs().train("run", {"task.max_frames=1", "model.kind=bilstm", "train.steps=5"}));
+  run_ok(speech.runs().train("run", {"speech.max_frames=1", "model.kind=bilstm", "train.steps=5"}));
 }
 
 TEST_CASE("speech errors: files that are wrong, with their line") {
@@ -63,14 +63,14 @@ TEST_CASE("speech errors: an utterance of too few frames is named, and skipped o
   const TinySpeech speech;
   write_audio(speech.data() / "u0.flac",
               {.samples = made_samples(200, 1), .sample_rate = 8000, .format = AudioFormat::flac});
-  check_settings(speech, {"task.infeasible=error"},
+  check_settings(speech, {"speech.infeasible=error"},
                  {"train/wav.scp:1: u0", "3 phones need 3 positions", "has 1"});
   const Outcome outcome = run_ok(speech.runs().train("run"));
   CHECK(contains(outcome.err, "train/wav.scp:1: u0"));
   CHECK(contains(outcome.err, "it is left out of the loss"));
   CHECK_FALSE(contains(log_of(speech / "run"), "null"));
   // Where nothing fits, there is nothing to learn, but no infinity either.
-  const Outcome none = run_ok(speech.runs().train("none", {"task.stack=60", "train.steps=5"}));
+  const Outcome none = run_ok(speech.runs().train("none", {"speech.stack=60", "train.steps=5"}));
   CHECK(contains(none.err, "u8"));
   CHECK_FALSE(contains(log_of(speech / "none"), "null"));
 }
@@ -88,7 +88,7 @@ TEST_CASE("speech errors: transcribe") {
   write_audio(speech / "rate.wav", {.samples = made_samples(1600, 1), .sample_rate = 16000});
   check_refused({"transcribe", run, speech / "rate.wav"}, {"rate.wav", "16000", "8000"});
   write_audio(speech / "long.wav", {.samples = made_samples(16000, 1), .sample_rate = 8000});
-  check_refused({"transcribe", run, speech / "long.wav"}, {"long.wav", "task.max_frames is 100"});
+  check_refused({"transcribe", run, speech / "long.wav"}, {"long.wav", "speech.max_frames is 100"});
   check_refused({"transcribe", run, speech.data() / "u0.flac", "--beam", "0"}, {"--beam"});
   const TinyRuns copy;
   run_ok(copy.train("run", {"train.steps=1"}));

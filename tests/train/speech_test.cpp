@@ -80,14 +80,14 @@ TEST_CASE("speech: a spoilt cache is made again, and changes nothing") {
   const Outcome outcome = run_ok(speech.runs().train("again"));
   CHECK(contains(outcome.err, "note: computed again: "));
   CHECK(run_difference(speech / "whole", speech / "again") == "");
-  run_ok(speech.runs().train("without", {"task.cache="}));
+  run_ok(speech.runs().train("without", {"speech.cache="}));
   CHECK(run_difference(speech / "whole", speech / "without") == "");
 }
 
 TEST_CASE("speech: the bytes do not depend on the number of threads [thread]") {
   const TinySpeech speech;
   for (const Arguments& kind : kKinds) {
-    const Arguments settings = with(kind, {"train.steps=9", "task.stack=2"});
+    const Arguments settings = with(kind, {"train.steps=9", "speech.stack=2"});
     const std::string one = message("one", kind[0]), three = message("three", kind[0]);
     run_ok(speech.runs().train(one, settings), {{"OMP_NUM_THREADS", "1"}});
     run_ok(speech.runs().train(three, settings), {{"OMP_NUM_THREADS", "3"}});
@@ -112,7 +112,7 @@ TEST_CASE("speech: early stop ends a run that no longer gets better") {
 
 TEST_CASE("speech: transcribe prints phones with times and scores") {
   const TinySpeech speech;
-  run_ok(speech.runs().train("run", {"task.stack=2", "optimizer.lr=0.02"}));
+  run_ok(speech.runs().train("run", {"speech.stack=2", "optimizer.lr=0.02"}));
   const std::string run = speech / "run";
   const fs::path audio = speech.data() / "u0.flac";
   const Outcome text = run_ok({"transcribe", run, audio});

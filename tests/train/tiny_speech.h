@@ -17,8 +17,9 @@ class TinySpeech {
     split("train", 0, 9);
     split("valid", 9, 12);
     split("test", 12, kUtterances);
-    write_text(runs_.config(), message("[task]\nkind = \"speech\"\ndata = \"", data().string(),
-                                       "\"\ncache = \"", cache().string(), "\"\n", kRest));
+    write_text(runs_.config(),
+               message("[task]\nkind = \"speech\"\ndata = \"", data().string(),
+                       "\"\n\n[speech]\ncache = \"", cache().string(), "\"\n", kRest));
   }
 
   const TinyRuns& runs() const { return runs_; }

@@ -57,11 +57,11 @@ class Listener {
  private:
   // Nothing is known of who speaks: the file is normalised by itself.
   Sound of_file(const fs::path& file) const {
-    const data::FeatureOptions options = feature_options(config_.task);
+    const data::FeatureOptions options = feature_options(config_.speech);
     const data::Audio audio = data::read_audio(file, options.channel);
     TARN_CHECK_AS(IoError, options.sample_rate == 0 || audio.sample_rate == options.sample_rate,
                   file.string(), " has ", audio.sample_rate, " Hz; the model was trained on ",
-                  options.sample_rate, " Hz (task.sample_rate): resample it first");
+                  options.sample_rate, " Hz (speech.sample_rate): resample it first");
     const data::Fbank fbank(options.fbank, audio.sample_rate);
     const Tensor frames = fbank.compute(audio.samples);
     if (options.normalisation != data::Normalisation::none) data::normalise({&frames, 1});
@@ -70,11 +70,11 @@ class Listener {
 
   std::vector<Sound> of_kaldi_folder(const fs::path& folder) const {
     const fs::path root =
-        config_.task.data.empty() ? fs::path() : speech_path(config_.task, config_.task.audio_root);
+        config_.task.data.empty() ? fs::path() : speech_path(config_, config_.speech.audio_root);
     const data::SpeechFolder read =
         data::read_speech_folder({.folder = folder, .root = root, .text = ""});
     const data::SpeechFeatures features =
-        data::load_features(read, feature_options(config_.task), config_.task.cache);
+        data::load_features(read, feature_options(config_.speech), config_.speech.cache);
     std::vector<Sound> sounds;
     for (std::size_t i = 0; i < read.utterances.size(); ++i) {
       sounds.push_back({read.utterances[i].id, features.frames[i]});
@@ -130,7 +130,7 @@ int transcribe_command(const TranscribeCommand& command) {
   Config config = parse_config(checkpoint.config_toml(), source, command.set);
   TARN_CHECK_AS(ConfigError, config.task.kind == "speech", source, ": task.kind is \"",
                 config.task.kind, "\"; tarn transcribe needs a model of speech");
-  if (command.beam > 0) config.task.beam = command.beam;
+  if (command.beam > 0) config.speech.beam = command.beam;
   kernels::set_cpu_threads(config.run.threads);
   SpeechRecogniser recogniser(config, parse_device(config.run.device));
   checkpoint.load_model(recogniser.model());

@@ -38,8 +38,8 @@ class SpeechTraining final : public Task {
   nn::Module& model() override { return recogniser_.model(); }
 
   void open_data() override {
-    train_ = open(config_.task.train_folder);
-    validation_ = open(config_.task.validation_folder);
+    train_ = open(config_.speech.train);
+    validation_ = open(config_.speech.validation);
   }
 
   ForwardResult train_batch(std::int64_t index, const nn::Pass& pass) override {
@@ -49,8 +49,8 @@ class SpeechTraining final : public Task {
   Metrics evaluate() override { return metrics_over(*validation_); }
 
   Metrics evaluate_split(std::string_view split) override {
-    const TaskConfig& task = config_.task;
-    return metrics_over(*open(split == "test" ? task.test_folder : task.validation_folder));
+    const SpeechConfig& speech = config_.speech;
+    return metrics_over(*open(split == "test" ? speech.test : speech.validation));
   }
 
   std::string_view best_metric() const override { return "per"; }
@@ -88,7 +88,7 @@ class SpeechTraining final : public Task {
     const Device device = recogniser_.device();
     const Tensor logits = recogniser_.logits(prepared, pass);
     const auto weight =
-        config_.task.loss_mean == "phone" ? ad::CtcWeight::per_label : ad::CtcWeight::whole;
+        config_.speech.loss_mean == "phone" ? ad::CtcWeight::per_label : ad::CtcWeight::whole;
     return {logits,
             ad::ctc(logits, copy_to(prepared.labels, device), copy_to(prepared.lengths, device),
                     copy_to(prepared.label_lengths, device), weight),
@@ -135,7 +135,7 @@ class SpeechTraining final : public Task {
       const double loss = losses.data<double>()[n];
       if (std::isinf(loss)) continue;
       const std::int64_t phones = run.batch.label_lengths.data<std::int32_t>()[n];
-      totals.loss += config_.task.loss_mean == "phone"
+      totals.loss += config_.speech.loss_mean == "phone"
                          ? loss / static_cast<double>(std::max<std::int64_t>(1, phones))
                          : loss;
       totals.counted += 1;

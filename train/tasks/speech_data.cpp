@@ -3,13 +3,14 @@
 namespace tarn::train {
 namespace {
 
-data::SpeechFolder read_folder(const TaskConfig& task, const std::string& name,
+data::SpeechFolder read_folder(const Config& config, const std::string& name,
                                const data::PhoneList& phones) {
+  const SpeechConfig& speech = config.speech;
   std::optional<data::Lexicon> lexicon;
-  if (!task.lexicon.empty()) lexicon.emplace(speech_path(task, task.lexicon));
-  return data::read_speech_folder({.folder = speech_path(task, name),
-                                   .root = speech_path(task, task.audio_root),
-                                   .text = task.text,
+  if (!speech.lexicon.empty()) lexicon.emplace(speech_path(config, speech.lexicon));
+  return data::read_speech_folder({.folder = speech_path(config, name),
+                                   .root = speech_path(config, speech.audio_root),
+                                   .text = speech.text,
                                    .phones = &phones,
                                    .lexicon = lexicon ? &*lexicon : nullptr});
 }
@@ -23,49 +24,49 @@ std::int64_t positions_needed(const std::vector<std::int32_t>& phones) {
 
 }  // namespace
 
-std::filesystem::path speech_path(const TaskConfig& task, const std::string& path) {
-  TARN_CHECK_AS(ConfigError, !task.data.empty() || std::filesystem::path(path).is_absolute(),
+std::filesystem::path speech_path(const Config& config, const std::string& path) {
+  TARN_CHECK_AS(ConfigError, !config.task.data.empty() || std::filesystem::path(path).is_absolute(),
                 "task.data is empty; it names the folder with the speech, see "
                 "experiments/speech/README.md: --set task.data=FOLDER");
-  return std::filesystem::path(task.data) / path;
+  return std::filesystem::path(config.task.data) / path;
 }
 
-data::PhoneList read_phones(const TaskConfig& task) {
-  return data::PhoneList(speech_path(task, task.phones));
+data::PhoneList read_phones(const Config& config) {
+  return data::PhoneList(speech_path(config, config.speech.phones));
 }
 
-data::FeatureOptions feature_options(const TaskConfig& task) {
+data::FeatureOptions feature_options(const SpeechConfig& speech) {
   data::FeatureOptions options;
-  options.fbank.bins = task.bins;
-  options.channel = task.channel;
-  options.sample_rate = task.sample_rate;
-  options.normalisation = task.normalisation == "speaker"     ? data::Normalisation::speaker
-                          : task.normalisation == "utterance" ? data::Normalisation::utterance
-                                                              : data::Normalisation::none;
+  options.fbank.bins = speech.bins;
+  options.channel = speech.channel;
+  options.sample_rate = speech.sample_rate;
+  options.normalisation = speech.normalisation == "speaker"     ? data::Normalisation::speaker
+                          : speech.normalisation == "utterance" ? data::Normalisation::utterance
+                                                                : data::Normalisation::none;
   return options;
 }
 
-std::int64_t positions_of(const TaskConfig& task, std::int64_t frames) {
-  return (frames + task.stack - 1) / task.stack;
+std::int64_t positions_of(const SpeechConfig& speech, std::int64_t frames) {
+  return (frames + speech.stack - 1) / speech.stack;
 }
 
 void check_fits(const Config& config, std::int64_t frames, const std::string& name) {
-  const std::int64_t positions = positions_of(config.task, frames);
+  const std::int64_t positions = positions_of(config.speech, frames);
   TARN_CHECK_AS(ConfigError,
-                config.model.kind != "transformer" || positions <= config.task.max_frames, name,
-                " takes ", positions, " positions; task.max_frames is ", config.task.max_frames,
+                config.model.kind != "transformer" || positions <= config.speech.max_frames, name,
+                " takes ", positions, " positions; speech.max_frames is ", config.speech.max_frames,
                 ": raise it, or cut the audio");
 }
 
 SpeechSplit::SpeechSplit(const Config& config, const std::string& name,
                          const data::PhoneList& phones)
-    : folder_(read_folder(config.task, name, phones)),
-      features_(data::load_features(folder_, feature_options(config.task), config.task.cache)),
+    : folder_(read_folder(config, name, phones)),
+      features_(data::load_features(folder_, feature_options(config.speech), config.speech.cache)),
       notes_(features_.warnings) {
   check_lengths(config);
   batches_.emplace(
       folder_, features_,
-      data::SpeechBatchOptions{.frames = config.task.batch_frames, .seed = config.run.seed});
+      data::SpeechBatchOptions{.frames = config.speech.batch_frames, .seed = config.run.seed});
 }
 
 void SpeechSplit::check_lengths(const Config& config) {
@@ -73,14 +74,14 @@ void SpeechSplit::check_lengths(const Config& config) {
     const data::Utterance& utterance = folder_.utterances[i];
     const std::int64_t frames = features_.frames[i].size(0);
     check_fits(config, frames, folder_.where(utterance));
-    const std::int64_t positions = positions_of(config.task, frames);
+    const std::int64_t positions = positions_of(config.speech, frames);
     const std::int64_t needed = positions_needed(utterance.phones);
     if (needed <= positions) continue;
     const std::string what =
         message(folder_.where(utterance), ": its ", utterance.phones.size(), " phones need ",
                 needed, " positions with their repeats, and its audio has ", positions);
-    TARN_CHECK_AS(IoError, config.task.infeasible == "skip", what,
-                  "; check the transcript, lower task.stack, or set task.infeasible=skip");
+    TARN_CHECK_AS(IoError, config.speech.infeasible == "skip", what,
+                  "; check the transcript, lower speech.stack, or set speech.infeasible=skip");
     notes_.push_back(message(what, "; it is left out of the loss"));
   }
 }

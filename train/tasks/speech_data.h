@@ -12,15 +12,15 @@
 
 namespace tarn::train {
 
-// Where a path of [task] leads that is relative to task.data. ConfigError if task.data is empty and
-// is needed.
-std::filesystem::path speech_path(const TaskConfig& task, const std::string& path);
+// Where a path of [speech] leads that is relative to task.data. ConfigError if task.data is empty
+// and is needed.
+std::filesystem::path speech_path(const Config& config, const std::string& path);
 
-data::PhoneList read_phones(const TaskConfig& task);
-data::FeatureOptions feature_options(const TaskConfig& task);
+data::PhoneList read_phones(const Config& config);
+data::FeatureOptions feature_options(const SpeechConfig& speech);
 
 // Positions of the model that so many frames take.
-std::int64_t positions_of(const TaskConfig& task, std::int64_t frames);
+std::int64_t positions_of(const SpeechConfig& speech, std::int64_t frames);
 
 // Throws ConfigError when the model of the config has fewer positions; `name` is the utterance's.
 void check_fits(const Config& config, std::int64_t frames, const std::string& name);
@@ -29,7 +29,7 @@ void check_fits(const Config& config, std::int64_t frames, const std::string& na
 class SpeechSplit {
  public:
   // Reads folder `name` of the config with its transcripts and features. An utterance that has too
-  // few frames for its phones is an error or a note, as task.infeasible says. Throws UserError.
+  // few frames for its phones is an error or a note, as speech.infeasible says. Throws UserError.
   SpeechSplit(const Config& config, const std::string& name, const data::PhoneList& phones);
   SpeechSplit(const SpeechSplit&) = delete;
   SpeechSplit& operator=(const SpeechSplit&) = delete;

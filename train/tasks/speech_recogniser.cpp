@@ -12,7 +12,7 @@ namespace {
 std::unique_ptr<nn::SpeechModel> make_model(const Config& config, std::int64_t phones,
                                             Device device) {
   const nn::Build build{.path = "", .dtype = DType::f32, .device = device, .seed = config.run.seed};
-  const std::int64_t features = config.task.bins * config.task.stack;
+  const std::int64_t features = config.speech.bins * config.speech.stack;
   if (config.model.kind == "bilstm") {
     const nn::BiLstmOptions options{.input = features,
                                     .hidden = config.model.hidden,
@@ -23,28 +23,28 @@ std::unique_ptr<nn::SpeechModel> make_model(const Config& config, std::int64_t p
   const nn::SpeechTransformerOptions options{.encoder = encoder_options(config.model),
                                              .features = features,
                                              .outputs = phones,
-                                             .max_length = config.task.max_frames};
+                                             .max_length = config.speech.max_frames};
   return std::make_unique<nn::SpeechTransformer>(build, options);
 }
 
 }  // namespace
 
 SpeechRecogniser::SpeechRecogniser(const Config& config, Device device)
-    : task_(config.task),
+    : config_(config.speech),
       device_(device),
-      phones_(read_phones(config.task)),
+      phones_(read_phones(config)),
       model_(make_model(config, phones_.size(), device)) {}
 
 data::SpeechBatch SpeechRecogniser::prepare(const data::SpeechBatch& batch,
                                             const nn::Pass& pass) const {
-  const data::MaskOptions masks{.time_masks = task_.time_masks,
-                                .time_width = task_.time_width,
-                                .bin_masks = task_.bin_masks,
-                                .bin_width = task_.bin_width};
+  const data::MaskOptions masks{.time_masks = config_.time_masks,
+                                .time_width = config_.time_width,
+                                .bin_masks = config_.bin_masks,
+                                .bin_width = config_.bin_width};
   if (pass.training && masks.any()) {
     data::mask_features(batch, masks, {pass.seed, site_of("speech.masks"), pass.step});
   }
-  return data::stack_frames(batch, task_.stack);
+  return data::stack_frames(batch, config_.stack);
 }
 
 Tensor SpeechRecogniser::logits(const data::SpeechBatch& prepared, const nn::Pass& pass) const {
@@ -62,14 +62,14 @@ std::vector<data::Heard> SpeechRecogniser::decode(const Tensor& logits,
     const data::FrameLogits frames{{host.data<float>() + n * host.size(1) * classes,
                                     static_cast<std::size_t>(length * classes)},
                                    classes};
-    heard.push_back(task_.beam == 0 ? data::decode_greedy(frames)
-                                    : data::decode_beam(frames, task_.beam));
+    heard.push_back(config_.beam == 0 ? data::decode_greedy(frames)
+                                      : data::decode_beam(frames, config_.beam));
   }
   return heard;
 }
 
 double SpeechRecogniser::seconds_per_position() const {
-  return static_cast<double>(task_.stack) * data::FbankOptions().shift_ms / 1000;
+  return static_cast<double>(config_.stack) * data::FbankOptions().shift_ms / 1000;
 }
 
 }  // namespace tarn::train

@@ -25,14 +25,14 @@ class SpeechRecogniser {
   data::SpeechBatch prepare(const data::SpeechBatch& batch, const nn::Pass& pass) const;
   // Logits [N, T, phones] of a prepared batch.
   Tensor logits(const data::SpeechBatch& prepared, const nn::Pass& pass) const;
-  // What was heard in each utterance, by task.beam. Times are in positions of the model.
+  // What was heard in each utterance, by speech.beam. Times are in positions of the model.
   std::vector<data::Heard> decode(const Tensor& logits, const data::SpeechBatch& prepared) const;
 
   // What one position of the model is, in seconds.
   double seconds_per_position() const;
 
  private:
-  TaskConfig task_;
+  SpeechConfig config_;
   Device device_;
   data::PhoneList phones_;
   std::unique_ptr<nn::SpeechModel> model_;
