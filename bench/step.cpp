@@ -48,7 +48,7 @@ double attention_flops(const nn::EncoderOptions& o, std::int64_t tokens, std::in
 void step(const std::filesystem::path& file, const std::vector<std::string>& overrides,
           Report& report) {
   const train::Config config = train::load_config(file, overrides);
-  const auto task = train::make_task(config, parse_device(config.run.device));
+  const auto task = train::make_ready_task(config, parse_device(config.run.device));
   const auto optimizer = train::optimizer_for(config, task->model());
   std::vector<double> forward, backward, update;
   std::int64_t tokens = 0, blocks = 0;

@@ -91,13 +91,16 @@ void write_part(const fs::path& folder, const std::string& part, const ImageSet&
 ImageSet draw_images(const ImageShape& shape, std::int64_t count, std::string_view stream,
                      std::uint64_t seed) {
   constexpr std::int64_t kLeastSide = 4, kMostSide = 1024, kFigures = 10;
+  constexpr std::int64_t kMostBytes = (std::int64_t{1} << 30) - 64;  // gzip's, with a header
   const std::int64_t least = std::min(shape.height, shape.width);
   const std::int64_t most = std::max(shape.height, shape.width);
   TARN_CHECK_AS(ConfigError, least >= kLeastSide && most <= kMostSide, "images of ", shape,
                 " cannot be drawn: sides must be ", kLeastSide, " to ", kMostSide);
   TARN_CHECK_AS(ConfigError, shape.channels == 1 || shape.channels == 3, "images of ", shape,
                 " cannot be drawn: channels must be 1 or 3");
-  TARN_CHECK_AS(ConfigError, count >= 1, count, " images cannot be drawn: wanted 1 or more");
+  const std::int64_t most_images = kMostBytes / shape.values();
+  TARN_CHECK_AS(ConfigError, 1 <= count && count <= most_images, count, " images of ", shape,
+                " cannot be drawn: wanted 1 to ", most_images, ", a gigabyte of them");
   ImageSet set{shape, count, {}, {}};
   set.pixels.resize(static_cast<std::size_t>(count * shape.values()));
   const std::uint64_t site = site_of(message("drawn_images.", stream));

@@ -11,7 +11,8 @@ namespace tarn::data {
 // Ten figures (bars, crosses, discs, rings, ...), image n having figure n % 10 as its label. Place,
 // size and brightness (with several channels, colour) are drawn from the seed, the stream ("train",
 // "test") and n, so that image n is the same however many there are. The background is 0. Throws
-// ConfigError for sides that are not 4 to 1024, channels that are not 1 or 3, or a count below 1.
+// ConfigError for sides that are not 4 to 1024, channels that are not 1 or 3, a count below 1 or
+// above a gigabyte's worth.
 ImageSet draw_images(const ImageShape& shape, std::int64_t count, std::string_view stream,
                      std::uint64_t seed);
 

@@ -16,6 +16,8 @@ class Prefetcher {
   // `make` is called on other threads, but never by two at once. What it refers to must outlive the
   // Prefetcher, which waits for it at its end.
   explicit Prefetcher(std::function<Item(std::int64_t)> make) : make_(std::move(make)) {}
+  Prefetcher(const Prefetcher&) = delete;
+  Prefetcher& operator=(const Prefetcher&) = delete;
 
   // Item `index`; what make throws for it is thrown here. Begins to make the one after it, whose
   // exception, if it is never asked for, is nobody's concern.
@@ -23,14 +25,14 @@ class Prefetcher {
     if (ahead_.valid() && ahead_index_ != index) ahead_.wait();
     Item item = ahead_.valid() && ahead_index_ == index ? ahead_.get() : make_(index);
     ahead_index_ = index + 1;
-    ahead_ = std::async(std::launch::async, make_, ahead_index_);
+    ahead_ = std::async(std::launch::async, [this] { return make_(ahead_index_); });
     return item;
   }
 
  private:
   std::function<Item(std::int64_t)> make_;
   std::int64_t ahead_index_ = 0;
-  std::future<Item> ahead_;  // after make_, which it uses: it is destroyed, and waited for, first
+  std::future<Item> ahead_;  // last: it is destroyed, and so waited for, before what it uses
 };
 
 }  // namespace tarn::data

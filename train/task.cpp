@@ -14,6 +14,12 @@ std::unique_ptr<Task> make_task(const Config& config, Device device) {
                     "\" is not known; there are copy, images, speech");
 }
 
+std::unique_ptr<Task> make_ready_task(const Config& config, Device device) {
+  auto task = make_task(config, device);
+  task->open_data();
+  return task;
+}
+
 Metrics Task::evaluate_split(std::string_view split) {
   TARN_CHECK_AS(ConfigError, split == "test", "--split ", split,
                 ": this task draws the data of its evaluations, and has no other split than test");

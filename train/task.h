@@ -63,6 +63,8 @@ class Task {
 
 // The task that config.task.kind names, with a model of fresh parameters on the device.
 std::unique_ptr<Task> make_task(const Config& config, Device device);
+// The same with its data opened, ready to train or to be evaluated.
+std::unique_ptr<Task> make_ready_task(const Config& config, Device device);
 
 // The value of a metric; throws Error when there is none of this name.
 double metric(const Metrics& metrics, std::string_view name);

@@ -40,13 +40,6 @@ void check_same_run(const Config& config, const Config& before, const fs::path& 
                 differences);
 }
 
-// With its data read, so that files that are missing or wrong are found before anything is written.
-std::unique_ptr<Task> ready_task(const Config& config) {
-  auto task = make_task(config, parse_device(config.run.device));
-  task->open_data();
-  return task;
-}
-
 std::int64_t size_or_zero(const fs::path& file) {
   return fs::exists(file) ? static_cast<std::int64_t>(fs::file_size(file)) : 0;
 }
@@ -82,7 +75,8 @@ optim::ScheduleOptions schedule_options(const Config& config) {
 std::unique_ptr<Trainer> Trainer::start(const Config& config, const fs::path& folder) {
   TARN_CHECK_AS(IoError, !fs::exists(folder / kConfigFile), folder.string(),
                 " holds a run already; go on with it with --resume, or choose another --out");
-  auto task = ready_task(config);
+  // First, so that data that is missing or wrong is found before anything is written.
+  auto task = make_ready_task(config, parse_device(config.run.device));
   make_directories(folder);
   return std::unique_ptr<Trainer>(new Trainer(config, folder, std::move(task), {}, nullptr));
 }
@@ -101,8 +95,9 @@ std::unique_ptr<Trainer> Trainer::resume(const Config& config, const fs::path& f
                 "; --out names the run that goes on");
   const std::string source = (opened.directory() / kConfigFile).string();
   check_same_run(config, parse_config(opened.config_toml(), source), folder);
+  auto task = make_ready_task(config, parse_device(config.run.device));
   return std::unique_ptr<Trainer>(
-      new Trainer(config, folder, ready_task(config), opened.state(), &opened));
+      new Trainer(config, folder, std::move(task), opened.state(), &opened));
 }
 
 Trainer::Trainer(const Config& config, const fs::path& folder, std::unique_ptr<Task> task,

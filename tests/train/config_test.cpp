@@ -86,8 +86,8 @@ TEST_CASE("config: what to_toml writes is read back equal") {
 
   Config c;
   c.run = {"a \"b\" \\ \n\t\x01\x7f \xc3\xa9", 9223372036854775807u, "cuda:1", 1024};
-  c.task = {"copy", 5, 1};
-  c.model = {"full", "relu", 1, 2, 7, 9, "gelu", 0.0, 0.1 + 0.2};
+  c.task = {"images", 5, 1, "a/b c", 7, 3};
+  c.model = {"full", "relu", 1, 2, 7, 9, "gelu", 0.0, 0.1 + 0.2, "categorical"};
   c.optimizer = {"sgd", 5e-324, 1e300, 0.0, "global", 1.0 / 3, 0.0, 1e-20, 0.99};
   c.schedule = {"cosine", {1, 2, 9223372036854775807}, 1.0, 7, 1.0, 0.25, 9};
   c.train = {1, 9223372036854775807, 2, 3, 4, 5, 6};
@@ -122,7 +122,7 @@ TEST_CASE("config: unknown key names the line and the nearest key") {
         "config.toml:1: steps is not a known key; did you mean train.steps?");
   CHECK(complaint("[task]\nvocabulary = 5\n") ==
         "config.toml:2: task.vocabulary is not a known key; [task] has kind, sequence_length, "
-        "symbols");
+        "symbols, data, mixtures, validation");
   CHECK(contains(complaint("vocabulary = 5\n"),
                  "config.toml:1: vocabulary is not a known key; the "
                  "sections are run, task, model"));
@@ -287,6 +287,10 @@ TEST_CASE("config: contradictions name the key that was set") {
   CHECK(complaint("[model]\nattention = \"linear\"\n") ==
         "config.toml:2: model.attention is \"linear\", which sees the symbols that the copy task "
         "asks for; use causal-linear or full");
+  CHECK(complaint("[task]\nkind = \"images\"\n[model]\nattention = \"linear\"\n") ==
+        "config.toml:4: model.attention is \"linear\", which sees the values that the images task "
+        "asks for; use causal-linear or full");
+  CHECK(complaint("[task]\nkind = \"images\"\nsequence_length = 1\n") == kNoError);
   CHECK(complaint("[model]\nheads = 3\nhead_dim = 5\n") ==
         "config.toml:3: model.heads * model.head_dim is 15; it must be even: half is the token's "
         "embedding, half the position");

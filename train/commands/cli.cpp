@@ -73,6 +73,19 @@ void add_trace(CLI::App& app, TraceCommand& command, Action& action) {
   sub->callback([&] { action = [&command] { return trace_command(command); }; });
 }
 
+void add_data(CLI::App& app, DataCommand& command, Action& action) {
+  CLI::App* sub = app.add_subcommand("data", "what a folder of data holds: counts and checksums");
+  sub->add_option("DIR", command.folder, "a folder with MNIST's files or CIFAR-10's")->required();
+  sub->add_option("--draw-images", command.draw_images,
+                  "first make the folder: so many training images of simple figures, and a sixth "
+                  "as many test images")
+      ->check(CLI::Range(1, 10'000'000));
+  sub->add_option("--shape", command.shape, "of the drawn images: HEIGHTxWIDTH[xCHANNELS]")
+      ->capture_default_str();
+  sub->add_option("--seed", command.seed, "of the drawn images")->capture_default_str();
+  sub->callback([&] { action = [&command] { return data_command(command); }; });
+}
+
 // CLI11 by itself would only say that one is required.
 void check_subcommand(const CLI::App& app, int argc, char** argv) {
   if (argc < 2 || argv[1][0] == '-') return;
@@ -96,12 +109,14 @@ int run_program(int argc, char** argv) {
   EvalCommand eval;
   TranscribeCommand transcribe;
   TraceCommand trace;
+  DataCommand data;
   std::string checkpoint, key;
   bool markdown = false;
   add_train(app, train, action);
   add_eval(app, eval, action);
   add_transcribe(app, transcribe, action);
   add_trace(app, trace, action);
+  add_data(app, data, action);
   CLI::App* info = app.add_subcommand("info", "this program and machine, or a checkpoint");
   info->add_option("CHECKPOINT", checkpoint, "a run's folder or a checkpoint");
   info->callback([&] { action = [&] { return info_command(checkpoint); }; });

@@ -1,6 +1,7 @@
 // What each sub-command does, after its arguments were parsed (cli.cpp). Each returns an exit code.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -43,6 +44,14 @@ struct TraceCommand {
   TraceRequest request;
 };
 int trace_command(const TraceCommand& command);
+
+struct DataCommand {
+  std::filesystem::path folder;
+  std::int64_t draw_images = 0;  // training images to draw into a new folder first; 0: none
+  std::string shape = "28x28";   // of those: HEIGHTxWIDTH or HEIGHTxWIDTHxCHANNELS
+  std::uint64_t seed = 1;
+};
+int data_command(const DataCommand& command);
 
 int info_command(const std::filesystem::path& checkpoint);  // empty: of this program
 int config_command(const std::string& key, bool markdown);

@@ -30,8 +30,7 @@ void print_backend(const Config& config) {
 
 // Two steps on the first batch: the second is the one to time, with its memory in place.
 int dry_run(const Config& config) {
-  const auto task = make_task(config, parse_device(config.run.device));
-  task->open_data();
+  const auto task = make_ready_task(config, parse_device(config.run.device));
   const auto optimizer = optimizer_for(config, task->model());
   double seconds = 0;
   std::int64_t tokens = 0;

@@ -1,5 +1,6 @@
 #include "train/tasks/images.h"
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 #include <optional>
@@ -164,8 +165,8 @@ class ImageTraining final : public Task {
   Config config_;
   Device device_;
   bool categorical_;
-  std::optional<Data> data_;
   nn::SequencePredictor model_;
+  std::optional<Data> data_;
 };
 
 ForwardResult ImageTraining::recorded_batch(const SafetensorsFile& file, std::int64_t index,
