@@ -161,6 +161,11 @@ Audio decode_audio(std::string_view bytes, const std::string& name, std::int64_t
   return audio;
 }
 
+void check_sample_rate(std::int64_t rate, std::int64_t wanted, const std::string& name) {
+  TARN_CHECK_AS(IoError, rate == wanted, name, " has ", rate, " samples a second, where ", wanted,
+                " are wanted, as other audio has; bring all audio to one rate first");
+}
+
 Audio read_audio(const std::filesystem::path& file, std::int64_t channel) {
   return decode_audio(read_file(file), file.string(), channel);
 }

@@ -30,7 +30,8 @@ class Loader {
     std::optional<AudioFeatures> features = cached(bytes, out);
     const bool computed = !features.has_value();
     if (computed) features = compute(decode_audio(bytes, audio.string(), options_.channel));
-    check_rate(features->sample_rate, audio);
+    if (rate_ == 0) rate_ = features->sample_rate;
+    check_sample_rate(features->sample_rate, rate_, audio.string());
     if (computed) {
       ++out.computed;
       if (cache_) cache_->store(bytes, *features);
@@ -58,14 +59,6 @@ class Loader {
     }
     return {fbank_->compute(audio.samples), audio.sample_rate,
             static_cast<std::int64_t>(audio.samples.size())};
-  }
-
-  void check_rate(std::int64_t rate, const std::filesystem::path& audio) {
-    if (rate_ == 0) rate_ = rate;
-    TARN_CHECK_AS(IoError, rate == rate_, audio.string(), " has ", rate, " samples a second, and ",
-                  rate_,
-                  options_.sample_rate == 0 ? " is what came before it" : " is what is wanted",
-                  "; bring all audio to one rate first");
   }
 
   FeatureOptions options_;

@@ -55,7 +55,9 @@ std::filesystem::path audio_of(const LineFile& file, const Line& line,
   TARN_CHECK_AS(IoError, std::filesystem::is_regular_file(audio, ignored), file.where(line),
                 line.key, " has no audio: ", audio.string(),
                 std::filesystem::exists(audio, ignored) ? " is not a file" : " does not exist",
-                line.rest.starts_with('/') ? "" : message("; paths here start at ", root.string()));
+                line.rest.starts_with('/')
+                    ? ""
+                    : message("; paths here start at ", root.string(), " (task.audio_root)"));
   return audio;
 }
 

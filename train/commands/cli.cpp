@@ -75,7 +75,8 @@ void add_trace(CLI::App& app, TraceCommand& command, Action& action) {
 
 void add_data(CLI::App& app, DataCommand& command, Action& action) {
   CLI::App* sub = app.add_subcommand("data", "what a folder of data holds: counts and checksums");
-  sub->add_option("DIR", command.folder, "a folder with MNIST's files or CIFAR-10's")->required();
+  sub->add_option("DIR", command.folder, "a folder with MNIST's files, CIFAR-10's, or speech")
+      ->required();
   sub->add_option("--draw-images", command.draw_images,
                   "first make the folder: so many training images of simple figures, and a sixth "
                   "as many test images")
@@ -83,6 +84,15 @@ void add_data(CLI::App& app, DataCommand& command, Action& action) {
   sub->add_option("--shape", command.shape, "of the drawn images: HEIGHTxWIDTH[xCHANNELS]")
       ->capture_default_str();
   sub->add_option("--seed", command.seed, "of the drawn images")->capture_default_str();
+  SpeechDataOptions& speech = command.speech;
+  sub->add_option("--audio-root", speech.root,
+                  "speech: where paths in wav.scp start; default: DIR");
+  sub->add_option("--phones", speech.phones,
+                  "speech: the list; default: phones.txt, here or above");
+  sub->add_option("--text", speech.text, "speech: the file of the transcripts")
+      ->capture_default_str();
+  sub->add_option("--lexicon", speech.lexicon, "speech: pronunciations; transcripts are words");
+  sub->add_option("--channel", speech.channel, "speech: of audio with several, from 1");
   sub->callback([&] { action = [&command] { return data_command(command); }; });
 }
 

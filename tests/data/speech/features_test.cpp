@@ -1,6 +1,8 @@
 #include "data/speech/features.h"
 
 #include <doctest/doctest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmath>
 #include <cstring>
@@ -190,6 +192,41 @@ TEST_CASE("feature cache: a spoilt file is told, and computed again") {
   }
 }
 
+// A child process that loads the features; its exit code is 0 if they are those wanted.
+pid_t load_in_child(const SpeechFolder& folder, const std::filesystem::path& cache,
+                    const SpeechFeatures& wanted) {
+  const pid_t child = fork();
+  if (child != 0) return child;
+  int code = 1;
+  try {
+    code = equal(load_features(folder, {}, cache), wanted) ? 0 : 1;
+  } catch (const std::exception&) {
+    code = 2;
+  }
+  _exit(code);
+}
+
+TEST_CASE("feature cache: processes that fill one at the same time") {
+  const test::TempDir dir, cache(test::fast_directory());
+  test::write_speech_folder(dir.path(), 14);
+  const SpeechFolder folder = read_folder(dir.path());
+  const SpeechFeatures wanted = load_features(folder, {}, "");
+  for (int round = 0; round < 5; ++round) {
+    const auto place = cache / message(round);
+    std::vector<pid_t> children;
+    for (int i = 0; i < 3; ++i) children.push_back(load_in_child(folder, place, wanted));
+    for (const pid_t child : children) {
+      int status = -1;
+      REQUIRE(waitpid(child, &status, 0) == child);
+      CHECK(status == 0);
+    }
+    CHECK(files_in(place).size() == 14);  // and nothing half written beside them
+    const SpeechFeatures after = load_features(folder, {}, place);
+    CHECK(after.computed == 0);
+    CHECK(equal(after, wanted));
+  }
+}
+
 TEST_CASE("feature cache: a file of other audio or settings under this name is not taken") {
   const test::TempDir dir;
   const AudioFeatures features{Tensor::zeros({3, 2}, DType::f32, Device::cpu()), 8000, 700};
@@ -221,14 +258,13 @@ TEST_CASE("features: mistakes are named with wav.scp's line") {
   const std::string second = message((dir / "wav.scp").string(), ":2: u1: ");
   const std::string file = (dir / "u1.flac").string();
   refused({.sample_rate = 16000},
-          message(file.substr(0, file.size() - 7), "u0.flac has 8000 samples a second, and 16000 ",
-                  "is what is wanted"));
+          message(file.substr(0, file.size() - 7),
+                  "u0.flac has 8000 samples a second, where 16000 ", "are wanted"));
   const std::string flac = read_file(dir / "u1.flac");
   write_file_atomically(dir / "u1.flac", flac.substr(0, flac.size() - 100));
   refused({}, message(second, file, " is damaged or cut short"));
   test::write_audio(dir / "u1.flac", {.samples = test::made_samples(500, 1), .sample_rate = 16000});
-  refused({},
-          message(second, file, " has 16000 samples a second, and 8000 is what came before it"));
+  refused({}, message(second, file, " has 16000 samples a second, where 8000 are wanted"));
   test::write_audio(dir / "u1.flac",
                     {.samples = test::made_samples(500, 1), .sample_rate = 8000, .channels = 2});
   refused({}, message(second, file, " has 2 channels"));
