@@ -84,8 +84,8 @@ std::optional<Complaint> attention_contradiction(const Config& c) {
   if (c.task.kind == "speech") {
     if (attention != "causal-linear" || c.model.kind != "transformer") return std::nullopt;
     return Complaint{{"model.attention", "task.kind"},
-                     "model.attention is \"causal-linear\", which sees the past only; use linear "
-                     "or full for speech"};
+                     "model.attention is \"causal-linear\", which sees the past only; use "
+                     "linear, full or lsh for speech"};
   }
   if (attention != "linear") return std::nullopt;
   const bool copies = c.task.kind == "copy";

@@ -31,8 +31,10 @@ std::unique_ptr<SpeechModel> transformer(const std::string& attention, DType dty
 
 std::vector<Kind> kinds() {
   std::vector<Kind> kinds;
-  for (const char* attention : {"linear", "full"}) {
-    kinds.push_back({attention, [=](DType dtype) { return transformer(attention, dtype); }});
+  for (const std::string_view attention : attention_kinds()) {
+    if (attention == "causal-linear") continue;  // does not see the whole utterance
+    const std::string name(attention);
+    kinds.push_back({name, [=](DType dtype) { return transformer(name, dtype); }});
   }
   kinds.push_back({"bilstm", [](DType dtype) {
                      return std::make_unique<SpeechLstm>(

@@ -29,7 +29,7 @@ TEST_CASE("speech errors: settings that do not fit") {
   check_settings(speech, {"speech.train=none"}, {"none/wav.scp"});
   check_settings(speech, {"speech.text=words"}, {"train/words"});
   check_settings(speech, {"model.attention=causal-linear"},
-                 {"model.attention is \"causal-linear\"", "use linear or full for speech"});
+                 {"model.attention is \"causal-linear\"", "linear, full or lsh for speech"});
   check_settings(speech, {"task.kind=copy", "model.attention=full", "model.kind=bilstm"},
                  {"model.kind is \"bilstm\"", "needs a transformer"});
   check_settings(speech, {"speech.sample_rate=16000"}, {"train/wav.scp:1: ", "8000", "16000"});
