@@ -10,10 +10,9 @@ using kernels::Table;
 
 }  // namespace
 
-void causal_linear_absorb(const Tensor& key, const Tensor& value, const Tensor& sum,
-                          const Tensor& key_sum) {
-  const std::int64_t batch = key.size(0), heads = key.size(2);
-  TARN_CHECK_SHAPE(sum.shape() == Shape({batch, heads, key.size(3), value.size(3)}) &&
+void causal_linear_absorb(const Heads& heads, const Tensor& sum, const Tensor& key_sum) {
+  const Tensor &key = heads.key, &value = heads.value;
+  TARN_CHECK_SHAPE(sum.shape() == Shape({key.size(0), key.size(2), key.size(3), value.size(3)}) &&
                        key_sum.shape() == sum.shape().without_last(),
                    "causal_linear_absorb: the state ", sum.shape(), " and ", key_sum.shape(),
                    " does not belong to key ", key.shape(), " and value ", value.shape());
@@ -22,17 +21,17 @@ void causal_linear_absorb(const Tensor& key, const Tensor& value, const Tensor& 
   };
   // Where the mask is not causal the sums are over all positions: the state, without any query.
   kernels::run(&Table::linear_attention_forward, key.device(),
-               {.query = none({batch, 0, heads, key.size(3)}),
+               {.query = none({key.size(0), 0, key.size(2), key.size(3)}),
                 .key = key,
                 .value = value,
-                .out = none({batch, 0, heads, value.size(3)}),
-                .inverse_sum = none({batch, heads, 0}),
+                .out = none({key.size(0), 0, key.size(2), value.size(3)}),
+                .inverse_sum = none({key.size(0), key.size(2), 0}),
                 .sum = sum,
                 .key_sum = key_sum});
 }
 
-void softmax_absorb(const Tensor& key, const Tensor& value, const Tensor& keys,
-                    const Tensor& values) {
+void softmax_absorb(const Heads& heads, const Tensor& keys, const Tensor& values) {
+  const Tensor &key = heads.key, &value = heads.value;
   TARN_CHECK_SHAPE(key.size(1) <= keys.size(2), "softmax_absorb: ", key.size(1),
                    " positions are more than the cache's ", keys.size(2));
   const auto write = [&](const Tensor& from, const Tensor& cache) {

@@ -11,8 +11,7 @@ using kernels::Table;
 void check_memory(const EncoderStep& step, const StepLayer& layer, const StepMemory& memory) {
   const Shape& first = memory.first.shape();
   const bool linear = layer.rule.kind == StepRule::Kind::causal_linear;
-  const std::int64_t queries = layer.query.bias.elements() / layer.heads;
-  const std::int64_t values = layer.value.bias.elements() / layer.heads;
+  const std::int64_t queries = layer.query_width, values = layer.value_width;
   const bool fits = first.rank() == 4 && first[0] == step.x.size(0) && first[1] == layer.heads &&
                     first[linear ? 2 : 3] == queries && (!linear || first[3] == values);
   TARN_CHECK_SHAPE(fits, "encoder_step: the state ", first, " does not belong to x ",

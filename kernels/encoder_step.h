@@ -40,13 +40,13 @@ struct StepRule {
   double scale = 1;                         // softmax: of query . key
 };
 
-// One layer: a = norm1(x + out(attention(query(x), key(x), value(x)))), then
-// norm2(a + linear2(activation(linear1(a)))).
+// One layer: a = norm1(x + out(attention(joint(x)))), then norm2(a + linear2(activation(linear1(
+// a)))). joint gives queries, keys and values side by side, H (2 E + M) of them.
 struct StepLayer {
-  PanelLinear query, key, value, out, linear1, linear2;
+  PanelLinear joint, out, linear1, linear2;
   NormWeights norm1, norm2;
   StepRule rule;
-  std::int64_t heads = 1;
+  std::int64_t heads = 1, query_width = 0, value_width = 0;  // H, E, M
   Unary activation = Unary::relu;
 };
 

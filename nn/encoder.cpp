@@ -1,5 +1,7 @@
 #include "nn/encoder.h"
 
+#include "autograd/recompute.h"
+
 namespace tarn::nn {
 
 EncoderLayer::EncoderLayer(const Build& build, const EncoderOptions& options)
@@ -10,7 +12,8 @@ EncoderLayer::EncoderLayer(const Build& build, const EncoderOptions& options)
           "attention", options.attention, options.width(),
           AttentionOptions{.shape = {options.heads, options.head_dim, options.head_dim},
                            .feature_map = options.feature_map,
-                           .dropout = options.attention_dropout})),
+                           .dropout = options.attention_dropout,
+                           .lsh = options.lsh})),
       linear1_(child<Linear>("linear1", options.width(), options.feed_forward)),
       linear2_(child<Linear>("linear2", options.feed_forward, options.width())),
       norm1_(child<LayerNorm>("norm1", options.width())),
@@ -63,7 +66,10 @@ Encoder::Encoder(const Build& build, const EncoderOptions& options)
 
 Tensor Encoder::forward(const Tensor& x, const AttentionMask& mask, const Pass& pass) const {
   Tensor y = x;
-  for (const EncoderLayer* layer : layers_) y = layer->forward(y, mask, pass);
+  for (const EncoderLayer* layer : layers_) {
+    const auto forward = [=](const Tensor& in) { return layer->forward(in, mask, pass); };
+    y = pass.recompute ? ad::recompute(y, forward) : forward(y);
+  }
   return norm_.forward(y);
 }
 

@@ -19,6 +19,7 @@ struct EncoderOptions {
   ad::Unary activation = ad::Unary::relu;
   double dropout = 0.1;            // behind attention and in and behind the feed-forward net
   double attention_dropout = 0.1;  // of softmax weights
+  LshOptions lsh = {};
 
   std::int64_t width() const { return heads * head_dim; }
 };

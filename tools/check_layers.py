@@ -30,6 +30,8 @@ TOKENS = [
     ("<cuda_runtime.h>", r'[<"]cuda_runtime', ("core/cuda/", "kernels/cuda/")),
     ("<cblas.h>", r'[<"]cblas\.h\b', ("kernels/cpu/",)),
     ("Highway", r'[<"]hwy/', ("kernels/cpu/", "tests/support/")),
+    ("libsndfile", r'[<"]sndfile\.h', ("data/speech/audio.cpp", "tests/support/")),
+    ("kissfft", r'[<"]kiss_fft', ("data/speech/fbank.cpp",)),
     ("<fstream>", r"<fstream>", ("core/io/", "data/", "tests/")),
     ("toml++", r'[<"]toml\+\+/|\btoml::', ("train/config.cpp",)),
     ("CLI11", r'[<"]CLI/|\bCLI::', PROGRAM),

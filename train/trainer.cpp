@@ -32,18 +32,13 @@ void check_same_run(const Config& config, const Config& before, const fs::path& 
   wanted.train.checkpoint_every = config.train.checkpoint_every;
   wanted.train.keep_last = config.train.keep_last;
   wanted.train.log_every = config.train.log_every;
+  wanted.train.recompute = config.train.recompute;
+  wanted.train.early_stop = config.train.early_stop;
   const std::string differences = describe_differences(wanted, config);
   TARN_CHECK_AS(ConfigError, differences.empty(), "the run in ", folder.string(),
                 " was started with another config; to resume it, put these back, or start a new "
                 "run with --out:",
                 differences);
-}
-
-// With its data read, so that files that are missing or wrong are found before anything is written.
-std::unique_ptr<Task> ready_task(const Config& config) {
-  auto task = make_task(config, parse_device(config.run.device));
-  task->open_data();
-  return task;
 }
 
 std::int64_t size_or_zero(const fs::path& file) {
@@ -81,7 +76,8 @@ optim::ScheduleOptions schedule_options(const Config& config) {
 std::unique_ptr<Trainer> Trainer::start(const Config& config, const fs::path& folder) {
   TARN_CHECK_AS(IoError, !fs::exists(folder / kConfigFile), folder.string(),
                 " holds a run already; go on with it with --resume, or choose another --out");
-  auto task = ready_task(config);
+  // First, so that data that is missing or wrong is found before anything is written.
+  auto task = make_ready_task(config, parse_device(config.run.device));
   make_directories(folder);
   return std::unique_ptr<Trainer>(new Trainer(config, folder, std::move(task), {}, nullptr));
 }
@@ -100,8 +96,9 @@ std::unique_ptr<Trainer> Trainer::resume(const Config& config, const fs::path& f
                 "; --out names the run that goes on");
   const std::string source = (opened.directory() / kConfigFile).string();
   check_same_run(config, parse_config(opened.config_toml(), source), folder);
+  auto task = make_ready_task(config, parse_device(config.run.device));
   return std::unique_ptr<Trainer>(
-      new Trainer(config, folder, ready_task(config), opened.state(), &opened));
+      new Trainer(config, folder, std::move(task), opened.state(), &opened));
 }
 
 Trainer::Trainer(const Config& config, const fs::path& folder, std::unique_ptr<Task> task,
@@ -134,7 +131,7 @@ Trainer::Trainer(const Config& config, const fs::path& folder, std::unique_ptr<T
 TrainOutcome Trainer::run() {
   const TrainConfig& train = config_.train;
   const auto due = [&](std::int64_t every) { return every > 0 && state_.step % every == 0; };
-  while (state_.step < train.steps && signal_received() == 0) {
+  while (state_.step < train.steps && !stalled() && signal_received() == 0) {
     train_step();
     const bool last = state_.step == train.steps;
     if (last || due(train.eval_every)) evaluate();
@@ -144,13 +141,20 @@ TrainOutcome Trainer::run() {
   return {state_.step, last_evaluation_, state_.step < train.steps ? signal_received() : 0};
 }
 
+// The best step is in the checkpoint, so that a resumed run stops where it would have.
+bool Trainer::stalled() const {
+  const std::int64_t patience = config_.train.early_stop * config_.train.eval_every;
+  return patience > 0 && state_.best && state_.step - state_.best_step >= patience;
+}
+
 double Trainer::learning_rate() const {
   return config_.optimizer.lr *
          optim::learning_rate_factor(schedule_options(config_), state_.step, state_.plateau);
 }
 
 void Trainer::train_step() {
-  const nn::Pass pass{true, config_.run.seed, static_cast<std::uint32_t>(state_.step)};
+  const nn::Pass pass{true, config_.run.seed, static_cast<std::uint32_t>(state_.step),
+                      config_.train.recompute};
   ForwardResult result;
   {
     const ad::Recording recording = tape_.record();
@@ -224,7 +228,8 @@ std::string Trainer::last_checkpoint() const {
   return kept ? "The last checkpoint is " + kept->string() : "No checkpoint was written yet";
 }
 
-// The step is repeated with every op watched: the same addresses draw the same numbers.
+// The step is repeated with every op recorded and watched: the same addresses draw the same
+// numbers.
 void Trainer::explain_nonfinite(double loss, double norm) {
   ad::Tape watched;
   watched.watch_nonfinite();

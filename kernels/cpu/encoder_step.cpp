@@ -33,8 +33,8 @@ struct Workspace {
     if (args.layers.empty()) return;
     const StepLayer& layer = args.layers.front();
     heads = layer.heads;
-    query_width = layer.query.bias.elements() / heads;
-    value_width = layer.value.bias.elements() / heads;
+    query_width = layer.query_width;
+    value_width = layer.value_width;
     hidden_width = layer.linear1.bias.elements();
   }
 
@@ -45,7 +45,7 @@ struct Workspace {
   }
 
   void lay_out(T* at) {
-    Matrix<T>* matrix[] = {&x, &branch, &query, &key, &value, &attended, &hidden};
+    Matrix<T>* matrix[] = {&x, &branch, &joint, &attended, &hidden};
     const auto columns = columns_of_matrices();
     for (std::size_t i = 0; i < columns.size(); ++i) {
       *matrix[i] = {at, row_stride(columns[i])};
@@ -55,12 +55,12 @@ struct Workspace {
 
   std::int64_t rows, width, position;
   std::int64_t heads = 1, query_width = 0, value_width = 0, hidden_width = 0;
-  Matrix<T> x, branch, query, key, value, attended, hidden;
+  Matrix<T> x, branch, joint, attended, hidden;
 
  private:
-  std::array<std::int64_t, 7> columns_of_matrices() const {
-    const std::int64_t queries = heads * query_width, values = heads * value_width;
-    return {width, width, queries, queries, values, values, hidden_width};
+  std::array<std::int64_t, 5> columns_of_matrices() const {
+    const std::int64_t attended_width = heads * value_width;
+    return {width, width, 2 * heads * query_width + attended_width, attended_width, hidden_width};
   }
 };
 
@@ -81,7 +81,7 @@ class Step {
     member_.share(work_.rows, [&](std::int64_t r) HWY_ATTR { finish_row(r); });
     if (!has_head()) return;
     const Matrix<T> out{args_.out.mutable_data<T>(), args_.out.size(1)};
-    multiply<1>({{args_.head, read(work_.x), out, out.stride, Unary::identity}}, work_.width);
+    multiply({args_.head, read(work_.x), out, out.stride}, work_.width);
   }
 
  private:
@@ -104,41 +104,29 @@ class Step {
   }
 
   void run_layer(const StepLayer& layer, const StepMemory& memory) const {
-    multiply<3>({product(layer.query, work_.x, work_.query), product(layer.key, work_.x, work_.key),
-                 product(layer.value, work_.x, work_.value)},
-                work_.width);
+    multiply(product(layer.joint, work_.x, work_.joint), work_.width);
     member_.share(work_.rows * work_.heads, [&](std::int64_t i) HWY_ATTR {
       attend(layer.rule, memory, i / work_.heads, i % work_.heads);
     });
-    multiply<1>({product(layer.out, work_.attended, work_.branch)},
-                work_.heads * work_.value_width);
+    multiply(product(layer.out, work_.attended, work_.branch), work_.heads * work_.value_width);
     add_and_normalise(layer.norm1);
-    multiply<1>({product(layer.linear1, work_.x, work_.hidden, layer.activation)}, work_.width);
-    multiply<1>({product(layer.linear2, work_.hidden, work_.branch)}, work_.hidden_width);
+    multiply(product(layer.linear1, work_.x, work_.hidden, layer.activation), work_.width);
+    multiply(product(layer.linear2, work_.hidden, work_.branch), work_.hidden_width);
     add_and_normalise(layer.norm2);
   }
 
-  // A phase of products on the same inputs, shared out by panels.
-  template <std::size_t kCount>
-  void multiply(const Product<T> (&products)[kCount], std::int64_t in) const {
-    std::int64_t panels = 0;
-    for (const Product<T>& product : products) panels += product.panels();
-    member_.share(panels, [&](std::int64_t p) HWY_ATTR {
-      const Product<T>* product = products;
-      for (; p >= product->panels(); ++product) p -= product->panels();
-      multiply_panel(*product, work_.rows, in, p);
-    });
+  void multiply(const Product<T>& product, std::int64_t in) const {
+    member_.share(product.panels(),
+                  [&](std::int64_t p) HWY_ATTR { multiply_panel(product, work_.rows, in, p); });
   }
 
   void attend(const StepRule& rule, const StepMemory& memory, std::int64_t n,
               std::int64_t h) const {
     const std::int64_t e = work_.query_width, m = work_.value_width;
-    const HeadStep<T> head{work_.query.row(n) + h * e,
-                           work_.key.row(n) + h * e,
-                           work_.value.row(n) + h * m,
-                           work_.attended.row(n) + h * m,
-                           e,
-                           m};
+    T* query = work_.joint.row(n) + h * e;
+    T* key = query + work_.heads * e;
+    const T* value = work_.joint.row(n) + 2 * work_.heads * e + h * m;
+    const HeadStep<T> head{query, key, value, work_.attended.row(n) + h * m, e, m};
     const std::int64_t i = n * work_.heads + h;
     T* first = memory.first.mutable_data<T>();
     T* second = memory.second.mutable_data<T>();
@@ -211,8 +199,7 @@ constexpr std::int64_t kWorthAThread = 100'000;
 std::int64_t multiplications(const EncoderStepArgs& args) {
   std::int64_t weights = 0;
   for (const StepLayer& layer : args.layers) {
-    for (const PanelLinear* linear :
-         {&layer.query, &layer.key, &layer.value, &layer.out, &layer.linear1, &layer.linear2}) {
+    for (const PanelLinear* linear : {&layer.joint, &layer.out, &layer.linear1, &layer.linear2}) {
       weights += linear->panels.elements();
     }
   }

@@ -12,6 +12,9 @@
 
 namespace tarn::kernels {
 
+// The threads of the pool: for cuts that change no bit, and for nothing else.
+inline std::int64_t pool_size() { return omp_get_max_threads(); }
+
 // Calls body(i) for i in [0, count) on the pool. The body must not throw.
 template <class Body>
 void parallel_for(std::int64_t count, const Body& body) {

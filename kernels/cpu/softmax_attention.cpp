@@ -20,8 +20,8 @@
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
 // After highway.h, each is compiled once for a target.
+#include "kernels/cpu/exp-inl.h"
 #include "kernels/cpu/simd-inl.h"
-#include "kernels/cpu/unary-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace tarn::kernels::HWY_NAMESPACE {
@@ -46,12 +46,6 @@ struct Visible {
 
   std::int64_t length, ahead;
 };
-
-template <class D>
-HWY_INLINE std::int64_t whole_vectors(D d, std::int64_t n) {
-  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
-  return (n + lanes - 1) / lanes * lanes;
-}
 
 template <class T>
 HWY_INLINE void scale_row(T factor, T* row, std::int64_t n) {

@@ -10,7 +10,7 @@
 #include <cmath>
 #include <numbers>
 
-#include "hwy/contrib/math/math-inl.h"
+#include "kernels/cpu/exp-inl.h"
 #include "kernels/cpu/simd-inl.h"
 #include "kernels/unary.h"
 
@@ -21,12 +21,6 @@ namespace tarn::kernels::HWY_NAMESPACE {
 template <class T>
 HWY_INLINE T normal_cdf(T x) {
   return T{0.5} * (T{1} + std::erf(x * static_cast<T>(1 / std::numbers::sqrt2)));
-}
-
-// Highway's Exp takes NaN to 0, which would hide a diverged run.
-template <class D, class V>
-HWY_INLINE V exp_or_nan(D d, V x) {
-  return hn::IfThenElse(hn::IsNaN(x), x, hn::Exp(d, x));
 }
 
 // row[i] = f(x[i]); x and row may be the same. A NaN stays one, so that a diverged run is seen: the

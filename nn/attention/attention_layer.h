@@ -5,8 +5,8 @@
 
 namespace tarn::nn {
 
-// Projections to queries, keys and values, an attention over the heads, and a projection back.
-// Parameters: {query,key,value,out}_projection.{weight,bias}.
+// Projections to queries, keys and values as one product, an attention over the heads, and a
+// projection back. Parameters: {query,key,value,out}_projection.{weight,bias}.
 class AttentionLayer : public Module {
  public:
   AttentionLayer(const Build& build, std::string_view kind, std::int64_t width,
@@ -23,12 +23,18 @@ class AttentionLayer : public Module {
   void fill_step(ad::StepLayer& layer, DType storage) const;
 
  private:
-  // The projections around an attention over split heads; inner(query, key, value).
+  Linear& projection(const char* name, std::int64_t first, std::int64_t head_width);
+  // What the attention reads of x [N, L, width], the feature map applied.
+  ad::Heads heads_of(const Tensor& x) const;
+  // Queries, keys and values side by side, the feature map applied: [..., joint_width].
+  Tensor project(const Tensor& x) const;
+  // The projections around an attention; inner(heads).
   template <class Inner>
-  Tensor project_around(const Tensor& x, const Inner& inner) const;
+  Tensor around(const Tensor& x, const Inner& inner) const;
 
   HeadShape shape_;
   Attention& inner_;
+  Tensor joint_weight_, joint_bias_;  // the three projections' parameters are windows of these
   Linear& query_projection_;
   Linear& key_projection_;
   Linear& value_projection_;

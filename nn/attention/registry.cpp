@@ -5,6 +5,7 @@
 #include "nn/attention/causal_linear.h"
 #include "nn/attention/full.h"
 #include "nn/attention/linear.h"
+#include "nn/attention/lsh.h"
 
 namespace tarn::nn {
 namespace {
@@ -23,6 +24,7 @@ constexpr Kind kKinds[] = {
     {"full", make<FullAttention>},
     {"linear", make<LinearAttention>},
     {"causal-linear", make<CausalLinearAttention>},
+    {"lsh", make<LshAttention>},
 };
 
 }  // namespace
@@ -52,17 +54,19 @@ AttentionState AttentionState::copy() const {
   return out;
 }
 
+void Attention::refuse_steps() const {
+  fail<ConfigError>("attention \"", kind_,
+                    "\" cannot be run step by step; causal-linear and full can");
+}
+
 AttentionState Attention::start(std::int64_t /*batch*/, std::int64_t /*capacity*/) const {
-  fail<ConfigError>("attention \"", kind_, "\" cannot be run step by step: it is not causal");
+  refuse_steps();
 }
 
-ad::StepRule Attention::step_rule() const {
-  fail<ConfigError>("attention \"", kind_, "\" cannot be run step by step: it is not causal");
-}
+ad::StepRule Attention::step_rule() const { refuse_steps(); }
 
-Tensor Attention::absorb(const Tensor& /*query*/, const Tensor& /*key*/, const Tensor& /*value*/,
-                         AttentionState& /*state*/) const {
-  fail<ConfigError>("attention \"", kind_, "\" cannot be run step by step: it is not causal");
+Tensor Attention::absorb(const ad::Heads& /*heads*/, AttentionState& /*state*/) const {
+  refuse_steps();
 }
 
 void Attention::check_absorb(const AttentionState& state) const {

@@ -153,10 +153,12 @@ void check_one_at_a_time(const OpCase& c) {
 }
 
 const std::vector<std::string_view> kOps = {"linear",
+                                            "joint_linear",
                                             "layer_norm",
                                             "add_layer_norm",
                                             "embedding",
                                             "cross_entropy",
+                                            "ctc",
                                             "logistic_mixture",
                                             "unary",
                                             "dropout",
@@ -167,7 +169,9 @@ const std::vector<std::string_view> kOps = {"linear",
                                             "concat",
                                             "causal_linear_attention",
                                             "linear_attention",
-                                            "softmax_attention"};
+                                            "softmax_attention",
+                                            "lsh_attention",
+                                            "bi_lstm"};
 
 TEST_CASE("op cases: each op with cases is named below") {
   std::set<std::string_view> ops;
@@ -185,10 +189,12 @@ TEST_CASE("op cases: each op with cases is named below") {
   TEST_CASE(op ": an input's gradient stands alone") { for_cases(op, check_one_at_a_time); }
 
 TARN_GRADIENT_TEST("linear")
+TARN_GRADIENT_TEST("joint_linear")
 TARN_GRADIENT_TEST("layer_norm")
 TARN_GRADIENT_TEST("add_layer_norm")
 TARN_GRADIENT_TEST("embedding")
 TARN_GRADIENT_TEST("cross_entropy")
+TARN_GRADIENT_TEST("ctc")
 TARN_GRADIENT_TEST("logistic_mixture")
 TARN_GRADIENT_TEST("unary")
 TARN_GRADIENT_TEST("dropout")
@@ -200,6 +206,8 @@ TARN_GRADIENT_TEST("concat")
 TARN_GRADIENT_TEST("causal_linear_attention")
 TARN_GRADIENT_TEST("linear_attention")
 TARN_GRADIENT_TEST("softmax_attention")
+TARN_GRADIENT_TEST("lsh_attention")
+TARN_GRADIENT_TEST("bi_lstm")
 
 }  // namespace
 }  // namespace tarn::ad

@@ -23,6 +23,7 @@ struct OwnTest {
 };
 constexpr OwnTest kOwnTests[] = {
     {"causal_linear_step", "causal_linear_test.cpp"},
+    {"lsh_order", "lsh_attention_test.cpp"},
     {"sample_logistic_mixture", "sample_test.cpp"},
     {"sample_categorical", "sample_test.cpp"},
     {"sum_of_squares", "optimizer_test.cpp"},

@@ -99,14 +99,16 @@ TEST_CASE("recurrent: positions past the model's length, and a batch of another 
                        doctest::Contains("5 positions is longer than the 4"), ShapeError);
 }
 
-TEST_CASE("recurrent: attention that is not causal refuses") {
-  const SequencePredictor model(test::build_of(), small_options("linear"));
-  CHECK_THROWS_WITH_AS(model.start(1), doctest::Contains("\"linear\" cannot be run step by step"),
-                       ConfigError);
+TEST_CASE("recurrent: attention without a recurrent form refuses") {
   const SequencePredictor causal(test::build_of(), small_options("causal-linear"));
-  EncoderState state = causal.start(1);
-  CHECK_THROWS_WITH_AS(model.absorb(test::random_tokens({1, 3}, 11, "prefix"), state),
-                       doctest::Contains("\"linear\" cannot be run step by step"), ConfigError);
+  for (const char* attention : {"linear", "lsh"}) {
+    const SequencePredictor model(test::build_of(), small_options(attention));
+    const std::string refusal = message("\"", attention, "\" cannot be run step by step");
+    CHECK_THROWS_WITH_AS(model.start(1), doctest::Contains(refusal.c_str()), ConfigError);
+    EncoderState state = causal.start(1);
+    CHECK_THROWS_WITH_AS(model.absorb(test::random_tokens({1, 3}, 11, "prefix"), state),
+                         doctest::Contains(refusal.c_str()), ConfigError);
+  }
 }
 
 }  // namespace

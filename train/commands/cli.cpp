@@ -46,6 +46,18 @@ void add_eval(CLI::App& app, EvalCommand& command, Action& action) {
   sub->callback([&] { action = [&command] { return eval_command(command); }; });
 }
 
+void add_transcribe(CLI::App& app, TranscribeCommand& command, Action& action) {
+  CLI::App* sub = app.add_subcommand("transcribe", "the phones in audio, with times and scores");
+  sub->add_option("RUN_OR_CHECKPOINT", command.target, "a folder")->required();
+  sub->add_option("AUDIO", command.audio, "audio files, folders of them, or Kaldi-style folders")
+      ->required();
+  add_set(*sub, command.set);
+  sub->add_option("--beam", command.beam, "prefix beam search with so many; default: greedy")
+      ->check(CLI::PositiveNumber);
+  sub->add_flag("--json", command.json, "one line of JSON an utterance");
+  sub->callback([&] { action = [&command] { return transcribe_command(command); }; });
+}
+
 void add_trace(CLI::App& app, TraceCommand& command, Action& action) {
   CLI::App* sub =
       app.add_subcommand("trace", "logits, loss and gradients of recorded batches, for porting");
@@ -63,7 +75,8 @@ void add_trace(CLI::App& app, TraceCommand& command, Action& action) {
 
 void add_data(CLI::App& app, DataCommand& command, Action& action) {
   CLI::App* sub = app.add_subcommand("data", "what a folder of data holds: counts and checksums");
-  sub->add_option("DIR", command.folder, "a folder with MNIST's files or CIFAR-10's")->required();
+  sub->add_option("DIR", command.folder, "a folder with MNIST's files, CIFAR-10's, or speech")
+      ->required();
   sub->add_option("--draw-images", command.draw_images,
                   "first make the folder: so many training images of simple figures, and a sixth "
                   "as many test images")
@@ -71,6 +84,15 @@ void add_data(CLI::App& app, DataCommand& command, Action& action) {
   sub->add_option("--shape", command.shape, "of the drawn images: HEIGHTxWIDTH[xCHANNELS]")
       ->capture_default_str();
   sub->add_option("--seed", command.seed, "of the drawn images")->capture_default_str();
+  SpeechDataOptions& speech = command.speech;
+  sub->add_option("--audio-root", speech.root,
+                  "speech: where paths in wav.scp start; default: DIR");
+  sub->add_option("--phones", speech.phones,
+                  "speech: the list; default: phones.txt, here or above");
+  sub->add_option("--text", speech.text, "speech: the file of the transcripts")
+      ->capture_default_str();
+  sub->add_option("--lexicon", speech.lexicon, "speech: pronunciations; transcripts are words");
+  sub->add_option("--channel", speech.channel, "speech: of audio with several, from 1");
   sub->callback([&] { action = [&command] { return data_command(command); }; });
 }
 
@@ -123,6 +145,7 @@ int run_program(int argc, char** argv) {
   Action action;
   TrainCommand train;
   EvalCommand eval;
+  TranscribeCommand transcribe;
   TraceCommand trace;
   DataCommand data;
   GenerateCommand generate;
@@ -130,6 +153,7 @@ int run_program(int argc, char** argv) {
   bool markdown = false;
   add_train(app, train, action);
   add_eval(app, eval, action);
+  add_transcribe(app, transcribe, action);
   add_trace(app, trace, action);
   add_data(app, data, action);
   add_generate(app, generate, action);

@@ -28,6 +28,15 @@ struct EvalCommand {
 };
 int eval_command(const EvalCommand& command);
 
+struct TranscribeCommand {
+  std::filesystem::path target;
+  std::vector<std::filesystem::path> audio;  // files, folders of them, Kaldi-style folders
+  std::vector<std::string> set;
+  std::int64_t beam = 0;  // 0: as the config has it
+  bool json = false;
+};
+int transcribe_command(const TranscribeCommand& command);
+
 struct TraceCommand {
   std::filesystem::path config;
   std::vector<std::string> set;
@@ -36,13 +45,23 @@ struct TraceCommand {
 };
 int trace_command(const TraceCommand& command);
 
+// How folders of speech are read; as the keys of the section speech.
+struct SpeechDataOptions {
+  std::string root;  // empty: the folder that the command names
+  std::string phones, lexicon;
+  std::string text = "text";
+  std::int64_t channel = 0;
+};
+
 struct DataCommand {
   std::filesystem::path folder;
+  SpeechDataOptions speech;
   std::int64_t draw_images = 0;  // training images to draw into a new folder first; 0: none
   std::string shape = "28x28";   // of those: HEIGHTxWIDTH or HEIGHTxWIDTHxCHANNELS
   std::uint64_t seed = 1;
 };
 int data_command(const DataCommand& command);
+bool describe_speech(const DataCommand& command);  // false if there is no speech
 
 struct GenerateCommand {
   std::filesystem::path target;

@@ -90,9 +90,11 @@ int data_command(const DataCommand& command) {
     describe_images(command.folder);
     return 0;
   }
+  if (describe_speech(command)) return 0;
   fail<IoError>(command.folder.string(),
                 ": holds no data that tarn reads. Images: train-images-idx3-ubyte, plain or .gz, "
-                "and what belongs to it (MNIST), or data_batch_1.bin and so on (CIFAR-10)");
+                "and what belongs to it (MNIST), or data_batch_1.bin and so on (CIFAR-10). "
+                "Speech: wav.scp, utt2spk and text, or folders with these");
 }
 
 }  // namespace tarn::train

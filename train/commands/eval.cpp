@@ -15,7 +15,6 @@ int eval_command(const EvalCommand& command) {
   kernels::set_cpu_threads(config.run.threads);
   const auto task = make_task(config, parse_device(config.run.device));
   checkpoint.load_model(task->model());
-  task->open_data();
   const Metrics metrics = task->evaluate_split(command.split);
   const std::string note = task->note();
   if (command.json) {

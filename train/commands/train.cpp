@@ -30,8 +30,7 @@ void print_backend(const Config& config) {
 
 // Two steps on the first batch: the second is the one to time, with its memory in place.
 int dry_run(const Config& config) {
-  const auto task = make_task(config, parse_device(config.run.device));
-  task->open_data();
+  const auto task = make_ready_task(config, parse_device(config.run.device));
   const auto optimizer = optimizer_for(config, task->model());
   double seconds = 0;
   std::int64_t tokens = 0;
@@ -81,6 +80,10 @@ int train_command(const TrainCommand& command) {
     std::fprintf(stderr, "stopped by signal %d after step %lld, which is saved; --resume goes on\n",
                  outcome.signal, static_cast<long long>(outcome.step));
     return kSignalled + outcome.signal;
+  }
+  if (outcome.step < config.train.steps) {
+    std::fprintf(stderr, "stopped early: the best of the last %lld evaluations is the first\n",
+                 static_cast<long long>(config.train.early_stop + 1));
   }
   std::fprintf(stderr, "done: %lld steps in %s\n", static_cast<long long>(outcome.step),
                folder.c_str());

@@ -1,5 +1,6 @@
 #include "train/tasks/images.h"
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 #include <optional>
@@ -8,7 +9,6 @@
 #include "autograd/logistic_mixture.h"
 #include "core/transfer.h"
 #include "data/image_batches.h"
-#include "data/prefetch.h"
 #include "train/model.h"
 #include "train/recorded.h"
 
@@ -81,16 +81,12 @@ class ImageTraining final : public Task {
 
   nn::Module& model() override { return model_; }
 
-  void open_data() override {
-    data_ = read_data(config_.task);
-    next_.emplace([this](std::int64_t index) {
-      return batch_of(
-          data::training_batch(data_->train, index, config_.train.batch_size, config_.run.seed));
-    });
-  }
+  void open_data() override { data_ = read_data(config_.task); }
 
   ForwardResult train_batch(std::int64_t index, const nn::Pass& pass) override {
-    return forward(next_->get(index), pass);
+    return forward(batch_of(data::training_batch(data_->train, index, config_.train.batch_size,
+                                                 config_.run.seed)),
+                   pass);
   }
 
   Metrics evaluate() override {
@@ -98,6 +94,7 @@ class ImageTraining final : public Task {
   }
 
   Metrics evaluate_split(std::string_view split) override {
+    if (!data_) open_data();
     const data::ImageSet& set = split == "test" ? data_->test : data_->validation;
     return metrics_over(set, data::evaluation_batches(set, config_.train.batch_size));
   }
@@ -170,7 +167,6 @@ class ImageTraining final : public Task {
   bool categorical_;
   nn::SequencePredictor model_;
   std::optional<Data> data_;
-  std::optional<data::Prefetcher<Batch>> next_;  // after data_, which its thread reads
 };
 
 ForwardResult ImageTraining::recorded_batch(const SafetensorsFile& file, std::int64_t index,

@@ -1,0 +1,157 @@
+#include "autograd/lstm.h"
+
+#include <array>
+
+#include "kernels/copy.h"
+#include "kernels/gemm.h"
+#include "kernels/lstm.h"
+#include "kernels/table.h"
+
+namespace tarn::ad {
+namespace {
+
+using kernels::Table;
+
+Tensor as_matrix(const Tensor& x) { return x.view({x.elements() / x.size(-1), x.size(-1)}); }
+
+void run_gemm(kernels::GemmArgs args) {
+  const std::int64_t scratch = kernels::gemm_scratch(args);
+  if (scratch > 0) args.scratch = Tensor::empty({scratch}, args.out.dtype(), args.out.device());
+  kernels::run(&Table::gemm, args.out.device(), args);
+}
+
+void copy(const Tensor& from, const Tensor& to, double beta) {
+  kernels::run(&Table::copy, to.device(), {.from = from, .to = to, .beta = beta});
+}
+
+// The scratch of either kernel and its run.
+template <class Args>
+void run_lstm(kernels::Slot<Args> Table::*kernel, Args args) {
+  args.scratch = Tensor::empty({kernels::lstm_scratch(args)}, args.out.dtype(), args.out.device());
+  kernels::run(kernel, args.out.device(), args);
+}
+
+class BiLstm final : public Node {
+ public:
+  BiLstm(Tensor x, Tensor lengths, const LstmWeights& forward, const LstmWeights& reverse,
+         Tensor gates, Tensor cells, Tensor out)
+      : x_(std::move(x)),
+        lengths_(std::move(lengths)),
+        weights_{forward, reverse},
+        gates_(std::move(gates)),
+        cells_(std::move(cells)),
+        out_(std::move(out)) {}
+  const char* name() const override { return "bi_lstm"; }
+
+  void backward(const Tensor& grad_out, InputGrads& inputs) override {
+    const Tensor previous = Tensor::empty_like(cells_);
+    run_lstm(&Table::lstm_backward, kernels::LstmBackwardArgs{.gates = gates_,
+                                                              .weight = weights_[0].recurrent,
+                                                              .reverse = weights_[1].recurrent,
+                                                              .lengths = lengths_,
+                                                              .cells = cells_,
+                                                              .out = out_,
+                                                              .grad_out = grad_out,
+                                                              .previous = previous});
+    GradTarget x = inputs.target(0);
+    for (std::size_t d = 0; d < 2; ++d) {
+      const auto direction = static_cast<std::int64_t>(d);
+      const Tensor grad = as_matrix(gates_.select(0, direction));
+      if (x.tensor.defined()) {
+        run_gemm({.a = grad, .b = weights_[d].input, .out = as_matrix(x.tensor), .beta = x.beta});
+        x.beta = 1;
+      }
+      const std::size_t first = 1 + 4 * d;
+      weight_gradient(grad, as_matrix(x_), inputs.target(first));
+      weight_gradient(grad, as_matrix(previous.select(0, direction)), inputs.target(first + 1));
+      bias_gradients(grad, inputs.target(first + 2), inputs.target(first + 3));
+    }
+  }
+
+ private:
+  static void weight_gradient(const Tensor& grad, const Tensor& rows, const GradTarget& target) {
+    if (!target.tensor.defined()) return;
+    run_gemm(
+        {.a = grad, .b = rows, .out = target.tensor, .transpose_a = true, .beta = target.beta});
+  }
+
+  // The two biases are added, so both have the gradient of the sum.
+  static void bias_gradients(const Tensor& grad, const GradTarget& input,
+                             const GradTarget& recurrent) {
+    if (!input.tensor.defined() && !recurrent.tensor.defined()) return;
+    const Tensor sums = Tensor::empty({grad.size(1)}, grad.dtype(), grad.device());
+    kernels::LinearEpilogueBackwardArgs args{.grad = grad, .grad_bias = sums};
+    args.scratch =
+        Tensor::empty({kernels::linear_epilogue_scratch(args)}, DType::f64, grad.device());
+    kernels::run(&Table::linear_epilogue_backward, grad.device(), args);
+    for (const GradTarget* target : {&input, &recurrent}) {
+      if (target->tensor.defined()) copy(sums, target->tensor, target->beta);
+    }
+  }
+
+  Tensor x_, lengths_;
+  std::array<LstmWeights, 2> weights_;
+  Tensor gates_, cells_, out_;
+};
+
+void check(const Tensor& x, const Tensor& lengths, std::int64_t hidden, const LstmWeights& w) {
+  const std::int64_t gates = 4 * hidden;
+  TARN_CHECK_SHAPE(x.rank() == 3 && x.size(2) > 0, "bi_lstm: x ", x.shape(),
+                   " must be [batch, frames, features], with features above 0");
+  TARN_CHECK_SHAPE(hidden > 0 && w.recurrent.shape() == (Shape{gates, hidden}),
+                   "bi_lstm: recurrent ", w.recurrent.shape(),
+                   " must be [4 hidden, hidden], alike in both directions");
+  TARN_CHECK_SHAPE(w.input.shape() == (Shape{gates, x.size(2)}), "bi_lstm: input ", w.input.shape(),
+                   " must be [", gates, ", ", x.size(2), "] for x ", x.shape());
+  TARN_CHECK_SHAPE(w.input_bias.shape() == Shape{gates} && w.recurrent_bias.shape() == Shape{gates},
+                   "bi_lstm: biases ", w.input_bias.shape(), " and ", w.recurrent_bias.shape(),
+                   " must be [", gates, "]");
+  TARN_CHECK_SHAPE(
+      !lengths.defined() || (lengths.shape() == Shape{x.size(0)} && lengths.is_contiguous()),
+      "bi_lstm: lengths ", lengths.shape(), " must be [", x.size(0), "] and contiguous");
+  for (const Tensor* t : {&x, &w.input, &w.recurrent, &w.input_bias, &w.recurrent_bias}) {
+    TARN_CHECK_SHAPE(t->is_contiguous(), "bi_lstm: x ", x.shape(),
+                     ", weights and biases must be contiguous");
+  }
+}
+
+// What every frame's gates are made of besides the recurrence, in one product.
+void input_products(const Tensor& x, const LstmWeights& weights, const Tensor& gates) {
+  const Tensor bias = Tensor::empty_like(weights.input_bias);
+  copy(weights.input_bias, bias, 0);
+  copy(weights.recurrent_bias, bias, 1);
+  run_gemm({.a = as_matrix(x),
+            .b = weights.input,
+            .out = as_matrix(gates),
+            .transpose_b = true,
+            .bias = bias});
+}
+
+}  // namespace
+
+Tensor bi_lstm(const Tensor& x, const Tensor& lengths, const LstmWeights& forward,
+               const LstmWeights& reverse) {
+  const std::int64_t hidden = forward.recurrent.size(-1);
+  for (const LstmWeights* weights : {&forward, &reverse}) check(x, lengths, hidden, *weights);
+  const std::int64_t batch = x.size(0), frames = x.size(1);
+  const Tensor gates = Tensor::empty({2, batch, frames, 4 * hidden}, x.dtype(), x.device());
+  input_products(x, forward, gates.select(0, 0));
+  input_products(x, reverse, gates.select(0, 1));
+  const Tensor cells = Tape::active() != nullptr
+                           ? Tensor::empty({2, batch, frames, hidden}, x.dtype(), x.device())
+                           : Tensor();
+  Tensor out = Tensor::empty({batch, frames, 2 * hidden}, x.dtype(), x.device());
+  run_lstm(&Table::lstm_forward, kernels::LstmForwardArgs{.gates = gates,
+                                                          .weight = forward.recurrent,
+                                                          .reverse = reverse.recurrent,
+                                                          .lengths = lengths,
+                                                          .cells = cells,
+                                                          .out = out});
+  return recorded<BiLstm>(
+      out,
+      {&x, &forward.input, &forward.recurrent, &forward.input_bias, &forward.recurrent_bias,
+       &reverse.input, &reverse.recurrent, &reverse.input_bias, &reverse.recurrent_bias},
+      x, lengths, forward, reverse, gates, cells, out);
+}
+
+}  // namespace tarn::ad

@@ -1,0 +1,173 @@
+#include "data/speech/audio.h"
+
+#include <sndfile.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <span>
+
+#include "core/check.h"
+#include "core/io/file.h"
+
+namespace tarn::data {
+namespace {
+
+// FLAC writes silence in a few bytes a second, so the size of a file limits nothing.
+constexpr std::size_t kMostSamples = std::size_t{1} << 27;  // over two hours at 16 kHz
+
+// What libsndfile reads instead of a file.
+struct Source {
+  std::string_view bytes;
+  sf_count_t position = 0;
+};
+
+Source& source_of(void* user) { return *static_cast<Source*>(user); }
+
+sf_count_t length_of(void* user) { return static_cast<sf_count_t>(source_of(user).bytes.size()); }
+
+sf_count_t seek_in(sf_count_t offset, int whence, void* user) {
+  Source& source = source_of(user);
+  const sf_count_t base = whence == SEEK_CUR   ? source.position
+                          : whence == SEEK_END ? length_of(user)
+                                               : 0;
+  sf_count_t target = 0;
+  if (__builtin_add_overflow(base, offset, &target)) return -1;
+  if (target < 0 || target > length_of(user)) return -1;
+  return source.position = target;
+}
+
+sf_count_t read_from(void* buffer, sf_count_t count, void* user) {
+  Source& source = source_of(user);
+  const sf_count_t got = std::clamp<sf_count_t>(count, 0, length_of(user) - source.position);
+  std::memcpy(buffer, source.bytes.data() + source.position, static_cast<std::size_t>(got));
+  source.position += got;
+  return got;
+}
+
+sf_count_t write_nowhere(const void*, sf_count_t, void*) { return 0; }
+
+sf_count_t position_in(void* user) { return source_of(user).position; }
+
+// An open file of libsndfile's.
+class Decoder {
+ public:
+  Decoder(std::string_view bytes, const std::string& name) : source_{bytes} {
+    SF_VIRTUAL_IO io{length_of, seek_in, read_from, write_nowhere, position_in};
+    file_ = sf_open_virtual(&io, SFM_READ, &info_, &source_);
+    TARN_CHECK_AS(IoError, file_ != nullptr, name,
+                  " cannot be read as audio: ", sf_strerror(nullptr));
+  }
+  ~Decoder() { sf_close(file_); }
+  Decoder(const Decoder&) = delete;
+  Decoder& operator=(const Decoder&) = delete;
+
+  const SF_INFO& info() const { return info_; }
+  // Up to `count` samples of every channel; how many there were.
+  std::size_t read(float* samples, std::size_t count) {
+    return static_cast<std::size_t>(
+        std::max<sf_count_t>(0, sf_readf_float(file_, samples, static_cast<sf_count_t>(count))));
+  }
+  const char* complaint() const { return sf_error(file_) ? sf_strerror(file_) : nullptr; }
+
+ private:
+  Source source_;
+  SF_INFO info_{};
+  SNDFILE* file_ = nullptr;
+};
+
+bool begins(std::string_view bytes, std::string_view with) { return bytes.starts_with(with); }
+
+// What libsndfile says nothing, or nothing helpful, about.
+void check_header(std::string_view bytes, const std::string& name) {
+  TARN_CHECK_AS(IoError, !bytes.empty(), name, " is empty");
+  const bool riff = begins(bytes, "RIFF"), sphere = begins(bytes, "NIST_1A");
+  TARN_CHECK_AS(
+      IoError,
+      riff || sphere || begins(bytes, "fLaC") || begins(bytes, "RIFX") || begins(bytes, "RF64"),
+      name, " is no audio that tarn reads: those are WAV, FLAC and NIST SPHERE");
+  if (sphere) {
+    TARN_CHECK_AS(IoError, bytes.substr(0, 1024).find("embedded-shorten") == bytes.npos, name,
+                  " is compressed with shorten; expand it first, for example by sph2pipe -f wav");
+  }
+  if (riff && bytes.size() >= 8) {
+    std::uint32_t size = 0;  // of what follows; programs that write to a pipe put a large one here
+    std::memcpy(&size, bytes.data() + 4, sizeof size);
+    TARN_CHECK_AS(IoError, size >= 0x7fff0000 || size + std::size_t{8} <= bytes.size(), name,
+                  " is cut short: its header says ", size + std::size_t{8}, " bytes, and it has ",
+                  bytes.size());
+  }
+}
+
+// How many samples a SPHERE file's own header promises; libsndfile asks only how many there are.
+sf_count_t sphere_samples(std::string_view bytes) {
+  constexpr std::string_view kField = "\nsample_count -i ";
+  const std::string_view header = bytes.substr(0, 1024);
+  const std::size_t at = header.find(kField);
+  sf_count_t count = 0;
+  if (begins(bytes, "NIST_1A") && at != header.npos) {
+    std::from_chars(header.data() + at + kField.size(), header.data() + header.size(), count);
+  }
+  return count;
+}
+
+void check_channel(std::int64_t channels, std::int64_t channel, const std::string& name) {
+  TARN_CHECK_AS(IoError, channel != 0 || channels == 1, name, " has ", channels,
+                " channels; speech.channel chooses one, from 1");
+  TARN_CHECK_AS(IoError, channel >= 0 && channel <= channels, name, " has no channel ", channel,
+                ": it has ", channels);
+}
+
+// Only files of floating-point numbers can fail. The limit keeps powers finite, and is above the
+// 32768 of those who write integers as floats.
+void check_samples(std::span<const float> samples, const std::string& name) {
+  constexpr float kLargest = 1e6F;
+  for (std::size_t i = 0; i < samples.size(); ++i) {
+    TARN_CHECK_AS(IoError, std::abs(samples[i]) <= kLargest, name, " holds ", samples[i],
+                  " at sample ", i, "; full scale is -1 to 1");
+  }
+}
+
+}  // namespace
+
+Audio decode_audio(std::string_view bytes, const std::string& name, std::int64_t channel) {
+  check_header(bytes, name);
+  Decoder decoder(bytes, name);
+  const std::int64_t channels = decoder.info().channels;
+  check_channel(channels, channel, name);
+  const auto stride = static_cast<std::size_t>(channels);
+  const std::size_t wanted = channel == 0 ? 0 : static_cast<std::size_t>(channel - 1);
+
+  // The header's number of samples may be anything, so memory grows with what is really there.
+  constexpr std::size_t kChunk = 16384;
+  std::vector<float> chunk(kChunk * stride);
+  Audio audio{decoder.info().samplerate, {}};
+  while (const std::size_t got = decoder.read(chunk.data(), kChunk)) {
+    TARN_CHECK_AS(IoError, audio.samples.size() + got <= kMostSamples, name, " has more than ",
+                  kMostSamples, " samples");
+    for (std::size_t i = 0; i < got; ++i) audio.samples.push_back(chunk[i * stride + wanted]);
+  }
+  const char* complaint = decoder.complaint();
+  TARN_CHECK_AS(IoError, complaint == nullptr, name, " is damaged or cut short behind sample ",
+                audio.samples.size(), ": ", complaint == nullptr ? "" : complaint);
+  const sf_count_t promised = std::max(decoder.info().frames, sphere_samples(bytes));
+  TARN_CHECK_AS(IoError, static_cast<sf_count_t>(audio.samples.size()) >= promised, name,
+                " is cut short: its header says ", promised, " samples, and it has ",
+                audio.samples.size());
+  TARN_CHECK_AS(IoError, !audio.samples.empty(), name, " holds no samples");
+  check_samples(audio.samples, name);
+  return audio;
+}
+
+void check_sample_rate(std::int64_t rate, std::int64_t wanted, const std::string& name) {
+  TARN_CHECK_AS(IoError, rate == wanted, name, " has ", rate, " samples a second, where ", wanted,
+                " are wanted, as other audio has; bring all audio to one rate first");
+}
+
+Audio read_audio(const std::filesystem::path& file, std::int64_t channel) {
+  return decode_audio(read_file(file), file.string(), channel);
+}
+
+}  // namespace tarn::data

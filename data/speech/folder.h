@@ -1,0 +1,44 @@
+// A folder of speech as Kaldi lays it out: wav.scp, text and utt2spk, each line of which begins
+// with an utterance's id.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "data/speech/lexicon.h"
+#include "data/speech/phones.h"
+
+namespace tarn::data {
+
+struct Utterance {
+  std::string id;
+  std::filesystem::path audio;
+  std::int64_t line = 0;             // of wav.scp
+  std::int64_t speaker = 0;          // position in SpeechFolder::speakers
+  std::vector<std::int32_t> phones;  // empty if nothing is said, or no text was read
+};
+
+struct SpeechFolder {
+  std::filesystem::path folder;
+  std::vector<Utterance> utterances;  // in the order of wav.scp
+  std::vector<std::string> speakers;  // sorted
+
+  std::string where(const Utterance& utterance) const;  // "train/wav.scp:17: an4-b", for messages
+};
+
+struct SpeechFolderOptions {
+  std::filesystem::path folder;
+  std::filesystem::path root;         // relative paths in wav.scp start here; empty: in the folder
+  std::string text = "text";          // the file of the transcripts; empty: none is read
+  const PhoneList* phones = nullptr;  // needed for transcripts
+  const Lexicon* lexicon = nullptr;   // given: transcripts are words
+};
+
+// Reads and checks the folder. Throws IoError that names the file and the line: audio that is not
+// there, an id twice, an id that wav.scp, text and utt2spk do not all have, a pipe, a phone that is
+// not in the list, all the words that the lexicon lacks.
+SpeechFolder read_speech_folder(const SpeechFolderOptions& options);
+
+}  // namespace tarn::data
