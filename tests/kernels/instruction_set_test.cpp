@@ -45,8 +45,7 @@ void check_all(DType dtype, double tolerance) {
 }
 
 TEST_CASE("instruction sets: one that the processor lacks is refused, and the best stays") {
-  CHECK_THROWS_WITH_AS(set_cpu_instruction_set("MMX"), doctest::Contains("there are "),
-                       UserError);
+  CHECK_THROWS_WITH_AS(set_cpu_instruction_set("MMX"), doctest::Contains("there are "), UserError);
   CHECK(cpu_backend().instruction_set == cpu_instruction_sets().front());
 }
 

@@ -4,6 +4,7 @@
 #include "kernels/table.h"
 #include "tests/support/kernel_calls.h"
 #include "tests/support/random_tensor.h"
+#include "tests/support/step_model.h"
 
 namespace tarn::test {
 namespace {
@@ -90,6 +91,26 @@ Outputs causal_linear_step(DType dtype) {
        .key_sum = key_sum,
        .out = out});
   return {out, sum, key_sum};
+}
+
+Outputs pack_panels(DType dtype) {
+  return {StepModel::packed({uniform_tensor({70, 33}, dtype, "weight"), {}}).panels};
+}
+
+Outputs encoder_step(DType dtype) {
+  Outputs outputs;
+  for (const auto kind :
+       {kernels::StepRule::Kind::causal_linear, kernels::StepRule::Kind::softmax}) {
+    const StepModel model(dtype, kind);
+    for (std::int64_t position = 0; position < 3; ++position) {
+      outputs.push_back(model.step(position));
+    }
+    for (const kernels::StepMemory& memory : model.memory) {
+      outputs.push_back(memory.first);
+      outputs.push_back(memory.second);
+    }
+  }
+  return outputs;
 }
 
 Outputs linear(DType dtype, bool backward) {
@@ -189,6 +210,8 @@ std::vector<KernelCall> attention_calls() {
       {"causal_linear_forward", "", [](D d) { return causal_linear(d, false); }},
       {"causal_linear_backward", "", [](D d) { return causal_linear(d, true); }},
       {"causal_linear_step", "", causal_linear_step},
+      {"pack_panels", "", pack_panels},
+      {"encoder_step", "", encoder_step},
       {"linear_attention_forward", "", [](D d) { return linear(d, false); }},
       {"linear_attention_backward", "", [](D d) { return linear(d, true); }},
       {"softmax_attention_forward", "", [](D d) { return softmax(d, false); }},
