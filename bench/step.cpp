@@ -65,8 +65,8 @@ void step(const std::filesystem::path& file, const std::vector<std::string>& ove
     auto start = Clock::now();
     {
       const ad::Recording recording = tape.record();
-      result = task->train_batch(i, {true, config.run.seed, static_cast<std::uint32_t>(i),
-                                     config.train.recompute});
+      result = task->train_batch(
+          i, {true, config.run.seed, static_cast<std::uint32_t>(i), config.train.recompute});
     }
     const double forward_seconds = seconds_since(start);
     start = Clock::now();

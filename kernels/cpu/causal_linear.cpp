@@ -215,7 +215,8 @@ void Forward(const CausalLinearForwardArgs& args, const HeadPiece& piece, void* 
 }
 
 template <class T>
-void backward(const CausalLinearBackwardArgs& args, const HeadPiece& piece, bool suffix, T* scratch) {
+void backward(const CausalLinearBackwardArgs& args, const HeadPiece& piece, bool suffix,
+              T* scratch) {
   const Backward<T> b(args, piece.n, piece.h);
   const Columns keys = columns_of_piece<T>(b.key.width, piece.piece, piece.pieces);
   if (suffix) {
