@@ -42,6 +42,9 @@ Recording::Recording(Tape& tape) {
 
 Recording::~Recording() { active_tape = nullptr; }
 
+Pause::Pause() : paused_(active_tape) { active_tape = nullptr; }
+Pause::~Pause() { active_tape = paused_; }
+
 Tape::Tape() = default;
 Tape::~Tape() = default;
 

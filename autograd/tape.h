@@ -71,6 +71,18 @@ class Recording {
   Recording& operator=(const Recording&) = delete;
 };
 
+// Ops are not recorded while one of these lives, whatever recording is under way on this thread.
+class Pause {
+ public:
+  Pause();
+  ~Pause();
+  Pause(const Pause&) = delete;
+  Pause& operator=(const Pause&) = delete;
+
+ private:
+  Tape* paused_;
+};
+
 // Whether no element is an infinity or a NaN.
 bool is_finite(const Tensor& tensor);
 

@@ -2,6 +2,7 @@
 // length grows. A kernel whose check against the f64 reference fails is not timed.
 #include "nn/attention/attention.h"
 
+#include <charconv>
 #include <cmath>
 
 #include "autograd/tape.h"
@@ -25,19 +26,37 @@ Tensor random_heads(const Problem& problem, const char* name, DType dtype) {
                         Device::cpu());
 }
 
+// "lsh-8" is lsh with 8 rounds, "lsh" with 4.
+std::int64_t lsh_rounds(const std::string& kind) {
+  if (kind.rfind("lsh", 0) != 0) return 0;
+  if (kind == "lsh") return nn::LshOptions().rounds;
+  std::int64_t rounds = 0;
+  const auto [end, error] = std::from_chars(kind.data() + 4, kind.data() + kind.size(), rounds);
+  TARN_CHECK_AS(ConfigError, kind[3] == '-' && error == std::errc() && *end == 0 && rounds > 0,
+                "bench attention: \"", kind, "\" must be lsh or lsh-N with N rounds");
+  return rounds;
+}
+
+std::unique_ptr<nn::Attention> make_attention(const std::string& kind, const Problem& problem,
+                                              DType dtype) {
+  nn::AttentionOptions options{.shape = {problem.heads, problem.width, problem.width}};
+  if (lsh_rounds(kind) > 0) options.lsh.rounds = lsh_rounds(kind);
+  return nn::make_attention(lsh_rounds(kind) > 0 ? "lsh" : kind, {.path = "bench", .dtype = dtype},
+                            options);
+}
+
 // One attention with its inputs; f64 is the reference of f32, checked itself by the tests.
 struct Case {
   Case(const std::string& kind, const Problem& problem, DType dtype)
-      : attention(nn::make_attention(kind, {.path = "bench", .dtype = dtype},
-                                     {.shape = {problem.heads, problem.width, problem.width}})),
-        query("query", random_heads(problem, "query", dtype)),
-        key("key", random_heads(problem, "key", dtype)),
+      : attention(make_attention(kind, problem, dtype)),
+        query("query", ad::unary(random_heads(problem, "query", dtype), attention->feature_map())),
+        key("key", ad::unary(random_heads(problem, "key", dtype), attention->feature_map())),
         value("value", random_heads(problem, "value", dtype)),
         grad_out(random_heads(problem, "grad_out", dtype)),
         mask{kind != "linear", {}} {}
 
   Tensor forward() {
-    return attention->forward(query.tensor(), key.tensor(), value.tensor(), mask, {});
+    return attention->forward({query.tensor(), key.tensor(), value.tensor()}, mask, {});
   }
   Tensor forward_and_backward() {
     ad::Tape tape;
@@ -71,20 +90,26 @@ void check(const std::string& kind, const Problem& like) {
   const Problem problem{1, 300, like.heads, like.width};
   Case fast(kind, problem, DType::f32), exact(kind, problem, DType::f64);
   const Tensor out = fast.forward_and_backward();
-  const double errors[] = {relative_error(out, exact.forward_and_backward()),
-                           relative_error(fast.query.grad(), exact.query.grad()),
-                           relative_error(fast.key.grad(), exact.key.grad()),
-                           relative_error(fast.value.grad(), exact.value.grad())};
+  std::vector<double> errors{relative_error(out, exact.forward_and_backward()),
+                             relative_error(fast.query.grad(), exact.query.grad()),
+                             relative_error(fast.value.grad(), exact.value.grad())};
+  if (fast.attention->reads_keys()) {
+    errors.push_back(relative_error(fast.key.grad(), exact.key.grad()));
+  }
   for (const double error : errors) {
     TARN_CHECK(error < 1e-4, "bench attention: ", kind, " differs from its f64 reference by ",
                error, " of the largest value; it is not timed");
   }
 }
 
-// Operations a forward pass, as the paper counts them: causal softmax sees half of the pairs.
+// Operations a forward pass, as the paper counts them: causal softmax sees half of the pairs, a
+// round of lsh two chunks, whichever of them the mask leaves.
 double forward_flops(const std::string& kind, const Problem& p) {
   const double heads = static_cast<double>(p.batch * p.heads);
   const double width = static_cast<double>(p.width), length = static_cast<double>(p.length);
+  if (const auto rounds = static_cast<double>(lsh_rounds(kind)); rounds > 0) {
+    return 8 * heads * length * rounds * static_cast<double>(nn::LshOptions().chunk) * width;
+  }
   return kind == "full" ? 2 * heads * length * length * width : 4 * heads * length * width * width;
 }
 

@@ -38,7 +38,7 @@ struct GemmOptions {
 void gemm(const GemmOptions& options, Report& report);
 
 struct AttentionOptions {
-  std::vector<std::string> kinds{"causal-linear", "linear", "full"};
+  std::vector<std::string> kinds{"causal-linear", "linear", "full", "lsh-1", "lsh-4"};
   std::vector<std::int64_t> lengths{512, 1024, 2048, 4096, 8192, 16384, 32768, 65536};
   std::int64_t head_dim = 32;
   std::int64_t heads = 8;
@@ -46,6 +46,27 @@ struct AttentionOptions {
   std::int64_t softmax_limit = 8192;  // the longest length that softmax is timed at
 };
 void attention(const AttentionOptions& options, Report& report);
+
+struct LstmOptions {  // the paper's model of section 4.3
+  std::vector<std::int64_t> frames{400, 800, 1600};
+  std::int64_t batch = 8;
+  std::int64_t input = 40;
+  std::int64_t hidden = 320;
+  std::int64_t layers = 3;
+};
+void lstm(const LstmOptions& options, Report& report);
+struct GenerationOptions {
+  std::string model = "mnist";   // the paper's: mnist or cifar
+  std::filesystem::path config;  // sizes of another; empty: the paper's
+  std::vector<std::string> set;  // overrides of its keys
+  std::vector<std::string> modes{"recurrent", "cached", "full"};
+  std::vector<std::string> weights{"f32", "bf16"};
+  std::vector<std::int64_t> batches{1, 8, 64, 256};
+  std::int64_t group = 16;              // images that step together
+  std::int64_t full_positions = 8192;   // mode full: the most images x length to time
+  std::vector<std::int64_t> positions;  // also time single steps there
+};
+void generation(const GenerationOptions& options, Report& report);
 
 void step(const std::filesystem::path& config, const std::vector<std::string>& overrides,
           Report& report);

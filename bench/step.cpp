@@ -36,10 +36,12 @@ double product_flops(const nn::EncoderOptions& o, std::int64_t tokens) {
 }
 
 // 4 N D M forward and 10 N D M backward a head for linear attention; for softmax the same with half
-// of the length, which is what a causal query sees on average, in the place of one width.
+// of the length, which is what a causal query sees on average, in the place of one width, for lsh
+// with the two chunks of each round.
 double attention_flops(const nn::EncoderOptions& o, std::int64_t tokens, std::int64_t length) {
-  const double other =
-      o.attention == "full" ? static_cast<double>(length) / 2 : static_cast<double>(o.head_dim);
+  auto other = static_cast<double>(o.head_dim);
+  if (o.attention == "full") other = static_cast<double>(length) / 2;
+  if (o.attention == "lsh") other = static_cast<double>(o.lsh.rounds * 2 * o.lsh.chunk);
   return 14.0 * static_cast<double>(o.layers * tokens * o.width()) * other;
 }
 
@@ -63,7 +65,8 @@ void step(const std::filesystem::path& file, const std::vector<std::string>& ove
     auto start = Clock::now();
     {
       const ad::Recording recording = tape.record();
-      result = task->train_batch(i, {true, config.run.seed, static_cast<std::uint32_t>(i)});
+      result = task->train_batch(i, {true, config.run.seed, static_cast<std::uint32_t>(i),
+                                     config.train.recompute});
     }
     const double forward_seconds = seconds_since(start);
     start = Clock::now();

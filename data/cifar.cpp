@@ -7,7 +7,7 @@ namespace tarn::data {
 
 ImageSet parse_cifar(std::string_view bytes, const std::string& source) {
   constexpr ImageShape kShape{32, 32, 3};
-  constexpr std::size_t kPixels = 32 * 32, kRecord = 1 + 3 * kPixels;
+  constexpr std::size_t kPixels = 1024, kRecord = 1 + 3 * kPixels;
   constexpr int kLargestLabel = 9;
   const std::size_t count = bytes.size() / kRecord;
   TARN_CHECK_AS(IoError, count * kRecord == bytes.size() && count > 0, source, ": has ",

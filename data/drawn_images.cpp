@@ -71,7 +71,8 @@ void draw(std::int64_t figure, const ImageShape& shape, const RngAddress& at,
       // Edges fade over a pixel.
       const double cover = std::clamp(0.5 - half * distance_to(figure, x, y), 0.0, 1.0);
       for (std::int64_t c = 0; c < shape.channels; ++c) {
-        *pixels++ = static_cast<std::uint8_t>(cover * level[static_cast<std::size_t>(c)] + 0.5);
+        *pixels++ =
+            static_cast<std::uint8_t>(std::lround(cover * level[static_cast<std::size_t>(c)]));
       }
     }
   }

@@ -3,6 +3,8 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
+#include <vector>
 
 namespace tarn::kernels {
 
@@ -15,6 +17,14 @@ struct CpuBackend {
   std::string advice;           // what to do when a faster choice was possible; else empty
 };
 CpuBackend cpu_backend();
+
+// The instruction sets that kernels are compiled for and this processor has, best first.
+std::vector<std::string> cpu_instruction_sets();
+
+// Makes the CPU kernels use this instruction set ("AVX-512", "AVX2", "portable"), or the best again
+// where `name` is empty. Throws UserError when it is not one of them or the processor lacks it. For
+// tests and comparisons; not while kernels run. OpenBLAS chooses for itself.
+void set_cpu_instruction_set(std::string_view name);
 
 // The size of the CPU kernels' thread pool from now on; 0 leaves it to OpenMP. It changes no bit of
 // any result.

@@ -16,10 +16,11 @@ struct GemmArgs {
   double beta = 0;
   Tensor bias;  // [columns of out]; undefined: none
   Unary activation = Unary::identity;
-  Tensor pre_activation;  // [like out], written if defined: what gelu's backward reads
-  double dropout = 0;     // probability of a zero; the rest is scaled by 1 / (1 - dropout)
-  RngAddress address;     // element i of out draws element i of this stream
-  Tensor scratch;         // as gemm_scratch() says
+  std::int64_t activated = -1;  // how many columns, from the first, it applies to; -1: all
+  Tensor pre_activation;        // [like out], written if defined: what gelu's backward reads
+  double dropout = 0;           // probability of a zero; the rest is scaled by 1 / (1 - dropout)
+  RngAddress address;           // element i of out draws element i of this stream
+  Tensor scratch;               // as gemm_scratch() says
 };
 
 // Elements of scratch (of out's dtype) that the product needs; 0 for most.
@@ -28,9 +29,9 @@ std::int64_t gemm_scratch(const GemmArgs& args);
 // Takes the gradient of a linear layer's output back through its epilogue, in place: grad becomes
 // the gradient of (op(a) op(b) + bias), and its column sums the gradient of the bias.
 struct LinearEpilogueBackwardArgs {
-  Tensor grad;            // [rows, columns], overwritten unless the epilogue is only a bias
-  Tensor out;             // what the layer returned; read for relu and elu_plus_one
-  Tensor pre_activation;  // read for gelu
+  Tensor grad;  // [rows, columns] of any row stride, overwritten unless the epilogue is only a bias
+  Tensor out;   // what the layer returned, rows alike; read for relu and elu_plus_one
+  Tensor pre_activation;  // rows alike; read for gelu
   Unary activation = Unary::identity;
   double dropout = 0;
   RngAddress address;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "autograd/encoder_step.h"
 #include "autograd/linear.h"
 #include "nn/module.h"
 
@@ -9,7 +10,14 @@ namespace tarn::nn {
 class Linear : public Module {
  public:
   Linear(const Build& build, std::int64_t in, std::int64_t out);
+  // With its parameters in memory that the caller chose, beside those of other layers.
+  Linear(const Build& build, const Tensor& weight, const Tensor& bias);
   Tensor forward(const Tensor& x, const ad::LinearEpilogue& epilogue = {}) const;
+  ad::PanelLinear for_steps(DType storage) const;  // a copy as steps read it
+
+  // The parameters as ops take them.
+  Tensor weight() const { return weight_.tensor(); }
+  Tensor bias() const { return bias_.tensor(); }
 
  private:
   ad::Parameter& weight_;

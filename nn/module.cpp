@@ -1,5 +1,7 @@
 #include "nn/module.h"
 
+#include "core/transfer.h"
+
 namespace tarn::nn {
 
 std::vector<ad::Parameter*> Module::parameters() const {
@@ -22,10 +24,14 @@ std::vector<Buffer> Module::buffers() const {
 }
 
 ad::Parameter& Module::parameter(const std::string& name, const Shape& shape, const Init& init) {
+  return parameter(name, Tensor::empty(shape, build_.dtype, build_.device), init);
+}
+
+ad::Parameter& Module::parameter(const std::string& name, const Tensor& place, const Init& init) {
   const std::string full = build_.full_name(name);
-  Tensor value =
-      initialise(init, shape, {build_.seed, site_of(full), 0}, build_.dtype, build_.device);
-  parameters_.push_back(std::make_unique<ad::Parameter>(full, std::move(value)));
+  const RngAddress at{build_.seed, site_of(full), 0};
+  copy_into(initialise(init, place.shape(), at, place.dtype(), place.device()), place);
+  parameters_.push_back(std::make_unique<ad::Parameter>(full, place));
   return *parameters_.back();
 }
 

@@ -31,6 +31,7 @@ struct Pass {
   bool training = false;
   std::uint64_t seed = 0;
   std::uint32_t step = 0;
+  bool recompute = false;  // keep only each layer's input, and run the layer again in the backward
 };
 
 // A tensor that is saved with the parameters but not trained.
@@ -54,6 +55,8 @@ class Module {
   explicit Module(Build build) : build_(std::move(build)) {}
 
   ad::Parameter& parameter(const std::string& name, const Shape& shape, const Init& init);
+  // In memory that the caller chose: contiguous, of the parameter's shape.
+  ad::Parameter& parameter(const std::string& name, const Tensor& place, const Init& init);
   // Returns the buffer's tensor, which shares its elements.
   Tensor buffer(const std::string& name, Tensor value);
   // Builds a child in place and owns it; the reference is good for the module's life.

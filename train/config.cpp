@@ -38,6 +38,12 @@ bool read(const toml::node& node, std::string* out) {
   return value != nullptr;
 }
 
+bool read(const toml::node& node, bool* out) {
+  const auto* value = node.as_boolean();
+  if (value != nullptr) *out = value->get();
+  return value != nullptr;
+}
+
 bool read(const toml::node& node, std::int64_t* out) {
   const auto* value = node.as_integer();
   if (value != nullptr) *out = value->get();

@@ -68,8 +68,12 @@ struct ModelConfig {
   std::int64_t feed_forward = 0;  // 0: 4 * heads * head_dim
   std::string activation = "relu";
   double dropout = 0.1;
-  double attention_dropout = 0.1;  // softmax attention weights only
+  double attention_dropout = 0.1;  // softmax and lsh attention weights only
   std::string head = "mixture";    // images
+  std::int64_t lsh_rounds = 4;
+  std::int64_t lsh_bits = 32;
+  std::int64_t lsh_chunk = 32;
+  bool lsh_masked = true;
   std::string kind = "transformer";
   std::int64_t hidden = 320;  // bilstm
   bool operator==(const ModelConfig&) const = default;
@@ -106,6 +110,7 @@ struct TrainConfig {
   std::int64_t eval_batches = 20;
   std::int64_t checkpoint_every = 100;
   std::int64_t keep_last = 3;
+  bool recompute = false;
   std::int64_t log_every = 10;
   std::int64_t early_stop = 0;  // evaluations; 0: never
   bool operator==(const TrainConfig&) const = default;

@@ -28,6 +28,8 @@ std::string complaint(const Key& key, const std::string* value) {
   return key.limits.holds(*value) ? "" : message("it must be ", limits_text(key));
 }
 
+std::string complaint(const Key& /*key*/, const bool* /*value*/) { return ""; }
+
 std::string complaint(const Key& key, const double* value) {
   if (!std::isfinite(*value)) return "it must be finite";
   return key.limits.holds(*value) ? "" : message("it must be ", limits_text(key));
@@ -92,7 +94,7 @@ std::optional<Complaint> attention_contradiction(const Config& c) {
   return Complaint{{"model.attention", "task.kind"},
                    message("model.attention is \"linear\", which sees the ",
                            copies ? "symbols that the copy" : "values that the images",
-                           " task asks for; use causal-linear or full")};
+                           " task asks for; use causal-linear, full or lsh")};
 }
 
 std::optional<Complaint> kind_contradiction(const Config& c) {

@@ -14,6 +14,7 @@ Field at(Config& config) {
 }
 
 constexpr Limits any_text() { return {}; }
+constexpr Limits either() { return {}; }
 constexpr Limits any_seed() { return {}; }
 constexpr Limits text_or_empty() { return {.may_be_empty = true}; }
 constexpr Limits one_of(std::string_view choices) { return {.choices = choices}; }
@@ -108,8 +109,9 @@ constexpr Key kKeys[] = {
      "bins of one such band at most"},
 
     {"model", "attention", at<&Config::model, &ModelConfig::attention>,
-     one_of("full, linear, causal-linear"),
-     "linear sees the whole sequence, causal-linear the past, full (softmax) what the task allows"},
+     one_of("full, linear, causal-linear, lsh"),
+     "linear sees all positions, causal-linear the past, full (softmax) and lsh what the task "
+     "allows"},
     {"model", "feature_map", at<&Config::model, &ModelConfig::feature_map>,
      one_of("elu+1, relu, identity"), "feature map of linear and causal-linear attention"},
     {"model", "layers", at<&Config::model, &ModelConfig::layers>, within(1, 1024),
@@ -125,9 +127,17 @@ constexpr Key kKeys[] = {
     {"model", "dropout", at<&Config::model, &ModelConfig::dropout>, share(),
      "dropout on the residual branches and in the feed-forward block"},
     {"model", "attention_dropout", at<&Config::model, &ModelConfig::attention_dropout>, share(),
-     "dropout on the weights of full attention; the linear kinds have none"},
+     "dropout on the weights of full and lsh attention; the linear kinds have none"},
     {"model", "head", at<&Config::model, &ModelConfig::head>, one_of("mixture, categorical"),
      "images: a value is predicted by a mixture of logistics, or as one of 256 classes"},
+    {"model", "lsh_rounds", at<&Config::model, &ModelConfig::lsh_rounds>, within(1, 256),
+     "lsh: rounds of hashing, whose outputs are averaged"},
+    {"model", "lsh_bits", at<&Config::model, &ModelConfig::lsh_bits>, within(1, kMaxWidth),
+     "lsh: random planes of a round; they make twice as many buckets"},
+    {"model", "lsh_chunk", at<&Config::model, &ModelConfig::lsh_chunk>, within(1, kMaxWidth),
+     "lsh: positions of a chunk; each sees its own chunk and the one before"},
+    {"model", "lsh_masked", at<&Config::model, &ModelConfig::lsh_masked>, either(),
+     "lsh: a position sees itself only where it may see nothing else"},
     {"model", "kind", at<&Config::model, &ModelConfig::kind>, one_of("transformer, bilstm"),
      "bilstm, the bidirectional LSTM, is for speech"},
     {"model", "hidden", at<&Config::model, &ModelConfig::hidden>, within(1, kMaxWidth),
@@ -181,6 +191,9 @@ constexpr Key kKeys[] = {
      "steps from one checkpoint to the next"},
     {"train", "keep_last", at<&Config::train, &TrainConfig::keep_last>, at_least(1),
      "checkpoints kept; older ones are deleted"},
+    {"train", "recompute", at<&Config::train, &TrainConfig::recompute>, either(),
+     "keep only each layer's input and run the layers again in the backward: the same bits in less "
+     "memory, for a third more time"},
     {"train", "log_every", at<&Config::train, &TrainConfig::log_every>, at_least(1),
      "steps from one line of the log to the next"},
     {"train", "early_stop", at<&Config::train, &TrainConfig::early_stop>, at_least(0),

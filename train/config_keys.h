@@ -18,8 +18,8 @@ namespace tarn::train {
 // Where a key's value lives in a Config. A new type of value is an alternative here, and an
 // overload each of value_text and type_text (config_text.cpp), complaint (config_check.cpp), read
 // (config.cpp).
-using Field =
-    std::variant<std::string*, std::int64_t*, std::uint64_t*, double*, std::vector<std::int64_t>*>;
+using Field = std::variant<std::string*, bool*, std::int64_t*, std::uint64_t*, double*,
+                           std::vector<std::int64_t>*>;
 
 // What a value may be: a number between two bounds (a list's every entry), a string one of the
 // choices, which are separated by ", ". Strings without choices must only be non-empty, if they may

@@ -17,6 +17,7 @@ std::string shortest(double value) {
 }
 
 std::string value_text(const std::string* value) { return toml_string(*value); }
+std::string value_text(const bool* value) { return *value ? "true" : "false"; }
 std::string value_text(const std::int64_t* value) { return std::to_string(*value); }
 std::string value_text(const std::uint64_t* value) { return std::to_string(*value); }
 
@@ -36,6 +37,7 @@ std::string value_text(const std::vector<std::int64_t>* values) {
 }
 
 std::string_view type_text(const std::string*) { return "a string"; }
+std::string_view type_text(const bool*) { return "a boolean"; }
 std::string_view type_text(const std::int64_t*) { return "an integer"; }
 std::string_view type_text(const std::uint64_t*) { return "a non-negative integer"; }
 std::string_view type_text(const double*) { return "a number"; }
@@ -85,6 +87,7 @@ std::string limits_text(const Key& key) {
   if (std::holds_alternative<std::string*>(field)) {
     return limits.may_be_empty ? "any" : "non-empty";
   }
+  if (std::holds_alternative<bool*>(field)) return "true or false";
   if (std::holds_alternative<std::uint64_t*>(field)) {  // TOML's integers have a sign
     return "below 2^63";
   }

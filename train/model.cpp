@@ -13,6 +13,7 @@ nn::EncoderOptions encoder_options(const ModelConfig& config) {
   options.activation = config.activation == "gelu" ? ad::Unary::gelu : ad::Unary::relu;
   options.dropout = config.dropout;
   options.attention_dropout = config.attention_dropout;
+  options.lsh = {config.lsh_rounds, config.lsh_bits, config.lsh_chunk, config.lsh_masked};
   return options;
 }
 

@@ -32,6 +32,7 @@ void check_same_run(const Config& config, const Config& before, const fs::path& 
   wanted.train.checkpoint_every = config.train.checkpoint_every;
   wanted.train.keep_last = config.train.keep_last;
   wanted.train.log_every = config.train.log_every;
+  wanted.train.recompute = config.train.recompute;
   wanted.train.early_stop = config.train.early_stop;
   const std::string differences = describe_differences(wanted, config);
   TARN_CHECK_AS(ConfigError, differences.empty(), "the run in ", folder.string(),
@@ -152,7 +153,8 @@ double Trainer::learning_rate() const {
 }
 
 void Trainer::train_step() {
-  const nn::Pass pass{true, config_.run.seed, static_cast<std::uint32_t>(state_.step)};
+  const nn::Pass pass{true, config_.run.seed, static_cast<std::uint32_t>(state_.step),
+                      config_.train.recompute};
   ForwardResult result;
   {
     const ad::Recording recording = tape_.record();
@@ -226,7 +228,8 @@ std::string Trainer::last_checkpoint() const {
   return kept ? "The last checkpoint is " + kept->string() : "No checkpoint was written yet";
 }
 
-// The step is repeated with every op watched: the same addresses draw the same numbers.
+// The step is repeated with every op recorded and watched: the same addresses draw the same
+// numbers.
 void Trainer::explain_nonfinite(double loss, double norm) {
   ad::Tape watched;
   watched.watch_nonfinite();

@@ -115,7 +115,7 @@ sf_count_t sphere_samples(std::string_view bytes) {
 
 void check_channel(std::int64_t channels, std::int64_t channel, const std::string& name) {
   TARN_CHECK_AS(IoError, channel != 0 || channels == 1, name, " has ", channels,
-                " channels; task.channel chooses one, from 1");
+                " channels; speech.channel chooses one, from 1");
   TARN_CHECK_AS(IoError, channel >= 0 && channel <= channels, name, " has no channel ", channel,
                 ": it has ", channels);
 }

@@ -5,6 +5,7 @@
 
 #include <filesystem>
 
+#include "core/check.h"
 #include "core/io/file.h"
 #include "hwy/highway.h"
 
@@ -21,11 +22,21 @@ std::string processor_name() {
   return text.substr(colon + 2, text.find('\n', colon) - colon - 2);
 }
 
-std::string instruction_set() {
-  const std::int64_t supported = hwy::SupportedTargets();
-  if ((supported & HWY_AVX3) != 0) return "AVX-512";
-  if ((supported & HWY_AVX2) != 0) return "AVX2";
-  return "portable";
+struct InstructionSet {
+  std::string_view name;
+  std::int64_t target;
+};
+constexpr InstructionSet kInstructionSets[] = {
+    {"AVX-512", HWY_AVX3}, {"AVX2", HWY_AVX2}, {"portable", HWY_EMU128}};
+
+// Portable code runs everywhere, though a choice of another set hides it.
+bool has(const InstructionSet& set) {
+  return set.target == HWY_EMU128 || (hwy::SupportedTargets() & set.target) != 0;
+}
+
+void choose_target(std::int64_t target) {
+  hwy::SetSupportedTargetsForTest(target);  // 0: what the processor has
+  hwy::GetChosenTarget().DeInit();
 }
 
 // OpenBLAS kernels of half the width: the usual cause is OPENBLAS_CORETYPE in the environment.
@@ -42,13 +53,35 @@ std::string advice_for(const std::string& instructions, const std::string& core)
 CpuBackend cpu_backend() {
   CpuBackend backend;
   backend.processor = processor_name();
-  backend.instruction_set = instruction_set();
+  backend.instruction_set = cpu_instruction_sets().front();
   const std::string config = openblas_get_config();  // "OpenBLAS 0.3.21 NO_AFFINITY ..."
   backend.blas = config.substr(0, config.find(' ', config.find(' ') + 1));
   backend.blas_core = openblas_get_corename();
   backend.threads = omp_get_max_threads();
   backend.advice = advice_for(backend.instruction_set, backend.blas_core);
   return backend;
+}
+
+std::vector<std::string> cpu_instruction_sets() {
+  std::vector<std::string> names;
+  for (const InstructionSet& set : kInstructionSets) {
+    if (has(set)) names.emplace_back(set.name);
+  }
+  return names;
+}
+
+void set_cpu_instruction_set(std::string_view name) {
+  choose_target(0);
+  if (name.empty()) return;
+  std::string known;
+  for (const InstructionSet& set : kInstructionSets) {
+    if (!has(set)) continue;
+    if (set.name == name) return choose_target(set.target);
+    known += known.empty() ? "" : ", ";
+    known += set.name;
+  }
+  fail<UserError>("\"", name,
+                  "\" is not an instruction set that this processor can use; there are ", known);
 }
 
 void set_cpu_threads(std::int64_t threads) {

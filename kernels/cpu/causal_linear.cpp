@@ -11,16 +11,18 @@ HWY_BEFORE_NAMESPACE();
 namespace tarn::kernels::HWY_NAMESPACE {
 
 template <class T>
-void forward(const CausalLinearForwardArgs& args, std::int64_t n, std::int64_t h, T* scratch) {
+void forward(const CausalLinearForwardArgs& args, const HeadPiece& piece, T* scratch) {
+  const auto [n, h, index, pieces] = piece;
+  const Columns mine = columns_of_piece<T>(args.value.size(3), index, pieces);
   const Head<const T> query(args.query, n, h);
   const Head<const T> key(args.key, n, h);
-  const Head<const T> value(args.value, n, h);
-  const Head<T> out(args.out, n, h);
+  const Head<const T> value = columns_of(Head<const T>(args.value, n, h), mine);
+  const Head<T> out = columns_of(Head<T>(args.out, n, h), mine);
   const std::int64_t length = args.query.size(1);
   const std::int64_t valid = args.lengths.defined() ? args.lengths.data<std::int32_t>()[n] : length;
   T* inverse_sum = args.inverse_sum.mutable_data<T>() + (n * args.query.size(2) + h) * length;
   const std::int64_t e = padded<T>(query.width);
-  const std::int64_t m = padded<T>(value.width);
+  const std::int64_t m = mine.count;
 
   Carver<T> carve(scratch);
   T* state = carve.take_zeros(e * m);
@@ -29,17 +31,21 @@ void forward(const CausalLinearForwardArgs& args, std::int64_t n, std::int64_t h
   T* k = carve.take(kTile * e);
   T* v = carve.take(kTile * m);
   T* o = carve.take(kTile * m);
+  T* partial = carve.take(kTile * kMaxLanes);
+  T* sums = carve.take(kTile);
   for (std::int64_t first = 0; first < length; first += kTile) {
     const std::int64_t count = std::min(kTile, length - first);
     pack(query, first, count, length, e, q);
     pack(key, first, count, valid, e, k);
     pack(value, first, count, valid, m, v);
-    std::fill(o, o + count * m, T{0});
-    stream_tile<T>({q, e}, {k, e}, {v, m}, {o, m}, state, e, m, count);
+    AheadQueue ahead;
+    for (const Head<const T>& head : {query, key, value}) ahead.add(head, first + kTile, length);
+    ahead.add(out, first + kTile, length);
+    stream_tile<true, T>({q, e}, {k, e}, {v, m}, {o, m}, state, e, m, count, ahead);
+    running_dots<T>({q, e}, {k, e}, key_sum, e, count, partial, sums);
     for (std::int64_t t = 0; t < count; ++t) {
-      add_scaled(k + t * e, T{1}, key_sum, e);
-      const T inverse = T{1} / (dot(q + t * e, key_sum, e) + static_cast<T>(args.eps));
-      inverse_sum[first + t] = inverse;
+      const T inverse = T{1} / (sums[t] + static_cast<T>(args.eps));
+      if (index == 0) inverse_sum[first + t] = inverse;
       arrive(o + t * m, inverse, 0, out.row(first + t), value.width);
     }
   }
@@ -56,6 +62,9 @@ struct Backward {
         value(a.value, n, h),
         out(a.out, n, h),
         grad_out(a.grad_out, n, h),
+        grad_query(a.grad_query, n, h),
+        grad_key(a.grad_key, n, h),
+        grad_value(a.grad_value, n, h),
         length(a.query.size(1)),
         valid(a.lengths.defined() ? a.lengths.data<std::int32_t>()[n] : length),
         inverse_sum(a.inverse_sum.data<T>() + (n * a.query.size(2) + h) * length),
@@ -63,17 +72,12 @@ struct Backward {
         m(padded<T>(value.width)) {}
 
   void pack_gradients(std::int64_t first, std::int64_t count, T* scaled, T* along) const {
-    for (std::int64_t t = 0; t < count; ++t) {
-      const T* g = grad_out.row(first + t);
-      const T inverse = inverse_sum[first + t];
-      arrive(g, inverse, 0, scaled + t * m, value.width);
-      std::fill(scaled + t * m + value.width, scaled + (t + 1) * m, T{0});
-      along[t] = -dot(g, out.row(first + t), value.width) * inverse;
-    }
+    pack_gradient(grad_out, out, first, count, inverse_sum + first, m, scaled, along);
   }
 
   const CausalLinearBackwardArgs& args;
   Head<const T> query, key, value, out, grad_out;
+  Head<T> grad_query, grad_key, grad_value;
   std::int64_t length, valid;
   const T* inverse_sum;
   std::int64_t e, m;
@@ -81,66 +85,81 @@ struct Backward {
 
 // grad_query: the prefix sweep, the forward's own recurrence with other operands.
 template <class T>
-void backward_query(const Backward<T>& b, const Head<T>& grad_query, T* scratch) {
+void backward_query(const Backward<T>& b, const Columns& mine, T* scratch) {
+  const Head<const T> key = columns_of(b.key, mine);
+  const Head<T> grad_query = columns_of(b.grad_query, mine);
+  const std::int64_t e = mine.count;
   Carver<T> carve(scratch);
-  T* state = carve.take_zeros(b.m * b.e);
-  T* key_sum = carve.take_zeros(b.e);
-  T* k = carve.take(kTile * b.e);
+  T* state = carve.take_zeros(b.m * e);
+  T* key_sum = carve.take_zeros(e);
+  T* k = carve.take(kTile * e);
   T* v = carve.take(kTile * b.m);
   T* g = carve.take(kTile * b.m);
-  T* gq = carve.take(kTile * b.e);
+  T* gq = carve.take(kTile * e);
   T* along = carve.take(kTile);
+  const T one = 1;
   for (std::int64_t first = 0; first < b.length; first += kTile) {
     const std::int64_t count = std::min(kTile, b.length - first);
-    pack(b.key, first, count, b.valid, b.e, k);
+    pack(key, first, count, b.valid, e, k);
     pack(b.value, first, count, b.valid, b.m, v);
     b.pack_gradients(first, count, g, along);
-    for (std::int64_t t = 0; t < count; ++t) {
-      add_scaled(k + t * b.e, T{1}, key_sum, b.e);
-      set_scaled(key_sum, along[t], gq + t * b.e, b.e);
+    running_sums<T>({k, e}, {&one, 0}, {along, 1}, {gq, e}, key_sum, e, count);
+    AheadQueue ahead;
+    for (const Head<const T>& head : {key, b.value, b.grad_out, b.out}) {
+      ahead.add(head, first + kTile, b.length);
     }
-    stream_tile<T>({g, b.m}, {v, b.m}, {k, b.e}, {gq, b.e}, state, b.m, b.e, count);
+    ahead.add(grad_query, first + kTile, b.length);
+    stream_tile<false, T>({g, b.m}, {v, b.m}, {k, e}, {gq, e}, state, b.m, e, count, ahead);
     for (std::int64_t t = 0; t < count; ++t) {
-      arrive(gq + t * b.e, T{1}, b.args.beta_query, grad_query.row(first + t), b.query.width);
+      arrive(gq + t * e, T{1}, b.args.beta_query, grad_query.row(first + t), grad_query.width);
     }
   }
 }
 
 // grad_key and grad_value: the suffix sweep. The tiles are packed in time's order and walked back.
 template <class T>
-void backward_key_value(const Backward<T>& b, const Head<T>& grad_key, const Head<T>& grad_value,
-                        T* scratch) {
+void backward_key_value(const Backward<T>& b, const Columns& key_columns,
+                        const Columns& value_columns, T* scratch) {
+  const Head<T> grad_key = columns_of(b.grad_key, key_columns);
+  const Head<T> grad_value = columns_of(b.grad_value, value_columns);
+  const std::int64_t e = key_columns.count, m = value_columns.count;
   Carver<T> carve(scratch);
-  T* key_state = carve.take_zeros(b.m * b.e);
-  T* value_state = carve.take_zeros(b.e * b.m);
-  T* query_sum = carve.take_zeros(b.e);
+  T* key_state = carve.take_zeros(b.m * e);
+  T* value_state = carve.take_zeros(b.e * m);
+  T* query_sum = carve.take_zeros(e);
   T* q = carve.take(kTile * b.e);
   T* k = carve.take(kTile * b.e);
   T* v = carve.take(kTile * b.m);
   T* g = carve.take(kTile * b.m);
-  T* gk = carve.take(kTile * b.e);
-  T* gv = carve.take(kTile * b.m);
+  T* gk = carve.take(kTile * e);
+  T* gv = carve.take(kTile * m);
   T* along = carve.take(kTile);
+  const T one = 1;
   for (std::int64_t first = (b.length - 1) / kTile * kTile; first >= 0; first -= kTile) {
     const std::int64_t count = std::min(kTile, b.length - first);
     pack(b.query, first, count, b.length, b.e, q);
     pack(b.key, first, count, b.valid, b.e, k);
     pack(b.value, first, count, b.valid, b.m, v);
     b.pack_gradients(first, count, g, along);
-    for (std::int64_t t = count - 1; t >= 0; --t) {
-      add_scaled(q + t * b.e, along[t], query_sum, b.e);
-      set_scaled(query_sum, T{1}, gk + t * b.e, b.e);
-    }
-    std::fill(gv, gv + count * b.m, T{0});
     const std::int64_t last = count - 1;
-    stream_tile<T>({v + last * b.m, -b.m}, {g + last * b.m, -b.m}, {q + last * b.e, -b.e},
-                   {gk + last * b.e, -b.e}, key_state, b.m, b.e, count);
-    stream_tile<T>({k + last * b.e, -b.e}, {q + last * b.e, -b.e}, {g + last * b.m, -b.m},
-                   {gv + last * b.m, -b.m}, value_state, b.e, b.m, count);
+    const Strip<const T> queries{q + last * b.e + key_columns.first, -b.e};
+    const Strip<const T> gradients{g + last * b.m + value_columns.first, -b.m};
+    running_sums<T>(queries, {along + last, -1}, {&one, 0}, {gk + last * e, -e}, query_sum, e,
+                    count);
+    AheadQueue ahead;
+    for (const Head<const T>& head : {b.query, b.key, b.value, b.grad_out, b.out}) {
+      ahead.add(head, first - kTile, b.length);
+    }
+    ahead.add(grad_key, first - kTile, b.length);
+    ahead.add(grad_value, first - kTile, b.length);
+    stream_tile<false, T>({v + last * b.m, -b.m}, {g + last * b.m, -b.m}, queries,
+                          {gk + last * e, -e}, key_state, b.m, e, count, ahead);
+    stream_tile<true, T>({k + last * b.e, -b.e}, {q + last * b.e, -b.e}, gradients,
+                         {gv + last * m, -m}, value_state, b.e, m, count, ahead);
     for (std::int64_t t = 0; t < count; ++t) {
       const T keep = first + t < b.valid ? T{1} : T{0};
-      arrive(gk + t * b.e, keep, b.args.beta_key, grad_key.row(first + t), b.key.width);
-      arrive(gv + t * b.m, keep, b.args.beta_value, grad_value.row(first + t), b.value.width);
+      arrive(gk + t * e, keep, b.args.beta_key, grad_key.row(first + t), grad_key.width);
+      arrive(gv + t * m, keep, b.args.beta_value, grad_value.row(first + t), grad_value.width);
     }
   }
 }
@@ -179,7 +198,7 @@ template <class T>
 std::int64_t sweep_scratch(std::int64_t query_width, std::int64_t value_width) {
   const std::int64_t e = padded<T>(query_width);
   const std::int64_t m = padded<T>(value_width);
-  return 2 * e * m + e + kTile * (3 * e + 3 * m + 1) + std::int64_t{16 * 16};
+  return 2 * e * m + e + kTile * (3 * e + 3 * m + 1 + kMaxLanes) + std::int64_t{16 * 16};
 }
 
 std::int64_t SweepScratch(DType dtype, std::int64_t query_width, std::int64_t value_width) {
@@ -187,32 +206,39 @@ std::int64_t SweepScratch(DType dtype, std::int64_t query_width, std::int64_t va
                              : sweep_scratch<double>(query_width, value_width) * 8;
 }
 
-void Forward(const CausalLinearForwardArgs& args, std::int64_t n, std::int64_t h, void* scratch) {
+void Forward(const CausalLinearForwardArgs& args, const HeadPiece& piece, void* scratch) {
   if (args.query.dtype() == DType::f32) {
-    forward(args, n, h, static_cast<float*>(scratch));
+    forward(args, piece, static_cast<float*>(scratch));
   } else {
-    forward(args, n, h, static_cast<double*>(scratch));
+    forward(args, piece, static_cast<double*>(scratch));
   }
 }
 
 template <class T>
-void backward(const CausalLinearBackwardArgs& args, std::int64_t n, std::int64_t h, bool suffix,
-              T* scratch) {
-  const Backward<T> b(args, n, h);
+void backward(const CausalLinearBackwardArgs& args, const HeadPiece& piece, bool suffix, T* scratch) {
+  const Backward<T> b(args, piece.n, piece.h);
+  const Columns keys = columns_of_piece<T>(b.key.width, piece.piece, piece.pieces);
   if (suffix) {
-    backward_key_value(b, Head<T>(args.grad_key, n, h), Head<T>(args.grad_value, n, h), scratch);
+    backward_key_value(b, keys, columns_of_piece<T>(b.value.width, piece.piece, piece.pieces),
+                       scratch);
   } else {
-    backward_query(b, Head<T>(args.grad_query, n, h), scratch);
+    backward_query(b, keys, scratch);
   }
 }
 
-void BackwardSweep(const CausalLinearBackwardArgs& args, std::int64_t n, std::int64_t h,
-                   bool suffix, void* scratch) {
+void BackwardSweep(const CausalLinearBackwardArgs& args, const HeadPiece& piece, bool suffix,
+                   void* scratch) {
   if (args.query.dtype() == DType::f32) {
-    backward(args, n, h, suffix, static_cast<float*>(scratch));
+    backward(args, piece, suffix, static_cast<float*>(scratch));
   } else {
-    backward(args, n, h, suffix, static_cast<double*>(scratch));
+    backward(args, piece, suffix, static_cast<double*>(scratch));
   }
+}
+
+// Pieces that a head of this width can be cut into.
+std::int64_t MostPieces(DType dtype, std::int64_t width) {
+  return dtype == DType::f32 ? padded<float>(width) / padding_unit<float>()
+                             : padded<double>(width) / padding_unit<double>();
 }
 
 void Step(const CausalLinearStepArgs& args, std::int64_t n, std::int64_t h) {
@@ -235,6 +261,7 @@ namespace tarn::kernels {
 namespace {
 
 HWY_EXPORT(SweepScratch);
+HWY_EXPORT(MostPieces);
 HWY_EXPORT(Forward);
 HWY_EXPORT(BackwardSweep);
 HWY_EXPORT(Step);
@@ -244,25 +271,39 @@ void* sweep_scratch(const Tensor& query, const Tensor& value) {
       HWY_DYNAMIC_DISPATCH(SweepScratch)(query.dtype(), query.size(3), value.size(3))));
 }
 
+// Fewer heads than threads are cut, so that all have work. It costs packing the rows again, and
+// changes no bit.
+std::int64_t pieces_of_head(const Tensor& query, std::int64_t width) {
+  const std::int64_t heads = query.size(0) * query.size(2), threads = pool_size();
+  if (heads >= threads || heads == 0) return 1;
+  return std::min((threads + heads - 1) / heads,
+                  HWY_DYNAMIC_DISPATCH(MostPieces)(query.dtype(), width));
+}
+
 }  // namespace
 
 void causal_linear_forward(const CausalLinearForwardArgs& args) {
   const std::int64_t heads = args.query.size(2);
-  parallel_for(args.query.size(0) * heads, [&](std::int64_t i) {
+  const std::int64_t pieces = pieces_of_head(args.query, args.value.size(3));
+  parallel_for(args.query.size(0) * heads * pieces, [&](std::int64_t i) {
+    const std::int64_t head = i / pieces;
     HWY_DYNAMIC_DISPATCH(Forward)
-    (args, i / heads, i % heads, sweep_scratch(args.query, args.value));
+    (args, {head / heads, head % heads, i % pieces, pieces}, sweep_scratch(args.query, args.value));
   });
 }
 
 void causal_linear_backward(const CausalLinearBackwardArgs& args) {
   // The two sweeps of a head are independent; the longer one goes first.
   const std::int64_t heads = args.query.size(2);
-  const std::int64_t sequences = args.query.size(0) * heads;
-  parallel_for(2 * sequences, [&](std::int64_t i) {
-    const bool suffix = i < sequences;
-    const std::int64_t s = i % sequences;
+  const std::int64_t pieces =
+      pieces_of_head(args.query, std::min(args.query.size(3), args.value.size(3)));
+  const std::int64_t jobs = args.query.size(0) * heads * pieces;
+  parallel_for(2 * jobs, [&](std::int64_t i) {
+    const bool suffix = i < jobs;
+    const std::int64_t head = i % jobs / pieces;
     HWY_DYNAMIC_DISPATCH(BackwardSweep)
-    (args, s / heads, s % heads, suffix, sweep_scratch(args.query, args.value));
+    (args, {head / heads, head % heads, i % pieces, pieces}, suffix,
+     sweep_scratch(args.query, args.value));
   });
 }
 

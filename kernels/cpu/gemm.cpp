@@ -14,6 +14,7 @@ namespace tarn::kernels::HWY_NAMESPACE {
 template <class T>
 void epilogue(const GemmArgs& args, std::int64_t first, std::int64_t last) {
   const std::int64_t columns = args.out.size(1);
+  const std::int64_t activated = args.activated < 0 ? columns : args.activated;
   const T* bias = args.bias.defined() ? args.bias.data<T>() : nullptr;
   const bool keep = args.pre_activation.defined();
   const T scale = static_cast<T>(1 / (1 - args.dropout));
@@ -29,7 +30,7 @@ void epilogue(const GemmArgs& args, std::int64_t first, std::int64_t last) {
       std::copy(row, row + columns,
                 args.pre_activation.mutable_data<T>() + r * args.pre_activation.strides()[0]);
     }
-    unary_row(args.activation, row, row, columns);
+    unary_row(args.activation, row, row, activated);
     if (args.dropout > 0) {
       dropout_row(args.address, r * columns, columns, threshold, scale, row);
     }
@@ -44,22 +45,19 @@ void epilogue_backward(const LinearEpilogueBackwardArgs& args, std::int64_t firs
   const T scale = static_cast<T>(1 / (1 - args.dropout));
   const std::uint32_t threshold = random_threshold(args.dropout);
   const bool from_input = backward_needs_input(args.activation);
-  const T* saved = nullptr;
-  if (args.activation != Unary::identity) {
-    saved = from_input ? args.pre_activation.data<T>() : args.out.data<T>();
-  }
+  const Tensor& saved = from_input ? args.pre_activation : args.out;
   for (std::int64_t r = first; r < last; ++r) {
-    T* grad = args.grad.mutable_data<T>() + r * columns;
+    T* grad = args.grad.mutable_data<T>() + r * args.grad.strides()[0];
     if (args.dropout > 0) {
       dropout_row(args.address, r * columns, columns, threshold, scale, grad);
     }
     // Behind dropout an output is zero or scaled. Where it is zero, so is the gradient already, and
     // relu reads its sign alone; only elu + 1 has to know the value.
     if (args.activation == Unary::elu_plus_one && args.dropout > 0) {
-      const T* row = saved + r * columns;
+      const T* row = saved.data<T>() + r * saved.strides()[0];
       for (std::int64_t i = 0; i < columns; ++i) grad[i] *= std::min(row[i] / scale, T{1});
-    } else if (saved != nullptr) {
-      unary_backward_row(args.activation, saved + r * columns, grad, columns);
+    } else if (args.activation != Unary::identity) {
+      unary_backward_row(args.activation, saved.data<T>() + r * saved.strides()[0], grad, columns);
     }
     if (sums == nullptr) continue;
     for (std::int64_t i = 0; i < columns; ++i) sums[i] += static_cast<double>(grad[i]);

@@ -25,6 +25,23 @@ struct Head {
   std::int64_t stride, width;
 };
 
+struct Columns {
+  std::int64_t first, count;
+};
+
+// Those columns of a head, as far as it has them.
+template <class T>
+Head<T> columns_of(Head<T> head, const Columns& columns) {
+  head.width = std::clamp<std::int64_t>(head.width - columns.first, 0, columns.count);
+  head.data += columns.first;
+  return head;
+}
+
+// What one piece of work does: a share of the columns of one head.
+struct HeadPiece {
+  std::int64_t n, h, piece, pieces;
+};
+
 // The part of a tensor [N, H, ...] that belongs to a head.
 template <class T>
 T* of_head(const Tensor& tensor, std::int64_t n, std::int64_t h) {

@@ -46,7 +46,7 @@ void forward(const LstmForwardArgs& args, const LstmGroup& group, T* scratch) {
   for (std::int64_t s = 0; s < group.longest(); ++s) {
     const std::int64_t t = direction == 0 ? s : group.longest() - 1 - s;
     const std::int64_t rows = group.rows_at(t);
-    product(last_out, weight, rows, s % 2 == 1, recurrent);
+    product(last_out, weight, rows, recurrent);
     for (std::int64_t r = 0; r < rows; ++r) {
       const std::int64_t n = group.sequence(r);
       cell_forward(recurrent + r * stride, hidden, row_at<T>(args.gates, direction, n, t),
@@ -90,7 +90,7 @@ void backward(const LstmBackwardArgs& args, const LstmGroup& group, T* scratch) 
                     grads + r * 4 * hidden);
       std::copy_n(last_out, hidden, row_at<T>(args.previous, direction, n, t));
     }
-    product(grads, weight, rows, s % 2 == 1, grad_recurrent);
+    product(grads, weight, rows, grad_recurrent);
   }
   for (std::int64_t r = 0; r < group.size(); ++r) {
     const std::int64_t n = group.sequence(r);
@@ -146,6 +146,7 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 #include "kernels/cpu/parallel.h"
+#include "kernels/cpu/rows.h"
 #include "kernels/cpu/scratch.h"
 #include "kernels/table.h"
 
@@ -165,15 +166,26 @@ void check_lengths(const Tensor& lengths, std::int64_t frames) {
   }
 }
 
-// Runs body(group, scratch) for every group of both directions, with room for `elements` of dtype.
+// Calls body(i) for i in [0, count); a small layer is not worth the other threads.
 template <class Body>
-void for_groups(const Tensor& lengths, const Tensor& out, std::int64_t elements, const Body& body) {
-  const std::int64_t batch = out.size(0);
-  const std::int64_t bytes = elements * size_of(out.dtype());
-  parallel_for(2 * group_count(batch), [&](std::int64_t i) {
+void for_pieces(const Tensor& gates, std::int64_t count, const Body& body) {
+  parallel_chunks(count, gates.elements() < kChunkElements ? std::max<std::int64_t>(count, 1) : 1,
+                  [&](std::int64_t first, std::int64_t last) {
+                    for (std::int64_t i = first; i < last; ++i) body(i);
+                  });
+}
+
+// Calls body(group, scratch) for every group of both directions, with room for `elements` of the
+// gates' dtype.
+template <class Body>
+void for_groups(const Tensor& gates, const Tensor& lengths, std::int64_t elements,
+                const Body& body) {
+  const std::int64_t batch = gates.size(1), frames = gates.size(2);
+  const std::int64_t bytes = elements * size_of(gates.dtype());
+  for_pieces(gates, 2 * group_count(batch), [&](std::int64_t i) {
     std::byte* scratch = thread_scratch_bytes(
         static_cast<std::size_t>(bytes + batch * std::int64_t{sizeof(std::int32_t)}));
-    const LstmGroup group(lengths, batch, out.size(1), i % 2, i / 2,
+    const LstmGroup group(lengths, batch, frames, i % 2, i / 2,
                           reinterpret_cast<std::int32_t*>(scratch + bytes));
     body(group, scratch);
   });
@@ -193,20 +205,20 @@ std::int64_t lstm_scratch(const LstmBackwardArgs& args) {
 
 void lstm_forward(const LstmForwardArgs& args) {
   check_lengths(args.lengths, args.out.size(1));
-  parallel_for(2, [&](std::int64_t d) { HWY_DYNAMIC_DISPATCH(PackForward)(args, d); });
+  for_pieces(args.gates, 2, [&](std::int64_t d) { HWY_DYNAMIC_DISPATCH(PackForward)(args, d); });
   const std::int64_t hidden = args.weight.size(1);
   const std::int64_t row = 2 * hidden + padded_to_panels(4 * hidden);
-  for_groups(args.lengths, args.out, group_size(args.out.size(0)) * row,
+  for_groups(args.gates, args.lengths, group_size(args.out.size(0)) * row,
              [&](const LstmGroup& group, void* scratch) {
                HWY_DYNAMIC_DISPATCH(Forward)(args, group, scratch);
              });
 }
 
 void lstm_backward(const LstmBackwardArgs& args) {
-  parallel_for(2, [&](std::int64_t d) { HWY_DYNAMIC_DISPATCH(PackBackward)(args, d); });
+  for_pieces(args.gates, 2, [&](std::int64_t d) { HWY_DYNAMIC_DISPATCH(PackBackward)(args, d); });
   const std::int64_t hidden = args.weight.size(1);
   const std::int64_t row = 5 * hidden + padded_to_panels(hidden);
-  for_groups(args.lengths, args.out, hidden + group_size(args.out.size(0)) * row,
+  for_groups(args.gates, args.lengths, hidden + group_size(args.out.size(0)) * row,
              [&](const LstmGroup& group, void* scratch) {
                HWY_DYNAMIC_DISPATCH(Backward)(args, group, scratch);
              });

@@ -11,6 +11,7 @@
 #endif
 
 #include "kernels/cpu/heads.h"
+#include "kernels/cpu/scratch.h"
 #include "kernels/cpu/simd-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -18,8 +19,9 @@ namespace tarn::kernels::HWY_NAMESPACE {
 
 // The block of state that the registers hold: 32 of them with AVX-512, 16 otherwise.
 constexpr std::int64_t kBlockRows = HWY_TARGET == HWY_AVX3 ? 8 : 4;
-constexpr std::int64_t kBlockVectors = 2;
-constexpr std::int64_t kTile = 64;  // positions; four tiles of 64 x 32 floats fill an L1
+constexpr std::int64_t kBlockVectors = 2;  // one where a single vector of columns is left
+constexpr std::int64_t kTile = 32;  // positions; six tiles of 32 x 32 floats leave room in an L1
+constexpr std::int64_t kMaxLanes = HWY_MAX_BYTES / 4;
 
 // Rows of a tile, packed and padded with zeros to whole blocks. A negative stride walks backwards.
 template <class T>
@@ -28,67 +30,130 @@ struct Strip {
   std::int64_t stride;
 };
 
+// Rows that a later tile will read, fetched into the second-level cache meanwhile: those of a head
+// lie too far apart for the processor to guess.
+struct Ahead {
+  const std::byte* at = nullptr;
+  std::int64_t stride = 0;  // in bytes
+  std::int64_t lines = 0;   // cache lines a row; 0: nothing to fetch
+
+  HWY_INLINE void fetch_row() {
+    for (std::int64_t i = 0; i < lines; ++i) __builtin_prefetch(at + 64 * i, 0, 2);
+    at += stride;
+  }
+};
+
+// The rows ahead of one tile, of several heads; each pass of a block over the tile takes two.
+class AheadQueue {
+ public:
+  // Rows from `first` on of a head, if the head has them.
+  template <class T>
+  void add(const Head<T>& head, std::int64_t first, std::int64_t length) {
+    if (first < 0 || first >= length) return;
+    constexpr auto kSize = static_cast<std::int64_t>(sizeof(T));
+    queue_[count_++] = {reinterpret_cast<const std::byte*>(head.row(first)), head.stride * kSize,
+                        (head.width * kSize + 63) / 64};
+  }
+  Ahead take() { return taken_ < count_ ? queue_[taken_++] : Ahead(); }
+
+ private:
+  Ahead queue_[8];
+  int count_ = 0, taken_ = 0;
+};
+
 // out[t] += sum over d of a[t][d] * (state[d] + sum over s <= t of b[s][d] * x[s]), for the block
-// of kBlockRows rows and kBlockVectors vectors that the pointers stand at; the state moves on.
-template <class T>
+// of kBlockRows rows and `vectors` vectors that the pointers stand at; the state moves on. With
+// `fresh`, out starts from zero instead of what it holds.
+template <std::int64_t vectors, bool fresh, class T>
 HWY_INLINE void stream_block(Strip<const T> a, Strip<const T> b, Strip<const T> x, Strip<T> out,
                              T* HWY_RESTRICT state, std::int64_t state_stride,
-                             std::int64_t positions) {
+                             std::int64_t positions, Ahead ahead, Ahead further) {
   const hn::ScalableTag<T> d;
   using V = hn::Vec<decltype(d)>;
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
-  V s[kBlockRows][kBlockVectors];
+  V s[kBlockRows][vectors];
   for (std::int64_t i = 0; i < kBlockRows; ++i) {
-    for (std::int64_t j = 0; j < kBlockVectors; ++j) {
+    for (std::int64_t j = 0; j < vectors; ++j) {
       s[i][j] = hn::Load(d, state + i * state_stride + j * lanes);
     }
   }
   for (std::int64_t t = 0; t < positions; ++t) {
-    V xs[kBlockVectors], os[kBlockVectors];
-    for (std::int64_t j = 0; j < kBlockVectors; ++j) {
+    V xs[vectors], os[vectors];
+    for (std::int64_t j = 0; j < vectors; ++j) {
       xs[j] = hn::Load(d, x.at + j * lanes);
-      os[j] = hn::Load(d, out.at + j * lanes);
+      os[j] = fresh ? hn::Zero(d) : hn::Load(d, out.at + j * lanes);
     }
     for (std::int64_t i = 0; i < kBlockRows; ++i) {
       const V bi = hn::Set(d, b.at[i]);
       const V ai = hn::Set(d, a.at[i]);
-      for (std::int64_t j = 0; j < kBlockVectors; ++j) {
+      for (std::int64_t j = 0; j < vectors; ++j) {
         s[i][j] = hn::MulAdd(bi, xs[j], s[i][j]);
         os[j] = hn::MulAdd(ai, s[i][j], os[j]);
       }
     }
-    for (std::int64_t j = 0; j < kBlockVectors; ++j) hn::Store(os[j], d, out.at + j * lanes);
+    for (std::int64_t j = 0; j < vectors; ++j) hn::Store(os[j], d, out.at + j * lanes);
+    ahead.fetch_row();
+    further.fetch_row();
     a.at += a.stride;
     b.at += b.stride;
     x.at += x.stride;
     out.at += out.stride;
   }
   for (std::int64_t i = 0; i < kBlockRows; ++i) {
-    for (std::int64_t j = 0; j < kBlockVectors; ++j) {
+    for (std::int64_t j = 0; j < vectors; ++j) {
       hn::Store(s[i][j], d, state + i * state_stride + j * lanes);
     }
   }
 }
 
-// The same for a whole state of `rows` by `columns`, both padded.
-template <class T>
-void stream_tile(Strip<const T> a, Strip<const T> b, Strip<const T> x, Strip<T> out, T* state,
-                 std::int64_t rows, std::int64_t columns, std::int64_t positions) {
-  const auto step = static_cast<std::int64_t>(hn::Lanes(hn::ScalableTag<T>())) * kBlockVectors;
-  for (std::int64_t c = 0; c < columns; c += step) {
-    for (std::int64_t r = 0; r < rows; r += kBlockRows) {
-      stream_block<T>({a.at + r, a.stride}, {b.at + r, b.stride}, {x.at + c, x.stride},
-                      {out.at + c, out.stride}, state + r * columns + c, columns, positions);
-    }
+// The same for all rows and `vectors` vectors of columns.
+template <std::int64_t vectors, bool fresh, class T>
+HWY_INLINE void stream_columns(Strip<const T> a, Strip<const T> b, Strip<const T> x, Strip<T> out,
+                               T* state, std::int64_t state_stride, std::int64_t rows,
+                               std::int64_t positions, AheadQueue& ahead) {
+  stream_block<vectors, fresh, T>(a, b, x, out, state, state_stride, positions, ahead.take(),
+                                  ahead.take());
+  for (std::int64_t r = kBlockRows; r < rows; r += kBlockRows) {
+    stream_block<vectors, false, T>({a.at + r, a.stride}, {b.at + r, b.stride}, x, out,
+                                    state + r * state_stride, state_stride, positions, ahead.take(),
+                                    ahead.take());
   }
 }
 
-// Widths round up to whole blocks in both roles, as rows and as columns of a state.
+// The same for a whole state of `rows` by `columns`, both padded.
+template <bool fresh, class T>
+void stream_tile(Strip<const T> a, Strip<const T> b, Strip<const T> x, Strip<T> out, T* state,
+                 std::int64_t rows, std::int64_t columns, std::int64_t positions,
+                 AheadQueue& ahead) {
+  const auto step = static_cast<std::int64_t>(hn::Lanes(hn::ScalableTag<T>())) * kBlockVectors;
+  std::int64_t c = 0;
+  for (; c + step <= columns; c += step) {
+    stream_columns<kBlockVectors, fresh, T>(a, b, {x.at + c, x.stride}, {out.at + c, out.stride},
+                                            state + c, columns, rows, positions, ahead);
+  }
+  if (c < columns) {
+    stream_columns<1, fresh, T>(a, b, {x.at + c, x.stride}, {out.at + c, out.stride}, state + c,
+                                columns, rows, positions, ahead);
+  }
+}
+
+// Widths round up to whole vectors and whole blocks of rows, to serve as either side of a state.
+template <class T>
+std::int64_t padding_unit() {
+  return std::max(static_cast<std::int64_t>(hn::Lanes(hn::ScalableTag<T>())), kBlockRows);
+}
 template <class T>
 std::int64_t padded(std::int64_t width) {
-  const auto step = static_cast<std::int64_t>(hn::Lanes(hn::ScalableTag<T>())) * kBlockVectors;
-  const std::int64_t unit = std::max(step, kBlockRows);
-  return (width + unit - 1) / unit * unit;
+  return (width + padding_unit<T>() - 1) / padding_unit<T>() * padding_unit<T>();
+}
+
+// The columns of a piece of a padded state. They are independent of each other, so that a head can
+// be cut without changing a bit.
+template <class T>
+Columns columns_of_piece(std::int64_t width, std::int64_t piece, std::int64_t pieces) {
+  const std::int64_t units = padded<T>(width) / padding_unit<T>();
+  const std::int64_t first = units * piece / pieces, last = units * (piece + 1) / pieces;
+  return {first * padding_unit<T>(), (last - first) * padding_unit<T>()};
 }
 
 // Packs rows [first, first + count) of a head; rows from `valid` on become zeros.
@@ -111,62 +176,76 @@ HWY_INLINE void pack(const Head<const T>& head, std::int64_t first, std::int64_t
   }
 }
 
-// to = beta * to + row * scale.
+// Packs the gradient behind the division, scaled[t] = scale[t] * grad[t], and what of it lies along
+// the output, along[t] = -scale[t] * (grad[t] . out[t]).
 template <class T>
-HWY_INLINE void arrive(const T* HWY_RESTRICT row, T scale, double beta, T* HWY_RESTRICT to,
-                       std::int64_t n) {
-  if (beta == 0) {
-    for_vectors<T>(n, [&](auto d, std::int64_t i) HWY_ATTR {
-      hn::StoreU(hn::Mul(hn::LoadU(d, row + i), hn::Set(d, scale)), d, to + i);
-    });
-  } else {
-    for_vectors<T>(n, [&](auto d, std::int64_t i) HWY_ATTR {
-      const auto old = hn::Mul(hn::LoadU(d, to + i), hn::Set(d, static_cast<T>(beta)));
-      hn::StoreU(hn::MulAdd(hn::LoadU(d, row + i), hn::Set(d, scale), old), d, to + i);
-    });
+HWY_INLINE void pack_gradient(const Head<const T>& grad, const Head<const T>& out,
+                              std::int64_t first, std::int64_t count, const T* HWY_RESTRICT scale,
+                              std::int64_t width, T* HWY_RESTRICT scaled, T* HWY_RESTRICT along) {
+  const hn::ScalableTag<T> d;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  const std::int64_t whole = grad.width / lanes * lanes;
+  for (std::int64_t t = 0; t < count; ++t, scaled += width) {
+    const T* g = grad.row(first + t);
+    const T* o = out.row(first + t);
+    const auto by = hn::Set(d, scale[t]);
+    auto total = hn::Zero(d);
+    for (std::int64_t i = 0; i < whole; i += lanes) {
+      const auto gi = hn::Mul(hn::LoadU(d, g + i), by);
+      hn::Store(gi, d, scaled + i);
+      total = hn::MulAdd(gi, hn::LoadU(d, o + i), total);
+    }
+    T rest = hn::GetLane(hn::SumOfLanes(d, total));
+    for (std::int64_t i = whole; i < grad.width; ++i) {
+      scaled[i] = g[i] * scale[t];
+      rest += scaled[i] * o[i];
+    }
+    if (grad.width < width) std::fill(scaled + grad.width, scaled + width, T{0});
+    along[t] = -rest;
   }
 }
 
-// sum += scale * row over a padded width.
+// sums[t] = dot(a[t], sum over s <= t of b[s], plus what `sum` held before), over padded widths.
+// `partial` has room for a vector a position.
 template <class T>
-HWY_INLINE void add_scaled(const T* HWY_RESTRICT row, T scale, T* HWY_RESTRICT sum,
-                           std::int64_t width) {
+HWY_INLINE void running_dots(Strip<const T> a, Strip<const T> b, T* HWY_RESTRICT sum,
+                             std::int64_t width, std::int64_t positions, T* HWY_RESTRICT partial,
+                             T* HWY_RESTRICT sums) {
+  const hn::ScalableTag<T> d;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  for (std::int64_t i = 0; i < width; i += lanes) {
+    auto total = hn::Load(d, sum + i);
+    for (std::int64_t t = 0; t < positions; ++t) {
+      total = hn::Add(total, hn::Load(d, b.at + t * b.stride + i));
+      const auto before = i == 0 ? hn::Zero(d) : hn::Load(d, partial + t * lanes);
+      hn::Store(hn::MulAdd(hn::Load(d, a.at + t * a.stride + i), total, before), d,
+                partial + t * lanes);
+    }
+    hn::Store(total, d, sum + i);
+  }
+  for (std::int64_t t = 0; t < positions; ++t) {
+    sums[t] = hn::GetLane(hn::SumOfLanes(d, hn::Load(d, partial + t * lanes)));
+  }
+}
+
+// Walks a tile's positions with a running sum over b, which `sum` carries from tile to tile:
+// position t adds into[t] * b[t], and out[t] becomes out_scale[t] * the sum. Padded widths.
+template <class T>
+HWY_INLINE void running_sums(Strip<const T> b, Strip<const T> into, Strip<const T> out_scale,
+                             Strip<T> out, T* HWY_RESTRICT sum, std::int64_t width,
+                             std::int64_t positions) {
   const hn::ScalableTag<T> d;
   for (std::int64_t i = 0; i < width; i += static_cast<std::int64_t>(hn::Lanes(d))) {
-    hn::Store(hn::MulAdd(hn::Load(d, row + i), hn::Set(d, scale), hn::Load(d, sum + i)), d,
-              sum + i);
+    auto total = hn::Load(d, sum + i);
+    for (std::int64_t t = 0; t < positions; ++t) {
+      const auto weight = hn::Set(d, into.at[t * into.stride]);
+      total = hn::MulAdd(weight, hn::Load(d, b.at + t * b.stride + i), total);
+      const auto scale = hn::Set(d, out_scale.at[t * out_scale.stride]);
+      hn::Store(hn::Mul(scale, total), d, out.at + t * out.stride + i);
+    }
+    hn::Store(total, d, sum + i);
   }
 }
-
-// to = scale * row over a padded width.
-template <class T>
-HWY_INLINE void set_scaled(const T* HWY_RESTRICT row, T scale, T* HWY_RESTRICT to,
-                           std::int64_t width) {
-  const hn::ScalableTag<T> d;
-  for (std::int64_t i = 0; i < width; i += static_cast<std::int64_t>(hn::Lanes(d))) {
-    hn::Store(hn::Mul(hn::Load(d, row + i), hn::Set(d, scale)), d, to + i);
-  }
-}
-
-// Cuts a thread's scratch into zero-initialised and plain parts.
-template <class T>
-class Carver {
- public:
-  explicit Carver(T* at) : at_(at) {}
-  T* take(std::int64_t elements) {
-    T* part = at_;
-    at_ += (elements + 15) / 16 * 16;
-    return part;
-  }
-  T* take_zeros(std::int64_t elements) {
-    T* part = take(elements);
-    std::fill(part, part + elements, T{0});
-    return part;
-  }
-
- private:
-  T* at_;
-};
 
 }  // namespace tarn::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();

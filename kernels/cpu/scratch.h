@@ -1,6 +1,7 @@
 // Working memory of one thread inside a kernel: tiles and states that fit a cache.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
@@ -14,5 +15,27 @@ template <class T>
 T* thread_scratch(std::int64_t elements) {
   return reinterpret_cast<T*>(thread_scratch_bytes(static_cast<std::size_t>(elements) * sizeof(T)));
 }
+
+// Cuts a thread's scratch into zero-initialised and plain parts.
+template <class T>
+class Carver {
+ public:
+  explicit Carver(T* at) : at_(at) {}
+  // What a part of so many elements takes of the whole.
+  static std::int64_t size(std::int64_t elements) { return (elements + 15) / 16 * 16; }
+  T* take(std::int64_t elements) {
+    T* part = at_;
+    at_ += size(elements);
+    return part;
+  }
+  T* take_zeros(std::int64_t elements) {
+    T* part = take(elements);
+    std::fill(part, part + elements, T{0});
+    return part;
+  }
+
+ private:
+  T* at_;
+};
 
 }  // namespace tarn::kernels

@@ -30,6 +30,36 @@ HWY_INLINE void for_vectors(std::int64_t n, const Body& body) {
   for (; i < n; ++i) body(hn::CappedTag<T, 1>(), i);
 }
 
+// n rounded up to whole vectors.
+template <class D>
+HWY_INLINE std::int64_t whole_vectors(D d, std::int64_t n) {
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  return (n + lanes - 1) / lanes * lanes;
+}
+
+// A short row; a call of memcpy would cost more.
+template <class T>
+HWY_INLINE void copy_row(const T* HWY_RESTRICT row, T* HWY_RESTRICT to, std::int64_t n) {
+  for_vectors<T>(
+      n, [&](auto d, std::int64_t i) HWY_ATTR { hn::StoreU(hn::LoadU(d, row + i), d, to + i); });
+}
+
+// to = beta * to + row * scale.
+template <class T>
+HWY_INLINE void arrive(const T* HWY_RESTRICT row, T scale, double beta, T* HWY_RESTRICT to,
+                       std::int64_t n) {
+  if (beta == 0) {
+    for_vectors<T>(n, [&](auto d, std::int64_t i) HWY_ATTR {
+      hn::StoreU(hn::Mul(hn::LoadU(d, row + i), hn::Set(d, scale)), d, to + i);
+    });
+  } else {
+    for_vectors<T>(n, [&](auto d, std::int64_t i) HWY_ATTR {
+      const auto old = hn::Mul(hn::LoadU(d, to + i), hn::Set(d, static_cast<T>(beta)));
+      hn::StoreU(hn::MulAdd(hn::LoadU(d, row + i), hn::Set(d, scale), old), d, to + i);
+    });
+  }
+}
+
 template <class T>
 HWY_INLINE T sum(const T* x, std::int64_t n) {
   const hn::ScalableTag<T> d;

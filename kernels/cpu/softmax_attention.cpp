@@ -20,7 +20,7 @@
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
 // After highway.h, each is compiled once for a target.
-#include "hwy/contrib/math/math-inl.h"
+#include "kernels/cpu/exp-inl.h"
 #include "kernels/cpu/simd-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -46,18 +46,6 @@ struct Visible {
 
   std::int64_t length, ahead;
 };
-
-// Highway's Exp takes NaN to 0, which would hide a diverged run.
-template <class D, class V>
-HWY_INLINE V exp_or_nan(D d, V x) {
-  return hn::IfThenElse(hn::IsNaN(x), x, hn::Exp(d, x));
-}
-
-template <class D>
-HWY_INLINE std::int64_t whole_vectors(D d, std::int64_t n) {
-  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
-  return (n + lanes - 1) / lanes * lanes;
-}
 
 template <class T>
 HWY_INLINE void scale_row(T factor, T* row, std::int64_t n) {

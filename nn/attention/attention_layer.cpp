@@ -7,35 +7,68 @@ AttentionLayer::AttentionLayer(const Build& build, std::string_view kind, std::i
     : Module(build),
       shape_(options.shape),
       inner_(adopt(make_attention(kind, build.child("inner_attention"), options))),
-      query_projection_(
-          child<Linear>("query_projection", width, shape_.heads * shape_.query_width)),
-      key_projection_(child<Linear>("key_projection", width, shape_.heads * shape_.query_width)),
-      value_projection_(
-          child<Linear>("value_projection", width, shape_.heads * shape_.value_width)),
+      joint_weight_(Tensor::empty({shape_.joint_width(), width}, build.dtype, build.device)),
+      joint_bias_(Tensor::empty({shape_.joint_width()}, build.dtype, build.device)),
+      query_projection_(projection("query_projection", 0, shape_.query_width)),
+      key_projection_(
+          projection("key_projection", shape_.heads * shape_.query_width, shape_.query_width)),
+      value_projection_(projection("value_projection", 2 * shape_.heads * shape_.query_width,
+                                   shape_.value_width)),
       out_projection_(child<Linear>("out_projection", shape_.heads * shape_.value_width, width)) {}
 
-Tensor AttentionLayer::forward(const Tensor& x, const AttentionMask& mask, const Pass& pass) const {
-  const std::int64_t batch = x.size(0), length = x.size(1);
-  const auto split = [&](const Tensor& heads, std::int64_t width) {
-    return heads.view({batch, length, shape_.heads, width});
-  };
-  const Tensor query = split(query_projection_.forward(x), shape_.query_width);
-  const Tensor key = split(key_projection_.forward(x), shape_.query_width);
-  const Tensor value = split(value_projection_.forward(x), shape_.value_width);
-  const Tensor out = inner_.forward(query, key, value, mask, pass);
-  return out_projection_.forward(out.view({batch, length, shape_.heads * shape_.value_width}));
+Linear& AttentionLayer::projection(const char* name, std::int64_t first, std::int64_t head_width) {
+  const std::int64_t count = shape_.heads * head_width;
+  return child<Linear>(name, joint_weight_.slice(0, first, count),
+                       joint_bias_.slice(0, first, count));
 }
 
-Tensor AttentionLayer::step(const Tensor& x, AttentionState& state) const {
-  const std::int64_t batch = x.size(0);
-  const auto split = [&](const Tensor& heads, std::int64_t width) {
-    return heads.view({batch, shape_.heads, width});
+Tensor AttentionLayer::project(const Tensor& x) const {
+  const Linear &q = query_projection_, &k = key_projection_, &v = value_projection_;
+  return ad::joint_linear(x,
+                          {.weight = joint_weight_,
+                           .bias = joint_bias_,
+                           .weights = {q.weight(), k.weight(), v.weight()},
+                           .biases = {q.bias(), k.bias(), v.bias()}},
+                          inner_.feature_map());
+}
+
+ad::Heads AttentionLayer::heads_of(const Tensor& x) const {
+  if (inner_.reads_keys()) {
+    return ad::Heads::of(project(x), shape_.heads, shape_.query_width, shape_.value_width);
+  }
+  // As in the authors' layer: the key projection gets no gradient, so that nothing changes it.
+  const auto split = [&](const Tensor& joined, std::int64_t width) {
+    return joined.view({x.size(0), x.size(1), shape_.heads, width});
   };
-  const Tensor query = split(query_projection_.forward(x), shape_.query_width);
-  const Tensor key = split(key_projection_.forward(x), shape_.query_width);
-  const Tensor value = split(value_projection_.forward(x), shape_.value_width);
-  const Tensor out = inner_.step(query, key, value, state);
-  return out_projection_.forward(out.view({batch, shape_.heads * shape_.value_width}));
+  const ad::LinearEpilogue epilogue{.activation = inner_.feature_map()};
+  return {split(query_projection_.forward(x, epilogue), shape_.query_width),
+          {},
+          split(value_projection_.forward(x), shape_.value_width),
+          {}};
+}
+
+template <class Inner>
+Tensor AttentionLayer::around(const Tensor& x, const Inner& inner) const {
+  const Tensor out = inner(heads_of(x));
+  return out_projection_.forward(
+      out.view({x.size(0), x.size(1), shape_.heads * shape_.value_width}));
+}
+
+Tensor AttentionLayer::forward(const Tensor& x, const AttentionMask& mask, const Pass& pass) const {
+  return around(x, [&](const ad::Heads& heads) { return inner_.forward(heads, mask, pass); });
+}
+
+Tensor AttentionLayer::absorb(const Tensor& x, AttentionState& state) const {
+  return around(x, [&](const ad::Heads& heads) { return inner_.absorb(heads, state); });
+}
+
+void AttentionLayer::fill_step(ad::StepLayer& layer, DType storage) const {
+  layer.joint = ad::panel_linear(joint_weight_, joint_bias_, storage);
+  layer.out = out_projection_.for_steps(storage);
+  layer.rule = inner_.step_rule();
+  layer.heads = shape_.heads;
+  layer.query_width = shape_.query_width;
+  layer.value_width = shape_.value_width;
 }
 
 }  // namespace tarn::nn

@@ -5,8 +5,8 @@
 
 namespace tarn::nn {
 
-// Projections to queries, keys and values, an attention over the heads, and a projection back.
-// Parameters: {query,key,value,out}_projection.{weight,bias}.
+// Projections to queries, keys and values as one product, an attention over the heads, and a
+// projection back. Parameters: {query,key,value,out}_projection.{weight,bias}.
 class AttentionLayer : public Module {
  public:
   AttentionLayer(const Build& build, std::string_view kind, std::int64_t width,
@@ -18,11 +18,23 @@ class AttentionLayer : public Module {
   AttentionState start(std::int64_t batch, std::int64_t capacity) const {
     return inner_.start(batch, capacity);
   }
-  Tensor step(const Tensor& x, AttentionState& state) const;  // [N, width]
+  Tensor absorb(const Tensor& x, AttentionState& state) const;  // [N, L, width]
+  // Its part of a layer as steps read it, the weights as they are now in `storage`.
+  void fill_step(ad::StepLayer& layer, DType storage) const;
 
  private:
+  Linear& projection(const char* name, std::int64_t first, std::int64_t head_width);
+  // What the attention reads of x [N, L, width], the feature map applied.
+  ad::Heads heads_of(const Tensor& x) const;
+  // Queries, keys and values side by side, the feature map applied: [..., joint_width].
+  Tensor project(const Tensor& x) const;
+  // The projections around an attention; inner(heads).
+  template <class Inner>
+  Tensor around(const Tensor& x, const Inner& inner) const;
+
   HeadShape shape_;
   Attention& inner_;
+  Tensor joint_weight_, joint_bias_;  // the three projections' parameters are windows of these
   Linear& query_projection_;
   Linear& key_projection_;
   Linear& value_projection_;

@@ -13,8 +13,9 @@ class LinearAttention : public Attention {
  public:
   LinearAttention(const Build& build, const AttentionOptions& options)
       : Attention(build, "linear"), feature_map_(find_feature_map(options.feature_map)) {}
-  Tensor forward(const Tensor& query, const Tensor& key, const Tensor& value,
-                 const AttentionMask& mask, const Pass& pass) const override;
+  ad::Unary feature_map() const override { return feature_map_.op; }
+  Tensor forward(const ad::Heads& heads, const AttentionMask& mask,
+                 const Pass& pass) const override;
 
  private:
   const FeatureMap& feature_map_;

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include "autograd/attention.h"
+#include "autograd/lsh_attention.h"
 #include "autograd/tape.h"
 #include "core/allocator.h"
 #include "tests/support/random_tensor.h"
@@ -24,7 +25,7 @@ std::int64_t peak_bytes(std::int64_t length) {
   Tensor out;
   {
     const Recording recording = tape.record();
-    out = causal_linear_attention(query.tensor(), key.tensor(), value.tensor(), {}, 1e-6);
+    out = causal_linear_attention({query.tensor(), key.tensor(), value.tensor()}, {}, 1e-6);
   }
   tape.backward(out, out);
   return memory.stats().peak - before;
@@ -45,6 +46,30 @@ TEST_CASE("causal_linear_attention: memory grows with the length") {
 #endif
   CHECK(at_16k < 16384 * row * rows);
   CHECK(at_16k < 16384 * row * kWidth / 4);  // far below N x E x M
+}
+
+TEST_CASE("lsh_attention: memory grows with the length") {
+  const auto peak = [](std::int64_t length) {
+    const Shape shape{1, length, kHeads, kWidth};
+    Parameter query("query", test::full(shape, DType::f32, 0.5));
+    Parameter value("value", test::full(shape, DType::f32, 1));
+    const Tensor planes = test::full({4, kWidth, 8}, DType::f32, 1);
+    Allocator& memory = allocator(Device::cpu());
+    const std::int64_t before = memory.stats().live;
+    memory.reset_peak();
+    Tape tape;
+    Tensor out;
+    {
+      const Recording recording = tape.record();
+      out = lsh_attention(query.tensor(), value.tensor(), {}, lsh_order(query.value(), planes, {}),
+                          {});
+    }
+    tape.backward(out, out);
+    return static_cast<double>(memory.stats().peak - before);
+  };
+  const double at_1k = peak(1024), at_4k = peak(4096);
+  CHECK(at_4k / at_1k == doctest::Approx(4).epsilon(0.1));
+  CHECK(at_4k < 4096 * 4.0 * kHeads * kWidth * 6);
 }
 
 }  // namespace

@@ -9,6 +9,8 @@
 #include "autograd/layer_norm.h"
 #include "autograd/linear.h"
 #include "autograd/logistic_mixture.h"
+#include "autograd/lsh_attention.h"
+#include "autograd/lstm.h"
 #include "autograd/unary.h"
 #include "autograd/views.h"
 #include "tests/support/random_tensor.h"
@@ -109,13 +111,32 @@ TEST_CASE("views: refuse what is outside") {
   CHECK_THROWS_AS(concat(tensor({3, 2}), tensor({2, 2})), ShapeError);
 }
 
+TEST_CASE("bi_lstm: refuses what does not fit") {
+  const Tensor x = tensor({2, 5, 3});
+  const LstmWeights good{tensor({16, 3}), tensor({16, 4}), tensor({16}), tensor({16})};
+  CHECK(bi_lstm(x, {}, good, good).shape() == Shape{2, 5, 8});
+  const auto refused = [&](const Tensor& input, const Tensor& lengths, const LstmWeights& weights) {
+    CHECK_THROWS_AS(bi_lstm(input, lengths, good, weights), ShapeError);
+  };
+  refused(tensor({5, 3}), {}, good);
+  refused(tensor({2, 5, 4}), {}, good);
+  refused(tensor({5, 2, 3}).transpose(0, 1), {}, good);
+  refused(x, full({3}, DType::i32, 1), good);
+  refused(x, {}, {tensor({16, 2}), good.recurrent, good.input_bias, good.recurrent_bias});
+  refused(x, {}, {good.input, tensor({12, 3}), good.input_bias, good.recurrent_bias});
+  refused(x, {}, {good.input, tensor({16, 3}), good.input_bias, good.recurrent_bias});
+  refused(x, {}, {good.input, good.recurrent, tensor({12}), good.recurrent_bias});
+  refused(x, {}, {good.input, good.recurrent, good.input_bias, every_other(16)});
+  CHECK_THROWS_AS(bi_lstm(x, full({2}, DType::i32, 6), good, good), ShapeError);
+}
+
 TEST_CASE("attention: refuses what does not fit") {
   const Tensor q = tensor({2, 5, 3, 4}), longer = tensor({2, 6, 3, 4});
   const auto refused = [](const Tensor& query, const Tensor& key, const Tensor& value,
                           const Tensor& lengths) {
-    CHECK_THROWS_AS(causal_linear_attention(query, key, value, lengths, 1e-6), ShapeError);
-    CHECK_THROWS_AS(linear_attention(query, key, value, lengths, 1e-6), ShapeError);
-    CHECK_THROWS_AS(softmax_attention(query, key, value, lengths, {}), ShapeError);
+    CHECK_THROWS_AS(causal_linear_attention({query, key, value}, lengths, 1e-6), ShapeError);
+    CHECK_THROWS_AS(linear_attention({query, key, value}, lengths, 1e-6), ShapeError);
+    CHECK_THROWS_AS(softmax_attention({query, key, value}, lengths, {}), ShapeError);
   };
   refused(tensor({2, 5, 4}), q, q, {});
   refused(tensor({1, 5, 3, 4}), q, q, {});
@@ -125,7 +146,22 @@ TEST_CASE("attention: refuses what does not fit") {
   refused(q, q, tensor({2, 5, 3, 4}).transpose(2, 3), {});
   refused(q, q, q, full({3}, DType::i32, 1));
   refused(q, q, q, full({2, 2}, DType::i32, 1).select(1, 0));
-  CHECK_THROWS_AS(causal_linear_attention(q, longer, longer, {}, 1e-6), ShapeError);
+  CHECK_THROWS_AS(causal_linear_attention({q, longer, longer}, {}, 1e-6), ShapeError);
+}
+
+TEST_CASE("lsh_order and lsh_attention: refuse what does not fit") {
+  const Tensor q = tensor({2, 5, 3, 4}), planes = tensor({2, 4, 8});
+  const Tensor order = lsh_order(q, planes, {});
+  CHECK_THROWS_AS(lsh_order(tensor({2, 5, 4}), planes, {}), ShapeError);
+  CHECK_THROWS_AS(lsh_order(q, tensor({2, 8, 4}), {}), ShapeError);
+  CHECK_THROWS_AS(lsh_order(q, planes, full({3}, DType::i32, 1)), ShapeError);
+  CHECK_THROWS_AS(lsh_attention(q, tensor({2, 6, 3, 4}), {}, order, {}), ShapeError);
+  CHECK_THROWS_AS(lsh_attention(q, tensor({2, 5, 3, 4}).transpose(2, 3), {}, order, {}),
+                  ShapeError);
+  CHECK_THROWS_AS(lsh_attention(q, q, {}, order.slice(3, 0, 4), {}), ShapeError);
+  CHECK_THROWS_AS(lsh_attention(q, q, full({2, 2}, DType::i32, 1).select(1, 0), order, {}),
+                  ShapeError);
+  CHECK_THROWS_AS(lsh_attention(q, q, {}, order, {.chunk = 0}), Error);
 }
 
 }  // namespace

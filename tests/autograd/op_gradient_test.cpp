@@ -153,6 +153,7 @@ void check_one_at_a_time(const OpCase& c) {
 }
 
 const std::vector<std::string_view> kOps = {"linear",
+                                            "joint_linear",
                                             "layer_norm",
                                             "add_layer_norm",
                                             "embedding",
@@ -169,6 +170,7 @@ const std::vector<std::string_view> kOps = {"linear",
                                             "causal_linear_attention",
                                             "linear_attention",
                                             "softmax_attention",
+                                            "lsh_attention",
                                             "bi_lstm"};
 
 TEST_CASE("op cases: each op with cases is named below") {
@@ -187,6 +189,7 @@ TEST_CASE("op cases: each op with cases is named below") {
   TEST_CASE(op ": an input's gradient stands alone") { for_cases(op, check_one_at_a_time); }
 
 TARN_GRADIENT_TEST("linear")
+TARN_GRADIENT_TEST("joint_linear")
 TARN_GRADIENT_TEST("layer_norm")
 TARN_GRADIENT_TEST("add_layer_norm")
 TARN_GRADIENT_TEST("embedding")
@@ -203,6 +206,7 @@ TARN_GRADIENT_TEST("concat")
 TARN_GRADIENT_TEST("causal_linear_attention")
 TARN_GRADIENT_TEST("linear_attention")
 TARN_GRADIENT_TEST("softmax_attention")
+TARN_GRADIENT_TEST("lsh_attention")
 TARN_GRADIENT_TEST("bi_lstm")
 
 }  // namespace

@@ -96,7 +96,7 @@ TEST_CASE("tape: layer_norm saves its sum and two numbers a row") {
 TEST_CASE("tape: causal linear attention saves its output and one number a position") {
   const Kept kept = kept_by(
       [](Layers& l) {
-        return causal_linear_attention(l.query.tensor(), l.heads, l.heads, {}, 1e-6);
+        return causal_linear_attention({l.query.tensor(), l.heads, l.heads}, {}, 1e-6);
       },
       true);
   CHECK(kept.with_output == bytes_of({{2, 40, 3, 8}, {2, 3, 40}}));
@@ -115,7 +115,7 @@ TEST_CASE("tape: nothing is saved without a recording") {
   CHECK(norm_kept.with_output == bytes_of({{40, 24}}));
   const Kept attention_kept = kept_by(
       [](Layers& l) {
-        return causal_linear_attention(l.query.tensor(), l.heads, l.heads, {}, 1e-6);
+        return causal_linear_attention({l.query.tensor(), l.heads, l.heads}, {}, 1e-6);
       },
       false);
   CHECK(attention_kept.with_output == bytes_of({{2, 40, 3, 8}}));

@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <string>
 #include <string_view>
+#include <system_error>
 
 #include "core/check.h"
 #include "data/speech/folder.h"
@@ -18,16 +19,29 @@ namespace {
 
 constexpr std::array kFiles = {"wav.scp", "text", "utt2spk", "phones.txt", "lexicon.txt"};
 
-// A folder in memory, where there is one, that outlives the run: a crash leaves its input there.
+// A folder in memory, where there is one, for as long as the process lives.
+class Folder {
+ public:
+  Folder() : path_(std::filesystem::is_directory("/dev/shm") ? "/dev/shm" : "/tmp") {
+    path_ /= "tarn-fuzz-speech-" + std::to_string(getpid());
+    std::filesystem::create_directories(path_);
+  }
+  ~Folder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  Folder(const Folder&) = delete;
+  Folder& operator=(const Folder&) = delete;
+
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+};
+
 const std::filesystem::path& folder() {
-  static const std::filesystem::path made = [] {
-    const bool memory = std::filesystem::is_directory("/dev/shm");
-    std::filesystem::path path = memory ? "/dev/shm" : std::filesystem::temp_directory_path();
-    path /= "tarn-fuzz-speech-" + std::to_string(getpid());
-    std::filesystem::create_directories(path);
-    return path;
-  }();
-  return made;
+  static const Folder made;
+  return made.path();
 }
 
 void write(const std::filesystem::path& file, std::string_view bytes) {

@@ -57,8 +57,10 @@ Problem random_problem(std::int64_t rows, std::int64_t mixtures, DType dtype, do
                        double spread) {
   Problem p(test::random_tensor({rows, 3, mixtures}, dtype, "parameters"),
             Tensor::empty({rows}, DType::f32, kCpu));
+  constexpr std::int64_t kEdges[] = {0, 1, 254, 255};
   for (std::int64_t r = 0; r < rows; ++r) {
-    test::set(p.targets, r, static_cast<double>(scaled(r * 85 % 256)));
+    const std::int64_t pixel = r < 4 ? kEdges[r] : r * 85 % 256;
+    test::set(p.targets, r, static_cast<double>(scaled(pixel)));
     for (std::int64_t k = 0; k < mixtures; ++k) {
       test::set(p.parameters, {r, 1, k}, spread * get(p.parameters, {r, 1, k}));
       test::set(p.parameters, {r, 2, k}, log_scale + get(p.parameters, {r, 2, k}));

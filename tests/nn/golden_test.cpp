@@ -136,7 +136,7 @@ void check_causal_product(const std::string& name, DType dtype, double eps, doub
   Tensor out;
   {
     const ad::Recording recording = tape.record();
-    out = ad::causal_linear_attention(query.tensor(), key.tensor(), value.tensor(), {}, eps);
+    out = ad::causal_linear_attention({query.tensor(), key.tensor(), value.tensor()}, {}, eps);
   }
   tape.backward(out, read(".grad_out"));
   const auto error = [&](const Tensor& ours, const char* theirs) {

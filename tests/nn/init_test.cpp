@@ -117,7 +117,7 @@ TEST_CASE("dropout: as a module keeps or scales, and only in training") {
 }
 
 TEST_CASE("dropout: an encoder drops in training only, by seed and step") {
-  for (const char* attention : {"full", "causal-linear"}) {
+  for (const char* attention : {"full", "causal-linear", "lsh"}) {
     const SequencePredictor model(test::build_of(), test::small_options(attention));
     const Tensor tokens = test::random_tokens({2, 20}, 11, "a");
     const AttentionMask mask{.causal = true, .lengths = {}};
@@ -144,10 +144,11 @@ TEST_CASE("encoder: gelu is another activation than relu") {
 }
 
 TEST_CASE("registry: unknown attentions and feature maps list what there is") {
-  CHECK(attention_kinds() == std::vector<std::string_view>{"full", "linear", "causal-linear"});
+  CHECK(attention_kinds() ==
+        std::vector<std::string_view>{"full", "linear", "causal-linear", "lsh"});
   CHECK_THROWS_WITH_AS(make_attention("local", test::build_of(), {}),
                        "\"local\" is not a kind of attention; there are full, linear, "
-                       "causal-linear",
+                       "causal-linear, lsh",
                        ConfigError);
   CHECK_THROWS_WITH_AS(find_feature_map("favor"),
                        "\"favor\" is not a feature map; there are elu+1, relu, identity",

@@ -34,6 +34,7 @@ inline nn::SequencePredictorOptions small_options(const std::string& attention,
   options.encoder.heads = 2;
   options.encoder.head_dim = 16;
   options.encoder.feed_forward = 128;
+  options.encoder.lsh = {.rounds = 2, .bits = 4, .chunk = 4};
   options.max_length = max_length;
   return options;
 }

@@ -1,5 +1,6 @@
 // Calls of the attention kernels: several sequences and heads, over several tiles.
 #include "kernels/attention.h"
+#include "kernels/lsh_attention.h"
 #include "kernels/table.h"
 #include "tests/support/kernel_calls.h"
 #include "tests/support/random_tensor.h"
@@ -127,6 +128,59 @@ Outputs softmax(DType dtype, bool backward) {
   return {p.grad_query, p.grad_key, p.grad_value};
 }
 
+constexpr std::int64_t kRounds = 3, kBits = 21;
+
+struct LshOrder {
+  LshOrder(const Problem& p, DType dtype)
+      : planes(uniform_tensor({kRounds, kWidth, kBits}, dtype, "planes")),
+        buckets(Tensor::empty({kBatch, kHeads, kRounds, kLength}, DType::i32, kCpu)),
+        order(Tensor::empty(buckets.shape(), DType::i32, kCpu)) {
+    run(&Table::lsh_order, kCpu,
+        {.query = p.query,
+         .planes = planes,
+         .lengths = p.lengths,
+         .buckets = buckets,
+         .order = order});
+  }
+
+  Tensor planes, buckets, order;
+};
+
+Outputs lsh_order(DType dtype) {
+  const LshOrder result(Problem(dtype), dtype);
+  return {result.buckets, result.order};
+}
+
+Outputs lsh(DType dtype, bool backward) {
+  const Problem p(dtype);
+  const LshOrder by(p, dtype);
+  const kernels::LshAttentionOptions options{.chunk = 29,
+                                             .scale = 0.3,
+                                             .causal = true,
+                                             .dropout = 0.2,
+                                             .address = {7, site_of("kernel_calls"), 3}};
+  run(&Table::lsh_attention_forward, kCpu,
+      {.query = p.query,
+       .value = p.value,
+       .lengths = p.lengths,
+       .order = by.order,
+       .options = options,
+       .out = p.out});
+  if (!backward) return {p.out};
+  run(&Table::lsh_attention_backward, kCpu,
+      {.query = p.query,
+       .value = p.value,
+       .lengths = p.lengths,
+       .order = by.order,
+       .options = options,
+       .grad_out = p.grad_out,
+       .grad_query = p.grad_query,
+       .grad_value = p.grad_value,
+       .beta_query = 1,
+       .beta_value = 1});
+  return {p.grad_query, p.grad_value};
+}
+
 }  // namespace
 
 std::vector<KernelCall> attention_calls() {
@@ -139,6 +193,9 @@ std::vector<KernelCall> attention_calls() {
       {"linear_attention_backward", "", [](D d) { return linear(d, true); }},
       {"softmax_attention_forward", "", [](D d) { return softmax(d, false); }},
       {"softmax_attention_backward", "", [](D d) { return softmax(d, true); }},
+      {"lsh_order", "", lsh_order},
+      {"lsh_attention_forward", "", [](D d) { return lsh(d, false); }},
+      {"lsh_attention_backward", "", [](D d) { return lsh(d, true); }},
   };
 }
 

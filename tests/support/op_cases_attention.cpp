@@ -15,6 +15,7 @@ struct Sizes {
   std::int64_t batch, queries, keys, heads, width, out_width;
   std::vector<double> lengths = {};
   Layout layout = Layout::contiguous;
+  bool joint = false;  // the three in one tensor, as one product makes them
 
   std::string str() const {
     std::string text = message("[", batch, ", ", queries, "/", keys, ", ", heads, ", ", width, "/",
@@ -22,6 +23,7 @@ struct Sizes {
     if (!lengths.empty()) text += " lengths";
     if (layout == Layout::strided) text += " strided";
     if (layout == Layout::outer_swap) text += " heads first";
+    if (joint) text += " in one";
     return text;
   }
 };
@@ -34,7 +36,15 @@ std::vector<OpInput> inputs_for(const Sizes& s, bool features) {
       {"key", {s.batch, s.keys, s.heads, s.width}, s.layout},
       {"value", {s.batch, s.keys, s.heads, s.out_width}, s.layout},
   };
-  if (features) inputs[0].value = inputs[1].value = feature;
+  if (s.joint) {
+    inputs.resize(1);
+    inputs[0] = {"joint", {s.batch, s.queries, s.heads * (2 * s.width + s.out_width)}, s.layout};
+  }
+  if (features) {
+    for (std::size_t i = 0; i < std::min<std::size_t>(inputs.size(), 2); ++i) {
+      inputs[i].value = feature;
+    }
+  }
   if (!s.lengths.empty()) {
     inputs.push_back({"lengths", {s.batch}});
     inputs.back().differentiable = false;
@@ -46,7 +56,14 @@ std::vector<OpInput> inputs_for(const Sizes& s, bool features) {
   return inputs;
 }
 
-Tensor lengths_of(const Tensors& in) { return in.size() == 4 ? in[3] : Tensor(); }
+ad::Heads heads_of(const Sizes& s, const Tensors& in) {
+  if (s.joint) return ad::Heads::of(in[0], s.heads, s.width, s.out_width);
+  return {in[0], in[1], in[2]};
+}
+
+Tensor lengths_of(const Sizes& s, const Tensors& in) {
+  return s.lengths.empty() ? Tensor() : in.back();
+}
 
 OpCase linear_case(const Sizes& sizes, bool causal, bool large) {
   OpCase c{.op = causal ? "causal_linear_attention" : "linear_attention",
@@ -60,13 +77,14 @@ OpCase linear_case(const Sizes& sizes, bool causal, bool large) {
   }
   c.build = [=](const Tensors& in) {
     const auto op = causal ? ad::causal_linear_attention : ad::linear_attention;
-    return op(in[0], in[1], in[2], lengths_of(in), kEps);
+    return op(heads_of(sizes, in), lengths_of(sizes, in), kEps);
   };
   c.reference = [=](const Tensors& in) {
-    return reference::linear_attention({.query = in[0],
-                                        .key = in[1],
-                                        .value = in[2],
-                                        .lengths = lengths_of(in),
+    const ad::Heads heads = heads_of(sizes, in);
+    return reference::linear_attention({.query = heads.query,
+                                        .key = heads.key,
+                                        .value = heads.value,
+                                        .lengths = lengths_of(sizes, in),
                                         .causal = causal,
                                         .eps = kEps});
   };
@@ -82,13 +100,14 @@ OpCase softmax_case(const Sizes& sizes, bool causal, double dropout, bool large)
            .inputs = inputs_for(sizes, false),
            .large = large};
   c.build = [=](const Tensors& in) {
-    return ad::softmax_attention(in[0], in[1], in[2], lengths_of(in), options);
+    return ad::softmax_attention(heads_of(sizes, in), lengths_of(sizes, in), options);
   };
   c.reference = [=](const Tensors& in) {
-    return reference::softmax_attention({.query = in[0],
-                                         .key = in[1],
-                                         .value = in[2],
-                                         .lengths = lengths_of(in),
+    const ad::Heads heads = heads_of(sizes, in);
+    return reference::softmax_attention({.query = heads.query,
+                                         .key = heads.key,
+                                         .value = heads.value,
+                                         .lengths = lengths_of(sizes, in),
                                          .causal = options.causal,
                                          .scale = options.scale,
                                          .dropout = options.dropout,
@@ -117,6 +136,8 @@ std::vector<OpCase> attention_cases() {
                                     {3, 5, 5, 2, 3, 2, {0, 3, 5}},
                                     {2, 5, 5, 2, 3, 4, {}, Layout::strided},
                                     {2, 5, 5, 2, 3, 4, {2, 5}, Layout::outer_swap},
+                                    {2, 5, 5, 2, 3, 4, {}, Layout::contiguous, true},
+                                    {3, 5, 5, 2, 3, 2, {0, 3, 5}, Layout::contiguous, true},
                                     {1, 67, 67, 1, 2, 1}};
   for (const Sizes& s : small) {
     for (const bool causal : {false, true}) {
@@ -136,6 +157,8 @@ std::vector<OpCase> attention_cases() {
   for (const std::int64_t n : {1, 63, 100, 257}) {
     for (const bool causal : {false, true}) {
       cases.push_back(linear_case({2, n, n, 2, 24, 33}, causal, true));
+      cases.push_back(
+          linear_case({2, n, n, 2, 32, 32, {}, Layout::contiguous, true}, causal, true));
       cases.push_back(softmax_case({1, n, n, 2, 24, 33}, causal, 0.1, true));
     }
   }

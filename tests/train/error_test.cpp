@@ -49,7 +49,7 @@ TEST_CASE("errors: a config that is missing or wrong") {
   check_config("[model]\nlayers = \"two\"\n", {},
                {"config.toml:2: ", "model.layers must be an integer", "two"});
   check_config("[model]\nattention = \"quadratic\"\n", {},
-               {"config.toml:2: ", "model.attention", "full, linear, causal-linear"});
+               {"config.toml:2: ", "model.attention", "full, linear, causal-linear, lsh"});
   check_config("[schedule]\nwarmup_steps = 5\n", {},
                {"config.toml:2: ", "schedule.warmup_steps", "only cosine has a warm-up"});
   check_config("[task]\nsequence_length = 4\n", {}, {"config.toml:2: ", "too short"});

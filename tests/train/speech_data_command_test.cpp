@@ -77,7 +77,7 @@ TEST_CASE("data command: a folder of folders of speech, words, and mistakes") {
   CHECK(outcome.code == 2);
   CHECK(outcome.out.empty());
   check_holds(outcome.err, message("sets/b/wav.scp:1: u0 has no audio: "));
-  check_holds(outcome.err, "(task.audio_root)");
+  check_holds(outcome.err, "(speech.audio_root)");
 }
 
 TEST_CASE("data command: AN4") {

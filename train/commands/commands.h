@@ -45,7 +45,7 @@ struct TraceCommand {
 };
 int trace_command(const TraceCommand& command);
 
-// How folders of speech are read; as the keys of the section task.
+// How folders of speech are read; as the keys of the section speech.
 struct SpeechDataOptions {
   std::string root;  // empty: the folder that the command names
   std::string phones, lexicon;

@@ -53,7 +53,7 @@ TEST_CASE("audio: a channel of several, which must be chosen") {
     test::write_audio(dir / "stereo", {both, 16000, 2, format});
     CHECK(read_audio(dir / "stereo", 1).samples == left);
     CHECK(read_audio(dir / "stereo", 2).samples == right);
-    check_refused(dir / "stereo", 0, "has 2 channels; task.channel chooses one, from 1");
+    check_refused(dir / "stereo", 0, "has 2 channels; speech.channel chooses one, from 1");
     check_refused(dir / "stereo", 3, "has no channel 3: it has 2");
     check_refused(dir / "stereo", -1, "has no channel -1: it has 2");
   }

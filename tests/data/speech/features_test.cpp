@@ -119,8 +119,16 @@ TEST_CASE("features: the shortest audio, silence and clipped audio are trained o
   std::vector<float> clipped(1600, 0.999969482421875F);
   for (std::size_t i = 0; i < clipped.size(); i += 3) clipped[i] = -1;
   test::write_audio(dir / "clipped.wav", {clipped, 16000});
-  test::write_text(dir / "wav.scp", "a one.wav\nb frame.wav\nc silence.wav\nd clipped.wav\n");
-  test::write_text(dir / "utt2spk", "a a\nb b\nc c\nd d\n");
+  test::write_text(dir / "wav.scp",
+                   "a one.wav\n"
+                   "b frame.wav\n"
+                   "c silence.wav\n"
+                   "d clipped.wav\n");
+  test::write_text(dir / "utt2spk",
+                   "a a\n"
+                   "b b\n"
+                   "c c\n"
+                   "d d\n");
   const SpeechFolder folder = read_folder(dir.path());
   for (const auto kind : {Normalisation::none, Normalisation::utterance, Normalisation::speaker}) {
     const SpeechFeatures features = load_features(folder, {.normalisation = kind}, "");
