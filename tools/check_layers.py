@@ -35,6 +35,7 @@ TOKENS = [
     ("<fstream>", r"<fstream>", ("core/io/", "data/", "tests/")),
     ("toml++", r'[<"]toml\+\+/|\btoml::', ("train/config.cpp",)),
     ("CLI11", r'[<"]CLI/|\bCLI::', PROGRAM),
+    ("<png.h>", r'[<"]png\.h', ("data/png.cpp", "tests/support/")),
     ("<doctest/...>", r'[<"]doctest/', ("tests/",)),
     ("<random>", r"<random>|\bstd::(random_device|mt19937(_64)?)\b", ()),
     ("rand()", r"\bs?rand\(", ()),

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <string>
 
+#include "train/status_line.h"
 #include "train/task.h"
 
 namespace tarn::train {
@@ -31,14 +32,11 @@ class Progress {
  private:
   using Clock = std::chrono::steady_clock;
 
-  void line(const std::string& text);
   std::string describe(const StepReport& report) const;
 
   std::int64_t total_steps_;
-  bool terminal_;
-  bool live_ = false;  // the cursor stands behind a live line
+  StatusLine status_;
   Clock::time_point last_step_ = Clock::now();
-  Clock::time_point last_shown_;
   double tokens_per_second_ = 0;
   double seconds_per_step_ = 0;
 };

@@ -13,8 +13,9 @@ namespace tarn::kernels {
 template <class T>
 struct Head {
   Head(const Tensor& tensor, std::int64_t n, std::int64_t h)
-      : data(tensor.mutable_data<std::remove_const_t<T>>() + n * tensor.strides()[0] +
-             h * tensor.strides()[2]),
+      : data(tensor.mutable_data<std::remove_const_t<T>>() +
+             // A tensor without elements is at no address, from which nothing may be counted.
+             (tensor.elements() > 0 ? n * tensor.strides()[0] + h * tensor.strides()[2] : 0)),
         // Of a single row the tensor's stride may be anything, and BLAS wants one of a row at
         // least.
         stride(tensor.size(1) > 1 ? tensor.strides()[1] : tensor.size(3)),

@@ -26,6 +26,7 @@ std::vector<KernelCall> layer_calls();
 std::vector<KernelCall> update_calls();
 std::vector<KernelCall> attention_calls();
 std::vector<KernelCall> recurrent_calls();
+std::vector<KernelCall> sampling_calls();
 
 // Uniform in [-1, 1) by address: cheaper than normals, for large tensors.
 Tensor uniform_tensor(const Shape& shape, DType dtype, std::string_view name);

@@ -84,6 +84,34 @@ void add_data(CLI::App& app, DataCommand& command, Action& action) {
   sub->callback([&] { action = [&command] { return data_command(command); }; });
 }
 
+void add_generate(CLI::App& app, GenerateCommand& command, Action& action) {
+  CLI::App* sub = app.add_subcommand("generate", "images from a run's best checkpoint, or another");
+  sub->add_option("RUN_OR_CHECKPOINT", command.target, "a folder")->required();
+  add_set(*sub, command.set);
+  sub->add_option("--count", command.count, "images to generate")
+      ->required()
+      ->check(CLI::Range(1, 1000000000));
+  sub->add_option("--batch", command.batch, "images generated together; changes none of them")
+      ->check(CLI::Range(1, 1000000))
+      ->capture_default_str();
+  sub->add_option("--given", command.given, "a folder of images to complete: its test set");
+  sub->add_option("--keep", command.keep, "pixels kept of each (default: the upper half)");
+  sub->add_option("--completions", command.completions, "of each given image")
+      ->check(CLI::Range(1, 1000000))
+      ->capture_default_str();
+  sub->add_option("--temperature", command.temperature, "below 1: likelier values; 0: likeliest")
+      ->capture_default_str();
+  sub->add_option("--seed", command.seed, "of the values drawn")->capture_default_str();
+  sub->add_option("--mode", command.mode, "recurrent, cached or full (default: the fastest)")
+      ->check(CLI::IsMember({"recurrent", "cached", "full"}));
+  sub->add_option("--sampler", command.sampler, "exact, as the loss has it, or compat")
+      ->check(CLI::IsMember({"exact", "compat"}))
+      ->capture_default_str();
+  sub->add_option("--out", command.out, "the folder to write, new or empty")->required();
+  sub->add_option("--json", command.json, "also write the figures to this file");
+  sub->callback([&] { action = [&command] { return generate_command(command); }; });
+}
+
 // CLI11 by itself would only say that one is required.
 void check_subcommand(const CLI::App& app, int argc, char** argv) {
   if (argc < 2 || argv[1][0] == '-') return;
@@ -107,12 +135,14 @@ int run_program(int argc, char** argv) {
   EvalCommand eval;
   TraceCommand trace;
   DataCommand data;
+  GenerateCommand generate;
   std::string checkpoint, key;
   bool markdown = false;
   add_train(app, train, action);
   add_eval(app, eval, action);
   add_trace(app, trace, action);
   add_data(app, data, action);
+  add_generate(app, generate, action);
   CLI::App* info = app.add_subcommand("info", "this program and machine, or a checkpoint");
   info->add_option("CHECKPOINT", checkpoint, "a run's folder or a checkpoint");
   info->callback([&] { action = [&] { return info_command(checkpoint); }; });

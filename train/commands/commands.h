@@ -54,6 +54,21 @@ struct DataCommand {
 int data_command(const DataCommand& command);
 bool describe_speech(const DataCommand& command);  // false if there is no speech
 
+struct GenerateCommand {
+  std::filesystem::path target;
+  std::vector<std::string> set;
+  std::int64_t count = 0, batch = 16;
+  std::filesystem::path given;  // empty: nothing but the first value
+  std::optional<std::int64_t> keep;
+  std::int64_t completions = 1;  // of each given image
+  double temperature = 1;
+  std::uint64_t seed = 1;
+  std::string mode;  // empty: the fastest that the model's attention has
+  std::string sampler = "exact";
+  std::filesystem::path out, json;
+};
+int generate_command(const GenerateCommand& command);
+
 int info_command(const std::filesystem::path& checkpoint);  // empty: of this program
 int config_command(const std::string& key, bool markdown);
 

@@ -1,0 +1,54 @@
+#include "autograd/sample.h"
+
+#include <cmath>
+
+#include "kernels/sample.h"
+#include "kernels/table.h"
+
+namespace tarn::ad {
+namespace {
+
+using kernels::Table;
+
+void check(const char* op, const Tensor& outputs, const SampleOptions& options) {
+  TARN_CHECK_SHAPE(outputs.rank() == 2 && outputs.size(1) > 0 && outputs.is_contiguous(), op,
+                   ": outputs ", outputs.shape(), " must be [N, outputs], contiguous");
+  TARN_CHECK(std::isfinite(options.temperature) && options.temperature >= 0, op,
+             ": the temperature is ", options.temperature, "; it must be finite and at least 0");
+}
+
+Tensor values_like(const Tensor& outputs) {
+  return Tensor::empty({outputs.size(0)}, DType::i32, outputs.device());
+}
+
+}  // namespace
+
+Tensor sample_logistic_mixture(const Tensor& outputs, LogisticScale scale,
+                               const SampleOptions& options) {
+  check("sample_logistic_mixture", outputs, options);
+  TARN_CHECK_SHAPE(outputs.size(1) % 3 == 0, "sample_logistic_mixture: outputs ", outputs.shape(),
+                   " must be [N, 3 K], K logits, K means and K log-scales");
+  Tensor values = values_like(outputs);
+  kernels::run(&Table::sample_logistic_mixture, outputs.device(),
+               {.outputs = outputs,
+                .values = values,
+                .temperature = options.temperature,
+                .compat = scale == LogisticScale::compat,
+                .address = options.address,
+                .first = options.first});
+  return values;
+}
+
+Tensor sample_categorical(const Tensor& logits, const SampleOptions& options) {
+  check("sample_categorical", logits, options);
+  Tensor values = values_like(logits);
+  kernels::run(&Table::sample_categorical, logits.device(),
+               {.logits = logits,
+                .values = values,
+                .temperature = options.temperature,
+                .address = options.address,
+                .first = options.first});
+  return values;
+}
+
+}  // namespace tarn::ad

@@ -1,0 +1,96 @@
+#include "kernels/sample.h"
+
+#include <cmath>
+
+#include "kernels/cpu/dtype_switch.h"
+#include "kernels/cpu/parallel.h"
+#include "kernels/table.h"
+
+namespace tarn::kernels {
+namespace {
+
+constexpr std::int64_t kRows = 16;  // a piece of parallel work: a few microseconds
+constexpr double kFloor = -7;       // of log-scales, as in the loss
+
+// Uniform in (0, 1), both ends out, so that no logarithm meets a 0.
+double uniform(std::uint32_t bits) { return (static_cast<double>(bits) + 0.5) * 0x1p-32; }
+
+// An index with the probability softmax(logits / temperature), u being uniform.
+template <class T>
+std::int64_t choose(const T* logits, std::int64_t count, double temperature, double u) {
+  const std::int64_t likeliest = std::max_element(logits, logits + count) - logits;
+  if (temperature == 0) return likeliest;
+  const double top = static_cast<double>(logits[likeliest]);
+  const auto weight = [&](std::int64_t k) {
+    return std::exp((static_cast<double>(logits[k]) - top) / temperature);
+  };
+  double total = 0;
+  for (std::int64_t k = 0; k < count; ++k) total += weight(k);
+  double left = u * total;
+  for (std::int64_t k = 0; k < count; ++k) {
+    left -= weight(k);
+    if (left < 0) return k;
+  }
+  return likeliest;  // the subtractions ended a hair above 0
+}
+
+double scale_of(double raw, bool compat) {
+  if (!compat) return std::exp(std::max(raw, kFloor));
+  return raw > 0 ? raw + 1.0001 : std::exp(raw) + 0.0001;
+}
+
+// The comparison lets a NaN through to 0: a conversion of it would be undefined.
+std::int32_t value_of(double x) {
+  const double value = std::round((x + 1) / 2 * 255);
+  return value > 0 ? static_cast<std::int32_t>(std::min(value, 255.0)) : 0;
+}
+
+template <class T>
+std::int32_t draw(const T* row, std::int64_t components, const SampleLogisticMixtureArgs& args,
+                  std::uint32_t block) {
+  const auto bits = random_block(args.address, block);
+  const std::int64_t k = choose(row, components, args.temperature, uniform(bits[0]));
+  const auto mean = static_cast<double>(row[components + k]);
+  if (args.temperature == 0) return value_of(mean);
+  const double u = uniform(bits[1]);
+  const double scale = scale_of(static_cast<double>(row[2 * components + k]), args.compat);
+  return value_of(mean + args.temperature * scale * (std::log(u) - std::log1p(-u)));
+}
+
+// values[r] = body(row r, block of row r), for outputs of type T.
+template <class T, class Body>
+void for_rows(const Tensor& outputs, const Tensor& values, std::uint32_t first, const Body& body) {
+  const std::int64_t width = outputs.size(-1);
+  const T* rows = outputs.data<T>();
+  std::int32_t* to = values.mutable_data<std::int32_t>();
+  parallel_chunks(values.elements(), kRows, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t r = begin; r < end; ++r) {
+      to[r] = body(rows + r * width, first + static_cast<std::uint32_t>(r));
+    }
+  });
+}
+
+}  // namespace
+
+void sample_logistic_mixture(const SampleLogisticMixtureArgs& args) {
+  const std::int64_t components = args.outputs.size(-1) / 3;
+  with_float_type(args.outputs.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    for_rows<T>(args.outputs, args.values, args.first, [&](const T* row, std::uint32_t block) {
+      return draw(row, components, args, block);
+    });
+  });
+}
+
+void sample_categorical(const SampleCategoricalArgs& args) {
+  const std::int64_t count = args.logits.size(-1);
+  with_float_type(args.logits.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    for_rows<T>(args.logits, args.values, args.first, [&](const T* row, std::uint32_t block) {
+      const double u = uniform(random_block(args.address, block)[0]);
+      return static_cast<std::int32_t>(choose(row, count, args.temperature, u));
+    });
+  });
+}
+
+}  // namespace tarn::kernels
