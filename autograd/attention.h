@@ -35,16 +35,13 @@ struct SoftmaxOptions {
 
 Tensor softmax_attention(const Heads& heads, const Tensor& lengths, const SoftmaxOptions& options);
 
-// One position of the same attentions, for running a trained model as an RNN; never recorded.
-// query, key [N, H, E], value [N, H, M]; returns [N, H, M]. The state is updated in place.
+// A prefix absorbed by the state of a model that runs step by step (autograd/encoder_step.h); never
+// recorded. The keys of linear attention are feature-mapped.
 
-// State: sum [N, H, E, M] and key_sum [N, H, E], zero before the first position.
-Tensor causal_linear_step(const Tensor& query, const Tensor& key, const Tensor& value,
-                          const Tensor& sum, const Tensor& key_sum, double eps);
+// State: sum [N, H, E, M] and key_sum [N, H, E], overwritten.
+void causal_linear_absorb(const Heads& heads, const Tensor& sum, const Tensor& key_sum);
 
-// State: keys [N, capacity, H, E] and values [N, capacity, H, M]; this is position `position`, from
-// 0. Throws when it does not fit the capacity.
-Tensor softmax_step(const Tensor& query, const Tensor& key, const Tensor& value, const Tensor& keys,
-                    const Tensor& values, std::int64_t position, double scale);
+// State: keys [N, H, capacity, E] and values [N, H, capacity, M]; the first L are overwritten.
+void softmax_absorb(const Heads& heads, const Tensor& keys, const Tensor& values);
 
 }  // namespace tarn::ad

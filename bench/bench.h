@@ -55,6 +55,18 @@ struct LstmOptions {  // the paper's model of section 4.3
   std::int64_t layers = 3;
 };
 void lstm(const LstmOptions& options, Report& report);
+struct GenerationOptions {
+  std::string model = "mnist";   // the paper's: mnist or cifar
+  std::filesystem::path config;  // sizes of another; empty: the paper's
+  std::vector<std::string> set;  // overrides of its keys
+  std::vector<std::string> modes{"recurrent", "cached", "full"};
+  std::vector<std::string> weights{"f32", "bf16"};
+  std::vector<std::int64_t> batches{1, 8, 64, 256};
+  std::int64_t group = 16;              // images that step together
+  std::int64_t full_positions = 8192;   // mode full: the most images x length to time
+  std::vector<std::int64_t> positions;  // also time single steps there
+};
+void generation(const GenerationOptions& options, Report& report);
 
 void step(const std::filesystem::path& config, const std::vector<std::string>& overrides,
           Report& report);

@@ -17,6 +17,7 @@ int run_program(int argc, char** argv) {
   GemmOptions gemm_options;
   AttentionOptions attention_options;
   LstmOptions lstm_options;
+  GenerationOptions generation_options;
   const auto common = [&](CLI::App* sub) {
     sub->add_option("--threads", threads, "of the pool; default: OpenMP's");
     sub->add_option("--json", json, "also write the rows to this file");
@@ -42,6 +43,33 @@ int run_program(int argc, char** argv) {
   lstm_command->add_option("--input", lstm_options.input, "features a frame");
   lstm_command->add_option("--hidden", lstm_options.hidden);
   lstm_command->add_option("--layers", lstm_options.layers);
+  CLI::App* generation_command = common(app.add_subcommand(
+      "generation", "images a second, one value after another (the paper's Tables 1, 2, 4, 5)"));
+  generation_command->add_option("CONFIG", generation_options.config,
+                                 "a config whose sizes to use; default: the paper's");
+  generation_command->add_option("--set", generation_options.set, "override a key of the config")
+      ->take_all()
+      ->allow_extra_args(false);
+  generation_command->add_option("--model", generation_options.model, "the paper's model")
+      ->check(CLI::IsMember({"mnist", "cifar"}));
+  generation_command->add_option("--modes", generation_options.modes)
+      ->delimiter(',')
+      ->check(CLI::IsMember({"recurrent", "cached", "full"}));
+  generation_command->add_option("--weights", generation_options.weights)
+      ->delimiter(',')
+      ->check(CLI::IsMember({"f32", "bf16"}));
+  generation_command->add_option("--batches", generation_options.batches)
+      ->delimiter(',')
+      ->check(CLI::PositiveNumber);
+  generation_command->add_option("--group", generation_options.group, "images that step together")
+      ->check(CLI::PositiveNumber);
+  generation_command->add_option("--full-positions", generation_options.full_positions,
+                                 "mode full: the most images x length to time, scaled to the rest");
+  generation_command
+      ->add_option("--positions", generation_options.positions,
+                   "also time single steps at these positions")
+      ->delimiter(',')
+      ->check(CLI::NonNegativeNumber);
   CLI::App* step_command = common(app.add_subcommand("step", "a whole training step of a config"));
   step_command->add_option("CONFIG", config)->required();
   step_command->add_option("--set", set, "override a key: section.key=value")
@@ -55,6 +83,7 @@ int run_program(int argc, char** argv) {
     if (*gemm_command) gemm(gemm_options, report);
     if (*attention_command) attention(attention_options, report);
     if (*lstm_command) lstm(lstm_options, report);
+    if (*generation_command) generation(generation_options, report);
     if (*step_command) step(config, set, report);
     report.close();
     return 0;

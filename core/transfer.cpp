@@ -50,6 +50,9 @@ double item(const Tensor& tensor) {
       return static_cast<double>(*tensor.data<std::int64_t>());
     case DType::u8:
       return static_cast<double>(*tensor.data<std::uint8_t>());
+    case DType::bf16:
+      return static_cast<double>(
+          std::bit_cast<float>(static_cast<std::uint32_t>(tensor.data<Bf16>()->bits) << 16));
   }
   return 0;
 }

@@ -20,16 +20,30 @@ EncoderLayer::EncoderLayer(const Build& build, const EncoderOptions& options)
       norm2_(child<LayerNorm>("norm2", options.width())) {}
 
 Tensor EncoderLayer::forward(const Tensor& x, const AttentionMask& mask, const Pass& pass) const {
+  return after_attention(x, attention_.forward(x, mask, pass), pass);
+}
+
+Tensor EncoderLayer::absorb(const Tensor& x, AttentionState& state) const {
+  return after_attention(x, attention_.absorb(x, state), {});
+}
+
+ad::StepLayer EncoderLayer::for_steps(DType storage) const {
+  ad::StepLayer layer;
+  attention_.fill_step(layer, storage);
+  layer.linear1 = linear1_.for_steps(storage);
+  layer.linear2 = linear2_.for_steps(storage);
+  layer.norm1 = norm1_.for_steps();
+  layer.norm2 = norm2_.for_steps();
+  layer.activation = activation_;
+  return layer;
+}
+
+Tensor EncoderLayer::after_attention(const Tensor& x, const Tensor& attended,
+                                     const Pass& pass) const {
   const double dropout = pass.training ? dropout_ : 0;
-  const Tensor attended = attention_.forward(x, mask, pass);
   const Tensor a = norm1_.forward_sum(x, attended, dropout, address(pass, "dropout_attention"));
   return norm2_.forward_sum(a, feed_forward(a, pass), dropout,
                             address(pass, "dropout_feed_forward"));
-}
-
-Tensor EncoderLayer::step(const Tensor& x, AttentionState& state) const {
-  const Tensor a = norm1_.forward_sum(x, attention_.step(x, state), 0, {});
-  return norm2_.forward_sum(a, feed_forward(a, {}), 0, {});
 }
 
 Tensor EncoderLayer::feed_forward(const Tensor& x, const Pass& pass) const {
@@ -37,12 +51,6 @@ Tensor EncoderLayer::feed_forward(const Tensor& x, const Pass& pass) const {
                                              .dropout = pass.training ? dropout_ : 0,
                                              .address = address(pass, "dropout_hidden")});
   return linear2_.forward(hidden);
-}
-
-EncoderState EncoderState::copy() const {
-  EncoderState out;
-  for (const AttentionState& state : layers) out.layers.push_back(state.copy());
-  return out;
 }
 
 Encoder::Encoder(const Build& build, const EncoderOptions& options)
@@ -65,16 +73,39 @@ Tensor Encoder::forward(const Tensor& x, const AttentionMask& mask, const Pass& 
   return norm_.forward(y);
 }
 
-EncoderState Encoder::start(std::int64_t batch, std::int64_t capacity) const {
-  EncoderState state;
+StepWeights Encoder::step_weights(DType storage) const {
+  StepWeights weights;
+  for (const EncoderLayer* layer : layers_) weights.layers.push_back(layer->for_steps(storage));
+  weights.norm = norm_.for_steps();
+  return weights;
+}
+
+EncoderState Encoder::start(std::int64_t batch, std::int64_t capacity, StepWeights weights) const {
+  EncoderState state{std::move(weights), {}};
   for (const EncoderLayer* layer : layers_) state.layers.push_back(layer->start(batch, capacity));
   return state;
 }
 
-Tensor Encoder::step(const Tensor& x, EncoderState& state) const {
+Tensor Encoder::absorb(const Tensor& x, EncoderState& state) const {
   Tensor y = x;
-  for (std::size_t i = 0; i < layers_.size(); ++i) y = layers_[i]->step(y, state.layers.at(i));
+  for (std::size_t i = 0; i < layers_.size(); ++i) y = layers_[i]->absorb(y, state.layers.at(i));
   return norm_.forward(y);
+}
+
+Tensor Encoder::step(const Tensor& x, EncoderState& state) const {
+  std::vector<ad::StepMemory> memory;
+  memory.reserve(state.layers.size());
+  for (const AttentionState& layer : state.layers) {
+    memory.push_back({layer.tensor(0), layer.tensor(1)});
+  }
+  const Tensor out = ad::encoder_step({.x = x,
+                                       .layers = state.weights.layers,
+                                       .memory = memory,
+                                       .norm = state.weights.norm,
+                                       .head = state.weights.head,
+                                       .position = state.position()});
+  for (AttentionState& layer : state.layers) ++layer.position;
+  return out;
 }
 
 }  // namespace tarn::nn

@@ -32,9 +32,11 @@ class EncoderLayer : public Module {
   AttentionState start(std::int64_t batch, std::int64_t capacity) const {
     return attention_.start(batch, capacity);
   }
-  Tensor step(const Tensor& x, AttentionState& state) const;
+  Tensor absorb(const Tensor& x, AttentionState& state) const;
+  ad::StepLayer for_steps(DType storage) const;  // a copy as steps read it
 
  private:
+  Tensor after_attention(const Tensor& x, const Tensor& attended, const Pass& pass) const;
   Tensor feed_forward(const Tensor& x, const Pass& pass) const;
 
   ad::Unary activation_;
@@ -46,11 +48,28 @@ class EncoderLayer : public Module {
   LayerNorm& norm2_;
 };
 
-// What an encoder remembers: one state a layer.
+// The weights as steps read them: a copy, laid out for products with few rows, in the model's own
+// type or in bf16. Copies of this value share the elements.
+struct StepWeights {
+  std::vector<ad::StepLayer> layers;
+  ad::NormWeights norm;
+  ad::PanelLinear head;  // what a model has behind its encoder, if anything
+};
+
+// What an encoder remembers: one state a layer, and the weights that it steps with. A plain value,
+// which any thread may step, one at a time.
 struct EncoderState {
+  StepWeights weights;
   std::vector<AttentionState> layers;
 
+  std::int64_t position() const { return layers.empty() ? 0 : layers.front().position; }
   EncoderState copy() const;
+
+  // The state by name, for a file; it shares the elements. Names: position, layers.{i}.{tensor}.
+  NamedTensors named() const;
+  // Copies what named() gave into this state, which start() made for the same sizes. Throws
+  // UserError with the name of the tensor that is missing, unknown, or of another shape or type.
+  void restore(const NamedTensors& tensors);
 };
 
 // The layers in sequence and one more layer norm. Names: layers.{i}.*, norm.*.
@@ -60,9 +79,14 @@ class Encoder : public Module {
   Tensor forward(const Tensor& x, const AttentionMask& mask,
                  const Pass& pass) const;  // [N, L, width]
 
-  // As an RNN (section 3.4): forward() of a sequence equals step() of its positions one by one.
-  EncoderState start(std::int64_t batch, std::int64_t capacity) const;
-  Tensor step(const Tensor& x, EncoderState& state) const;  // [N, width], in evaluation mode
+  // As an RNN (section 3.4): forward() of a sequence equals step() of its positions one by one. A
+  // state steps with the weights that it is given, whatever happens to the parameters.
+  StepWeights step_weights(DType storage) const;
+  EncoderState start(std::int64_t batch, std::int64_t capacity, StepWeights weights) const;
+  // A prefix [N, L, width] in one parallel pass; the state is then as after L steps, to rounding.
+  Tensor absorb(const Tensor& x, EncoderState& state) const;
+  // [N, width] to [N, width], or to [N, outputs] of the head among the weights.
+  Tensor step(const Tensor& x, EncoderState& state) const;
 
  private:
   std::vector<EncoderLayer*> layers_;

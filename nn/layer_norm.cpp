@@ -1,6 +1,7 @@
 #include "nn/layer_norm.h"
 
 #include "autograd/layer_norm.h"
+#include "core/transfer.h"
 
 namespace tarn::nn {
 namespace {
@@ -21,6 +22,11 @@ Tensor LayerNorm::forward(const Tensor& x) const {
 Tensor LayerNorm::forward_sum(const Tensor& x, const Tensor& branch, double dropout,
                               const RngAddress& address) const {
   return ad::add_layer_norm(x, branch, dropout, address, weight_.tensor(), bias_.tensor(), kEps);
+}
+
+ad::NormWeights LayerNorm::for_steps() const {
+  const auto copy = [](const Tensor& tensor) { return copy_to(tensor, tensor.device()); };
+  return {copy(weight_.value()), copy(bias_.value()), kEps};
 }
 
 }  // namespace tarn::nn

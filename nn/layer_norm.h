@@ -1,5 +1,6 @@
 #pragma once
 
+#include "autograd/encoder_step.h"
 #include "core/rng.h"
 #include "nn/module.h"
 
@@ -13,6 +14,7 @@ class LayerNorm : public Module {
   // forward(x + dropout(branch)), in one pass.
   Tensor forward_sum(const Tensor& x, const Tensor& branch, double dropout,
                      const RngAddress& address) const;
+  ad::NormWeights for_steps() const;  // a copy as steps read it
 
  private:
   ad::Parameter& weight_;

@@ -1,5 +1,7 @@
 #include "nn/sequence_predictor.h"
 
+#include "core/transfer.h"
+
 namespace tarn::nn {
 
 SequencePredictor::SequencePredictor(const Build& build, const SequencePredictorOptions& options)
@@ -18,10 +20,27 @@ Tensor SequencePredictor::forward(const Tensor& tokens, const AttentionMask& mas
   return predictor_.forward(transformer_.forward(x, mask, pass));
 }
 
+StepWeights SequencePredictor::step_weights(DType storage) const {
+  StepWeights weights = transformer_.step_weights(storage);
+  weights.head = predictor_.for_steps(storage);
+  return weights;
+}
+
+EncoderState SequencePredictor::start(std::int64_t batch, StepWeights weights) const {
+  return transformer_.start(batch, max_length_, std::move(weights));
+}
+
 Tensor SequencePredictor::step(const Tensor& tokens, EncoderState& state) const {
-  const std::int64_t position = state.layers.empty() ? 0 : state.layers.front().position;
-  const Tensor x = pos_embedding_.concat_to(value_embedding_.forward(tokens), position);
-  return predictor_.forward(transformer_.step(x, state));
+  const Tensor x = pos_embedding_.concat_to(value_embedding_.forward(tokens), state.position());
+  return transformer_.step(x, state);
+}
+
+Tensor SequencePredictor::absorb(const Tensor& tokens, EncoderState& state) const {
+  TARN_CHECK_SHAPE(tokens.rank() == 2 && tokens.size(1) > 0,
+                   "absorb: tokens are [N, L] with one position at least, not ", tokens.shape());
+  const Tensor x = pos_embedding_.concat_to(value_embedding_.forward(tokens));
+  const Tensor y = transformer_.absorb(x, state);
+  return predictor_.forward(copy_to(y.select(1, y.size(1) - 1), y.device()));
 }
 
 }  // namespace tarn::nn

@@ -21,9 +21,16 @@ class SequencePredictor : public Module {
 
   Tensor forward(const Tensor& tokens, const AttentionMask& mask, const Pass& pass) const;
 
-  // As an RNN: tokens i32 [N], position by position; returns [N, outputs].
-  EncoderState start(std::int64_t batch) const { return transformer_.start(batch, max_length_); }
+  // As an RNN: tokens i32 [N], position by position; returns [N, outputs]. The weights are a copy
+  // in the model's own type or in bf16, which many states may share; without any, start() makes
+  // one.
+  StepWeights step_weights(DType storage) const;
+  EncoderState start(std::int64_t batch, StepWeights weights) const;
+  EncoderState start(std::int64_t batch) const { return start(batch, step_weights(build().dtype)); }
   Tensor step(const Tensor& tokens, EncoderState& state) const;
+  // A prefix i32 [N, L], L >= 1, in one parallel pass: returns what the last of L steps returns and
+  // leaves the state as they do, both to rounding. The state must be at position 0.
+  Tensor absorb(const Tensor& tokens, EncoderState& state) const;
 
  private:
   std::int64_t max_length_;

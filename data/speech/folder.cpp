@@ -36,10 +36,9 @@ void join(const LineFile& audio, const LineFile& other, std::string_view what, U
                   " has no audio: it is not in ", audio.name());
   }
   for (const Line& line : audio.lines()) {
-    const auto found = lines.find(line.key);
-    TARN_CHECK_AS(IoError, found != lines.end(), audio.where(line), line.key, " has no ", what,
+    TARN_CHECK_AS(IoError, lines.contains(line.key), audio.where(line), line.key, " has no ", what,
                   ": it is not in ", other.name());
-    use(*found->second);
+    use(*lines.at(line.key));
   }
 }
 

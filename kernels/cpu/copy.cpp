@@ -80,6 +80,8 @@ void copy(const CopyArgs& args) {
       return copy_elements<std::uint64_t>(args);
     case 4:
       return copy_elements<std::uint32_t>(args);
+    case 2:
+      return copy_elements<std::uint16_t>(args);
     default:
       return copy_elements<std::uint8_t>(args);
   }

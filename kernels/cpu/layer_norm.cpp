@@ -5,28 +5,10 @@
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
 #include "hwy/highway.h"
 //
-#include <cmath>
-
-#include "kernels/cpu/simd-inl.h"
+#include "kernels/cpu/normalise-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace tarn::kernels::HWY_NAMESPACE {
-
-// sum of (x - mean)^2
-template <class T>
-HWY_INLINE T squared_distance(const T* x, T mean, std::int64_t n) {
-  const hn::ScalableTag<T> d;
-  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
-  auto total = hn::Zero(d);
-  std::int64_t i = 0;
-  for (; i + lanes <= n; i += lanes) {
-    const auto distance = hn::Sub(hn::LoadU(d, x + i), hn::Set(d, mean));
-    total = hn::MulAdd(distance, distance, total);
-  }
-  T rest = hn::GetLane(hn::SumOfLanes(d, total));
-  for (; i < n; ++i) rest += (x[i] - mean) * (x[i] - mean);
-  return rest;
-}
 
 template <class T>
 void forward(const LayerNormForwardArgs& args, std::int64_t first, std::int64_t last) {
@@ -48,18 +30,11 @@ void forward(const LayerNormForwardArgs& args, std::int64_t first, std::int64_t 
       });
       row = total;
     }
-    const T mean = sum(row, width) / static_cast<T>(width);
-    const T variance = squared_distance(row, mean, width) / static_cast<T>(width);
-    const T rstd = T{1} / std::sqrt(variance + static_cast<T>(args.eps));
-    T* out = args.out.mutable_data<T>() + r * width;
-    for_vectors<T>(width, [&](auto d, std::int64_t i) HWY_ATTR {
-      const auto centred = hn::Sub(hn::LoadU(d, row + i), hn::Set(d, mean));
-      const auto normal = hn::Mul(centred, hn::Set(d, rstd));
-      hn::StoreU(hn::MulAdd(normal, hn::LoadU(d, weight + i), hn::LoadU(d, bias + i)), d, out + i);
-    });
+    const RowMoments<T> moments = normalise_row(row, weight, bias, static_cast<T>(args.eps), width,
+                                                args.out.mutable_data<T>() + r * width);
     if (args.mean.defined()) {
-      args.mean.mutable_data<T>()[r] = mean;
-      args.rstd.mutable_data<T>()[r] = rstd;
+      args.mean.mutable_data<T>()[r] = moments.mean;
+      args.rstd.mutable_data<T>()[r] = moments.rstd;
     }
   }
 }

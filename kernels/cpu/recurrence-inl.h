@@ -10,6 +10,7 @@
 #define TARN_KERNELS_CPU_RECURRENCE_INL_H_
 #endif
 
+#include "kernels/cpu/ahead.h"
 #include "kernels/cpu/heads.h"
 #include "kernels/cpu/scratch.h"
 #include "kernels/cpu/simd-inl.h"
@@ -20,7 +21,7 @@ namespace tarn::kernels::HWY_NAMESPACE {
 // The block of state that the registers hold: 32 of them with AVX-512, 16 otherwise.
 constexpr std::int64_t kBlockRows = HWY_TARGET == HWY_AVX3 ? 8 : 4;
 constexpr std::int64_t kBlockVectors = 2;  // one where a single vector of columns is left
-constexpr std::int64_t kTile = 32;  // positions; six tiles of 32 x 32 floats leave room in an L1
+constexpr std::int64_t kTile = 32;  // positions: six tiles of 32 x 32 floats leave room in an L1
 constexpr std::int64_t kMaxLanes = HWY_MAX_BYTES / 4;
 
 // Rows of a tile, packed and padded with zeros to whole blocks. A negative stride walks backwards.
@@ -28,37 +29,6 @@ template <class T>
 struct Strip {
   T* at;
   std::int64_t stride;
-};
-
-// Rows that a later tile will read, fetched into the second-level cache meanwhile: those of a head
-// lie too far apart for the processor to guess.
-struct Ahead {
-  const std::byte* at = nullptr;
-  std::int64_t stride = 0;  // in bytes
-  std::int64_t lines = 0;   // cache lines a row; 0: nothing to fetch
-
-  HWY_INLINE void fetch_row() {
-    for (std::int64_t i = 0; i < lines; ++i) __builtin_prefetch(at + 64 * i, 0, 2);
-    at += stride;
-  }
-};
-
-// The rows ahead of one tile, of several heads; each pass of a block over the tile takes two.
-class AheadQueue {
- public:
-  // Rows from `first` on of a head, if the head has them.
-  template <class T>
-  void add(const Head<T>& head, std::int64_t first, std::int64_t length) {
-    if (first < 0 || first >= length) return;
-    constexpr auto kSize = static_cast<std::int64_t>(sizeof(T));
-    queue_[count_++] = {reinterpret_cast<const std::byte*>(head.row(first)), head.stride * kSize,
-                        (head.width * kSize + 63) / 64};
-  }
-  Ahead take() { return taken_ < count_ ? queue_[taken_++] : Ahead(); }
-
- private:
-  Ahead queue_[8];
-  int count_ = 0, taken_ = 0;
 };
 
 // out[t] += sum over d of a[t][d] * (state[d] + sum over s <= t of b[s][d] * x[s]), for the block
@@ -131,7 +101,7 @@ void stream_tile(Strip<const T> a, Strip<const T> b, Strip<const T> x, Strip<T> 
     stream_columns<kBlockVectors, fresh, T>(a, b, {x.at + c, x.stride}, {out.at + c, out.stride},
                                             state + c, columns, rows, positions, ahead);
   }
-  if (c < columns) {
+  if (c < columns) {  // one vector is left
     stream_columns<1, fresh, T>(a, b, {x.at + c, x.stride}, {out.at + c, out.stride}, state + c,
                                 columns, rows, positions, ahead);
   }
@@ -147,13 +117,12 @@ std::int64_t padded(std::int64_t width) {
   return (width + padding_unit<T>() - 1) / padding_unit<T>() * padding_unit<T>();
 }
 
-// The columns of a piece of a padded state. They are independent of each other, so that a head can
-// be cut without changing a bit.
+// The columns of a piece of a padded state, which do not depend on those of another piece.
 template <class T>
 Columns columns_of_piece(std::int64_t width, std::int64_t piece, std::int64_t pieces) {
-  const std::int64_t units = padded<T>(width) / padding_unit<T>();
-  const std::int64_t first = units * piece / pieces, last = units * (piece + 1) / pieces;
-  return {first * padding_unit<T>(), (last - first) * padding_unit<T>()};
+  const std::int64_t unit = padding_unit<T>(), units = padded<T>(width) / unit;
+  const std::int64_t first = units * piece / pieces;
+  return {first * unit, (units * (piece + 1) / pieces - first) * unit};
 }
 
 // Packs rows [first, first + count) of a head; rows from `valid` on become zeros.
@@ -238,8 +207,8 @@ HWY_INLINE void running_sums(Strip<const T> b, Strip<const T> into, Strip<const 
   for (std::int64_t i = 0; i < width; i += static_cast<std::int64_t>(hn::Lanes(d))) {
     auto total = hn::Load(d, sum + i);
     for (std::int64_t t = 0; t < positions; ++t) {
-      const auto weight = hn::Set(d, into.at[t * into.stride]);
-      total = hn::MulAdd(weight, hn::Load(d, b.at + t * b.stride + i), total);
+      const auto added = hn::Load(d, b.at + t * b.stride + i);
+      total = hn::MulAdd(hn::Set(d, into.at[t * into.stride]), added, total);
       const auto scale = hn::Set(d, out_scale.at[t * out_scale.stride]);
       hn::Store(hn::Mul(scale, total), d, out.at + t * out.stride + i);
     }

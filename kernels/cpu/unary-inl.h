@@ -10,7 +10,7 @@
 #include <cmath>
 #include <numbers>
 
-#include "hwy/contrib/math/math-inl.h"
+#include "kernels/cpu/exp-inl.h"
 #include "kernels/cpu/simd-inl.h"
 #include "kernels/unary.h"
 

@@ -6,7 +6,9 @@
 #include <vector>
 
 #include "autograd/attention.h"
+#include "autograd/encoder_step.h"
 #include "autograd/unary.h"
+#include "core/io/safetensors.h"
 #include "nn/module.h"
 
 namespace tarn::nn {
@@ -17,12 +19,13 @@ struct AttentionMask {
   Tensor lengths;       // i32 [N], or undefined: keys at or past a sequence's length are not seen
 };
 
-// What an attention remembers of the positions that it has stepped through: linear attention its
-// sums, softmax attention its keys and values. A plain value; copy() is a deep one.
+// What an attention remembers of the positions that it has seen: linear attention its sums, softmax
+// attention its keys and values. A plain value; copy() is a deep one.
 struct AttentionState {
-  std::vector<Tensor> tensors;
-  std::int64_t position = 0;
+  NamedTensors tensors;       // by the names that a file of the state uses
+  std::int64_t position = 0;  // how many positions it has seen
 
+  const Tensor& tensor(std::size_t index) const { return tensors.at(index).second; }
   AttentionState copy() const;
 };
 
@@ -50,7 +53,7 @@ struct AttentionOptions {
 
 class Attention : public Module {
  public:
-  // What queries and keys are passed through, element by element, before forward() and step() see
+  // What queries and keys are passed through, element by element, before forward() and absorb() see
   // them: the feature map of the linear kinds, done with the projection (paper, section 3.2).
   virtual ad::Unary feature_map() const { return ad::Unary::identity; }
 
@@ -61,16 +64,22 @@ class Attention : public Module {
                          const Pass& pass) const = 0;  // [N, L, H, M]
 
   // The attention as a recurrence: a state for `batch` sequences of up to `capacity` positions, and
-  // one position of each, query, key [N, H, E], value [N, H, M]. Kinds that cannot be run so throw.
+  // how one position of each moves it on. Kinds that cannot be run so throw.
   virtual AttentionState start(std::int64_t batch, std::int64_t capacity) const;
-  virtual Tensor step(const Tensor& query, const Tensor& key, const Tensor& value,
-                      AttentionState& state) const;
+  virtual ad::StepRule step_rule() const;
+  // forward() of the first L positions at once, the mask causal, which leaves the state as L steps
+  // do, to rounding. Throws unless the state is at position 0.
+  virtual Tensor absorb(const ad::Heads& heads, AttentionState& state) const;
 
  protected:
   Attention(const Build& build, std::string_view kind) : Module(build), kind_(kind) {}
   std::string_view kind() const { return kind_; }
+  // That the state has seen no position yet.
+  void check_absorb(const AttentionState& state) const;
 
  private:
+  [[noreturn]] void refuse_steps() const;
+
   std::string_view kind_;
 };
 

@@ -47,20 +47,28 @@ ad::Heads AttentionLayer::heads_of(const Tensor& x) const {
           {}};
 }
 
-Tensor AttentionLayer::forward(const Tensor& x, const AttentionMask& mask, const Pass& pass) const {
-  const Tensor out = inner_.forward(heads_of(x), mask, pass);
+template <class Inner>
+Tensor AttentionLayer::around(const Tensor& x, const Inner& inner) const {
+  const Tensor out = inner(heads_of(x));
   return out_projection_.forward(
       out.view({x.size(0), x.size(1), shape_.heads * shape_.value_width}));
 }
 
-Tensor AttentionLayer::step(const Tensor& x, AttentionState& state) const {
-  const std::int64_t batch = x.size(0);
-  const ad::Heads heads = ad::Heads::of(project(x).view({batch, 1, shape_.joint_width()}),
-                                        shape_.heads, shape_.query_width, shape_.value_width);
-  const auto position = [](const Tensor& window) { return window.select(1, 0); };
-  const Tensor out =
-      inner_.step(position(heads.query), position(heads.key), position(heads.value), state);
-  return out_projection_.forward(out.view({batch, shape_.heads * shape_.value_width}));
+Tensor AttentionLayer::forward(const Tensor& x, const AttentionMask& mask, const Pass& pass) const {
+  return around(x, [&](const ad::Heads& heads) { return inner_.forward(heads, mask, pass); });
+}
+
+Tensor AttentionLayer::absorb(const Tensor& x, AttentionState& state) const {
+  return around(x, [&](const ad::Heads& heads) { return inner_.absorb(heads, state); });
+}
+
+void AttentionLayer::fill_step(ad::StepLayer& layer, DType storage) const {
+  layer.joint = ad::panel_linear(joint_weight_, joint_bias_, storage);
+  layer.out = out_projection_.for_steps(storage);
+  layer.rule = inner_.step_rule();
+  layer.heads = shape_.heads;
+  layer.query_width = shape_.query_width;
+  layer.value_width = shape_.value_width;
 }
 
 }  // namespace tarn::nn

@@ -18,7 +18,9 @@ class AttentionLayer : public Module {
   AttentionState start(std::int64_t batch, std::int64_t capacity) const {
     return inner_.start(batch, capacity);
   }
-  Tensor step(const Tensor& x, AttentionState& state) const;  // [N, width]
+  Tensor absorb(const Tensor& x, AttentionState& state) const;  // [N, L, width]
+  // Its part of a layer as steps read it, the weights as they are now in `storage`.
+  void fill_step(ad::StepLayer& layer, DType storage) const;
 
  private:
   Linear& projection(const char* name, std::int64_t first, std::int64_t head_width);
@@ -26,6 +28,9 @@ class AttentionLayer : public Module {
   ad::Heads heads_of(const Tensor& x) const;
   // Queries, keys and values side by side, the feature map applied: [..., joint_width].
   Tensor project(const Tensor& x) const;
+  // The projections around an attention; inner(heads).
+  template <class Inner>
+  Tensor around(const Tensor& x, const Inner& inner) const;
 
   HeadShape shape_;
   Attention& inner_;

@@ -13,16 +13,22 @@ Tensor CausalLinearAttention::forward(const ad::Heads& heads, const AttentionMas
 
 AttentionState CausalLinearAttention::start(std::int64_t batch, std::int64_t /*capacity*/) const {
   const Shape z{batch, shape_.heads, shape_.query_width};
-  return {{Tensor::zeros(z.with(shape_.value_width), build().dtype, build().device),
-           Tensor::zeros(z, build().dtype, build().device)},
+  return {{{"sum", Tensor::zeros(z.with(shape_.value_width), build().dtype, build().device)},
+           {"key_sum", Tensor::zeros(z, build().dtype, build().device)}},
           0};
 }
 
-Tensor CausalLinearAttention::step(const Tensor& query, const Tensor& key, const Tensor& value,
-                                   AttentionState& state) const {
-  ++state.position;
-  return ad::causal_linear_step(query, key, value, state.tensors.at(0), state.tensors.at(1),
-                                kLinearAttentionEps);
+ad::StepRule CausalLinearAttention::step_rule() const {
+  return {.kind = ad::StepRule::Kind::causal_linear,
+          .feature_map = feature_map_.op,
+          .eps = kLinearAttentionEps};
+}
+
+Tensor CausalLinearAttention::absorb(const ad::Heads& heads, AttentionState& state) const {
+  check_absorb(state);
+  state.position = heads.key.size(1);
+  ad::causal_linear_absorb(heads, state.tensor(0), state.tensor(1));
+  return ad::causal_linear_attention(heads, {}, kLinearAttentionEps);
 }
 
 }  // namespace tarn::nn

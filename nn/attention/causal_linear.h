@@ -15,10 +15,10 @@ class CausalLinearAttention : public Attention {
   ad::Unary feature_map() const override { return feature_map_.op; }
   Tensor forward(const ad::Heads& heads, const AttentionMask& mask,
                  const Pass& pass) const override;
-  // State: s [N, H, E, M] and z [N, H, E] of eqs. 18 and 19.
+  // State: sum [N, H, E, M] and key_sum [N, H, E], s and z of eqs. 18 and 19.
   AttentionState start(std::int64_t batch, std::int64_t capacity) const override;
-  Tensor step(const Tensor& query, const Tensor& key, const Tensor& value,
-              AttentionState& state) const override;
+  ad::StepRule step_rule() const override;
+  Tensor absorb(const ad::Heads& heads, AttentionState& state) const override;
 
  private:
   HeadShape shape_;

@@ -22,15 +22,20 @@ Tensor FullAttention::forward(const ad::Heads& heads, const AttentionMask& mask,
 
 AttentionState FullAttention::start(std::int64_t batch, std::int64_t capacity) const {
   const auto cache = [&](std::int64_t width) {
-    return Tensor::zeros({batch, capacity, shape_.heads, width}, build().dtype, build().device);
+    return Tensor::zeros({batch, shape_.heads, capacity, width}, build().dtype, build().device);
   };
-  return {{cache(shape_.query_width), cache(shape_.value_width)}, 0};
+  return {{{"keys", cache(shape_.query_width)}, {"values", cache(shape_.value_width)}}, 0};
 }
 
-Tensor FullAttention::step(const Tensor& query, const Tensor& key, const Tensor& value,
-                           AttentionState& state) const {
-  return ad::softmax_step(query, key, value, state.tensors.at(0), state.tensors.at(1),
-                          state.position++, scale_);
+Tensor FullAttention::absorb(const ad::Heads& heads, AttentionState& state) const {
+  check_absorb(state);
+  state.position = heads.key.size(1);
+  ad::softmax_absorb(heads, state.tensor(0), state.tensor(1));
+  return ad::softmax_attention(heads, {}, {.scale = scale_, .causal = true});
+}
+
+ad::StepRule FullAttention::step_rule() const {
+  return {.kind = ad::StepRule::Kind::softmax, .scale = scale_};
 }
 
 }  // namespace tarn::nn

@@ -10,10 +10,10 @@ class FullAttention : public Attention {
   FullAttention(const Build& build, const AttentionOptions& options);
   Tensor forward(const ad::Heads& heads, const AttentionMask& mask,
                  const Pass& pass) const override;
-  // State: the keys [N, capacity, H, E] and the values [N, capacity, H, M] so far.
+  // State: the keys [N, H, capacity, E] and the values [N, H, capacity, M] so far.
   AttentionState start(std::int64_t batch, std::int64_t capacity) const override;
-  Tensor step(const Tensor& query, const Tensor& key, const Tensor& value,
-              AttentionState& state) const override;
+  ad::StepRule step_rule() const override;
+  Tensor absorb(const ad::Heads& heads, AttentionState& state) const override;
 
  private:
   HeadShape shape_;

@@ -48,19 +48,30 @@ std::unique_ptr<Attention> make_attention(std::string_view kind, const Build& bu
 
 AttentionState AttentionState::copy() const {
   AttentionState out{{}, position};
-  for (const Tensor& tensor : tensors) out.tensors.push_back(copy_to(tensor, tensor.device()));
+  for (const auto& [name, tensor] : tensors) {
+    out.tensors.emplace_back(name, copy_to(tensor, tensor.device()));
+  }
   return out;
 }
 
-AttentionState Attention::start(std::int64_t /*batch*/, std::int64_t /*capacity*/) const {
+void Attention::refuse_steps() const {
   fail<ConfigError>("attention \"", kind_,
                     "\" cannot be run step by step; causal-linear and full can");
 }
 
-Tensor Attention::step(const Tensor& /*query*/, const Tensor& /*key*/, const Tensor& /*value*/,
-                       AttentionState& /*state*/) const {
-  fail<ConfigError>("attention \"", kind_,
-                    "\" cannot be run step by step; causal-linear and full can");
+AttentionState Attention::start(std::int64_t /*batch*/, std::int64_t /*capacity*/) const {
+  refuse_steps();
+}
+
+ad::StepRule Attention::step_rule() const { refuse_steps(); }
+
+Tensor Attention::absorb(const ad::Heads& /*heads*/, AttentionState& /*state*/) const {
+  refuse_steps();
+}
+
+void Attention::check_absorb(const AttentionState& state) const {
+  TARN_CHECK(state.position == 0, "attention \"", kind_, "\": a prefix is absorbed by a state at ",
+             "position 0; this one is at ", state.position);
 }
 
 }  // namespace tarn::nn

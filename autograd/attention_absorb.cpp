@@ -1,0 +1,47 @@
+#include "autograd/attention.h"
+#include "kernels/attention.h"
+#include "kernels/copy.h"
+#include "kernels/table.h"
+
+namespace tarn::ad {
+namespace {
+
+using kernels::Table;
+
+}  // namespace
+
+void causal_linear_absorb(const Heads& heads, const Tensor& sum, const Tensor& key_sum) {
+  const Tensor &key = heads.key, &value = heads.value;
+  TARN_CHECK_SHAPE(sum.shape() == Shape({key.size(0), key.size(2), key.size(3), value.size(3)}) &&
+                       key_sum.shape() == sum.shape().without_last(),
+                   "causal_linear_absorb: the state ", sum.shape(), " and ", key_sum.shape(),
+                   " does not belong to key ", key.shape(), " and value ", value.shape());
+  const auto none = [&](const Shape& shape) {
+    return Tensor::empty(shape, key.dtype(), key.device());
+  };
+  // Where the mask is not causal the sums are over all positions: the state, without any query.
+  kernels::run(&Table::linear_attention_forward, key.device(),
+               {.query = none({key.size(0), 0, key.size(2), key.size(3)}),
+                .key = key,
+                .value = value,
+                .out = none({key.size(0), 0, key.size(2), value.size(3)}),
+                .inverse_sum = none({key.size(0), key.size(2), 0}),
+                .sum = sum,
+                .key_sum = key_sum});
+}
+
+void softmax_absorb(const Heads& heads, const Tensor& keys, const Tensor& values) {
+  const Tensor &key = heads.key, &value = heads.value;
+  TARN_CHECK_SHAPE(key.size(1) <= keys.size(2), "softmax_absorb: ", key.size(1),
+                   " positions are more than the cache's ", keys.size(2));
+  const auto write = [&](const Tensor& from, const Tensor& cache) {
+    const Tensor to = cache.slice(2, 0, from.size(1)).transpose(1, 2);
+    TARN_CHECK_SHAPE(to.shape() == from.shape(), "softmax_absorb: the cache ", cache.shape(),
+                     " does not belong to heads ", from.shape());
+    kernels::run(&Table::copy, from.device(), {.from = from, .to = to});
+  };
+  write(key, keys);
+  write(value, values);
+}
+
+}  // namespace tarn::ad

@@ -1,0 +1,56 @@
+#include <bit>
+#include <cmath>
+
+#include "kernels/cpu/parallel.h"
+#include "kernels/encoder_step.h"
+#include "kernels/table.h"
+
+namespace tarn::kernels {
+namespace {
+
+// To the nearest, ties to even; a NaN stays one.
+Bf16 round_to_bf16(float x) {
+  const auto bits = std::bit_cast<std::uint32_t>(x);
+  if (std::isnan(x)) return {static_cast<std::uint16_t>(bits >> 16 | 0x40)};
+  return {static_cast<std::uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16)};
+}
+
+// Inputs come in groups of `group` that lie side by side for each output.
+template <class T, class Stored, class Convert>
+void pack(const PackPanelsArgs& args, std::int64_t group, const Convert& convert) {
+  const std::int64_t out = args.weight.size(0), in = args.weight.size(1);
+  const std::int64_t padded_in = (in + group - 1) / group * group;
+  const T* weight = args.weight.data<T>();
+  Stored* panels = args.panels.mutable_data<Stored>();
+  parallel_for(args.panels.size(0), [&](std::int64_t p) {
+    Stored* to = panels + p * padded_in * kPanelColumns;
+    for (std::int64_t k = 0; k < padded_in; ++k) {
+      for (std::int64_t c = 0; c < kPanelColumns; ++c) {
+        const std::int64_t o = p * kPanelColumns + c;
+        const T value = o < out && k < in ? weight[o * in + k] : T{0};
+        to[(k / group * kPanelColumns + c) * group + k % group] = convert(value);
+      }
+    }
+  });
+}
+
+}  // namespace
+
+Shape panels_shape(std::int64_t out, std::int64_t in, DType storage) {
+  const std::int64_t panels = (out + kPanelColumns - 1) / kPanelColumns;
+  if (storage == DType::bf16) return {panels, (in + 1) / 2, kPanelColumns, 2};
+  return {panels, in, kPanelColumns};
+}
+
+void pack_panels(const PackPanelsArgs& args) {
+  const auto same = [](auto value) { return value; };
+  if (args.panels.dtype() == DType::bf16) {
+    pack<float, Bf16>(args, 2, round_to_bf16);
+  } else if (args.weight.dtype() == DType::f32) {
+    pack<float, float>(args, 1, same);
+  } else {
+    pack<double, double>(args, 1, same);
+  }
+}
+
+}  // namespace tarn::kernels
