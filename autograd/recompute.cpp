@@ -20,7 +20,7 @@ class Recompute final : public Node {
       const Recording recording = tape.record();
       out = forward_(x.tensor());
     }
-    tape.backward(out, grad_out);
+    tape.backward_taking(out, grad_out);  // the node's own
     const auto [grad_x, beta] = inputs.target(0);
     if (!grad_x.defined() || !x.has_grad()) return;
     kernels::run(&kernels::Table::copy, grad_x.device(),

@@ -93,15 +93,32 @@ void Tape::backward(const Tensor& loss) {
 }
 
 void Tape::backward(const Tensor& out, const Tensor& grad_out) {
+  check_backward(out, grad_out);
+  const GradTarget seed = arrive(out.slot.index, out.shape());
+  kernels::run(&kernels::Table::copy, out.device(),
+               {.from = grad_out, .to = seed.tensor, .beta = seed.beta});
+  walk();
+}
+
+void Tape::backward_taking(const Tensor& out, const Tensor& grad_out) {
+  check_backward(out, grad_out);
+  Slot& slot = slots_[out.slot.index];
+  if (slot.leaf != nullptr || !grad_out.is_contiguous()) return backward(out, grad_out);
+  slot.grad = grad_out.view(slot.shape);
+  slot.arrived = true;
+  walk();
+}
+
+void Tape::check_backward(const Tensor& out, const Tensor& grad_out) const {
   TARN_CHECK(active_tape != this, "backward: the recording is still open");
   TARN_CHECK(
       holds(out) && !entries_.empty(),
       "backward: the tensor was not recorded on this tape, or the tape was consumed already");
   TARN_CHECK_SHAPE(out.shape() == grad_out.shape(), "backward: the gradient is ", grad_out.shape(),
                    " and the output ", out.shape());
-  const GradTarget seed = arrive(out.slot.index, out.shape());
-  kernels::run(&kernels::Table::copy, out.device(),
-               {.from = grad_out, .to = seed.tensor, .beta = seed.beta});
+}
+
+void Tape::walk() {
   while (!entries_.empty()) {
     Entry entry = std::move(entries_.back());
     entries_.pop_back();

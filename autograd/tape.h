@@ -109,6 +109,9 @@ class Tape {
   void backward(const Tensor& loss);
   // The same from any output and the gradient of it, which is copied.
   void backward(const Tensor& out, const Tensor& grad_out);
+  // The same without the copy: grad_out, contiguous, is the tape's from now on and may be
+  // overwritten.
+  void backward_taking(const Tensor& out, const Tensor& grad_out);
 
   // Checks every output and gradient from now on; slow, for finding out what went wrong.
   void watch_nonfinite() { watching_ = true; }
@@ -142,6 +145,8 @@ class Tape {
 
   void start();
   void clear();
+  void check_backward(const Tensor& out, const Tensor& grad_out) const;
+  void walk();
   GradTarget arrive(std::uint32_t slot, const Shape& shape);
   void run(Entry entry);
   void check_finite(const Tensor& tensor, const Entry& entry, bool in_backward);

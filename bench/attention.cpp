@@ -65,7 +65,7 @@ struct Case {
       const ad::Recording recording = tape.record();
       out = forward();
     }
-    tape.backward(out, grad_out);
+    tape.backward_taking(out, grad_out);  // attention leaves it as it is
     for (ad::Parameter* p : {&query, &key, &value}) p->clear_grad();
     return out;
   }
