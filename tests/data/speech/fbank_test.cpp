@@ -65,8 +65,8 @@ double reference(const std::vector<float>& samples, std::int64_t rate, std::int6
     if (weight <= 0) continue;
     std::complex<double> sum = 0;
     for (std::size_t i = 0; i < size; ++i) {
-      sum += std::polar(y[i], -2 * std::numbers::pi * static_cast<double>(k * i % fft) /
-                                  static_cast<double>(fft));
+      sum += y[i] * std::polar(1.0, -2 * std::numbers::pi * static_cast<double>(k * i % fft) /
+                                        static_cast<double>(fft));
     }
     energy += weight * std::norm(sum);
   }
