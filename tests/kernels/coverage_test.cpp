@@ -23,6 +23,8 @@ struct OwnTest {
 };
 constexpr OwnTest kOwnTests[] = {
     {"causal_linear_step", "causal_linear_test.cpp"},
+    {"pack_panels", "encoder_step_test.cpp"},
+    {"encoder_step", "encoder_step_test.cpp"},
     {"lsh_order", "lsh_attention_test.cpp"},
     {"sum_of_squares", "optimizer_test.cpp"},
     {"count_nonfinite", "optimizer_test.cpp"},

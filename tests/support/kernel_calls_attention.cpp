@@ -2,6 +2,7 @@
 #include "kernels/attention.h"
 #include "kernels/lsh_attention.h"
 #include "kernels/table.h"
+#include "tests/support/encoder_step_problem.h"
 #include "tests/support/kernel_calls.h"
 #include "tests/support/random_tensor.h"
 
@@ -181,6 +182,29 @@ Outputs lsh(DType dtype, bool backward) {
   return {p.grad_query, p.grad_value};
 }
 
+constexpr kernels::StepRule kSoftmaxRule{.kind = kernels::StepRule::Kind::softmax, .scale = 0.3};
+
+Outputs step(DType dtype, const kernels::StepRule& rule, DType storage) {
+  const EncoderStepProblem p({.rows = 13,
+                              .width = 100,
+                              .heads = 3,
+                              .query_width = kWidth,
+                              .value_width = kOutWidth,
+                              .hidden = 130,
+                              .rule = rule},
+                             dtype, storage);
+  p.run();
+  Outputs outputs{p.out};
+  for (const kernels::StepMemory& memory : p.memory) {
+    outputs.insert(outputs.end(), {memory.first, memory.second});
+  }
+  return outputs;
+}
+
+Outputs pack_panels(DType dtype) {
+  return {DenseLinear::random(63, 257, dtype, dtype, "pack").panels.panels};
+}
+
 }  // namespace
 
 std::vector<KernelCall> attention_calls() {
@@ -193,6 +217,10 @@ std::vector<KernelCall> attention_calls() {
       {"linear_attention_backward", "", [](D d) { return linear(d, true); }},
       {"softmax_attention_forward", "", [](D d) { return softmax(d, false); }},
       {"softmax_attention_backward", "", [](D d) { return softmax(d, true); }},
+      {"pack_panels", "", pack_panels},
+      {"encoder_step", "linear", [](D d) { return step(d, {}, d); }},
+      {"encoder_step", "softmax", [](D d) { return step(d, kSoftmaxRule, d); }},
+      {"encoder_step", "bf16", [](D d) { return step(d, {}, d == D::f32 ? DType::bf16 : d); }},
       {"lsh_order", "", lsh_order},
       {"lsh_attention_forward", "", [](D d) { return lsh(d, false); }},
       {"lsh_attention_backward", "", [](D d) { return lsh(d, true); }},
