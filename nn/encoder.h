@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "nn/attention/attention_layer.h"
+#include "nn/encoder_state.h"
 #include "nn/layer_norm.h"
 
 namespace tarn::nn {
@@ -46,30 +47,6 @@ class EncoderLayer : public Module {
   Linear& linear2_;
   LayerNorm& norm1_;
   LayerNorm& norm2_;
-};
-
-// The weights as steps read them: a copy, laid out for products with few rows, in the model's own
-// type or in bf16. Copies of this value share the elements.
-struct StepWeights {
-  std::vector<ad::StepLayer> layers;
-  ad::NormWeights norm;
-  ad::PanelLinear head;  // what a model has behind its encoder, if anything
-};
-
-// What an encoder remembers: one state a layer, and the weights that it steps with. A plain value,
-// which any thread may step, one at a time.
-struct EncoderState {
-  StepWeights weights;
-  std::vector<AttentionState> layers;
-
-  std::int64_t position() const { return layers.empty() ? 0 : layers.front().position; }
-  EncoderState copy() const;
-
-  // The state by name, for a file; it shares the elements. Names: position, layers.{i}.{tensor}.
-  NamedTensors named() const;
-  // Copies what named() gave into this state, which start() made for the same sizes. Throws
-  // UserError with the name of the tensor that is missing, unknown, or of another shape or type.
-  void restore(const NamedTensors& tensors);
 };
 
 // The layers in sequence and one more layer norm. Names: layers.{i}.*, norm.*.

@@ -1,7 +1,8 @@
+#include "nn/encoder_state.h"
+
 #include <algorithm>
 
 #include "core/transfer.h"
-#include "nn/encoder.h"
 
 namespace tarn::nn {
 namespace {

@@ -3,7 +3,7 @@
 
 #include <filesystem>
 
-#include "nn/encoder.h"
+#include "nn/encoder_state.h"
 
 namespace tarn::train {
 
