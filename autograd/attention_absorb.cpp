@@ -4,11 +4,8 @@
 #include "kernels/table.h"
 
 namespace tarn::ad {
-namespace {
 
 using kernels::Table;
-
-}  // namespace
 
 void causal_linear_absorb(const Heads& heads, const Tensor& sum, const Tensor& key_sum) {
   const Tensor &key = heads.key, &value = heads.value;
