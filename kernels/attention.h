@@ -30,15 +30,6 @@ struct CausalLinearBackwardArgs {
   double beta_query = 0, beta_key = 0, beta_value = 0;
 };
 
-// One position of the recurrence (eqs. 18 to 20), the state updated in place:
-// sum += key value^T, key_sum += key, out = query sum / (query . key_sum + eps).
-struct CausalLinearStepArgs {
-  Tensor query, key, value;  // [N, H, E], [N, H, E], [N, H, M]
-  Tensor sum, key_sum;       // [N, H, E, M], [N, H, E], contiguous
-  double eps = 1e-6;
-  Tensor out;  // [N, H, M]
-};
-
 // out[l] = query[l] (sum over s of key[s] value[s]^T) / (query[l] . sum of key[s] + eps) (eq. 5).
 // The number of keys may differ from the number of queries.
 struct LinearAttentionForwardArgs {

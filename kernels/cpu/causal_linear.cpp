@@ -1,4 +1,6 @@
 #include "kernels/attention.h"
+#include "kernels/cpu/dtype_switch.h"
+#include "kernels/cpu/scratch.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/causal_linear.cpp"
@@ -10,8 +12,24 @@
 HWY_BEFORE_NAMESPACE();
 namespace tarn::kernels::HWY_NAMESPACE {
 
+// Positions that one head is swept over before it is the next one's turn, on one thread: the rows
+// of neighbouring heads share what the processor fetches, if they are read while it is in a cache.
+constexpr std::int64_t kStretch = 64 * kTile;
+
+struct Positions {
+  std::int64_t first, last;
+};
+
+// Sums of a sweep, which it carries from stretch to stretch: two states and a row at most.
 template <class T>
-void forward(const CausalLinearForwardArgs& args, const HeadPiece& piece, T* scratch) {
+std::int64_t state_size(std::int64_t query_width, std::int64_t value_width) {
+  const std::int64_t e = padded<T>(query_width), m = padded<T>(value_width);
+  return 2 * Carver<T>::size(e * m) + Carver<T>::size(e);
+}
+
+template <class T>
+void forward(const CausalLinearForwardArgs& args, const HeadPiece& piece,
+             const Positions& positions, T* sums_so_far, T* scratch) {
   const auto [n, h, index, pieces] = piece;
   const Columns mine = columns_of_piece<T>(args.value.size(3), index, pieces);
   const Head<const T> query(args.query, n, h);
@@ -19,21 +37,21 @@ void forward(const CausalLinearForwardArgs& args, const HeadPiece& piece, T* scr
   const Head<const T> value = columns_of(Head<const T>(args.value, n, h), mine);
   const Head<T> out = columns_of(Head<T>(args.out, n, h), mine);
   const std::int64_t length = args.query.size(1);
-  const std::int64_t valid = args.lengths.defined() ? args.lengths.data<std::int32_t>()[n] : length;
+  const std::int64_t valid = valid_length(args.lengths, n, length);
   T* inverse_sum = args.inverse_sum.mutable_data<T>() + (n * args.query.size(2) + h) * length;
   const std::int64_t e = padded<T>(query.width);
   const std::int64_t m = mine.count;
 
-  Carver<T> carve(scratch);
-  T* state = carve.take_zeros(e * m);
-  T* key_sum = carve.take_zeros(e);
+  Carver<T> kept(sums_so_far), carve(scratch);
+  T* state = kept.take(e * m);
+  T* key_sum = kept.take(e);
   T* q = carve.take(kTile * e);
   T* k = carve.take(kTile * e);
   T* v = carve.take(kTile * m);
   T* o = carve.take(kTile * m);
   T* partial = carve.take(kTile * kMaxLanes);
   T* sums = carve.take(kTile);
-  for (std::int64_t first = 0; first < length; first += kTile) {
+  for (std::int64_t first = positions.first; first < positions.last; first += kTile) {
     const std::int64_t count = std::min(kTile, length - first);
     pack(query, first, count, length, e, q);
     pack(key, first, count, valid, e, k);
@@ -66,7 +84,7 @@ struct Backward {
         grad_key(a.grad_key, n, h),
         grad_value(a.grad_value, n, h),
         length(a.query.size(1)),
-        valid(a.lengths.defined() ? a.lengths.data<std::int32_t>()[n] : length),
+        valid(valid_length(a.lengths, n, length)),
         inverse_sum(a.inverse_sum.data<T>() + (n * a.query.size(2) + h) * length),
         e(padded<T>(query.width)),
         m(padded<T>(value.width)) {}
@@ -85,20 +103,21 @@ struct Backward {
 
 // grad_query: the prefix sweep, the forward's own recurrence with other operands.
 template <class T>
-void backward_query(const Backward<T>& b, const Columns& mine, T* scratch) {
+void backward_query(const Backward<T>& b, const Columns& mine, const Positions& positions,
+                    T* sums_so_far, T* scratch) {
   const Head<const T> key = columns_of(b.key, mine);
   const Head<T> grad_query = columns_of(b.grad_query, mine);
   const std::int64_t e = mine.count;
-  Carver<T> carve(scratch);
-  T* state = carve.take_zeros(b.m * e);
-  T* key_sum = carve.take_zeros(e);
+  Carver<T> kept(sums_so_far), carve(scratch);
+  T* state = kept.take(b.m * e);
+  T* key_sum = kept.take(e);
   T* k = carve.take(kTile * e);
   T* v = carve.take(kTile * b.m);
   T* g = carve.take(kTile * b.m);
   T* gq = carve.take(kTile * e);
   T* along = carve.take(kTile);
   const T one = 1;
-  for (std::int64_t first = 0; first < b.length; first += kTile) {
+  for (std::int64_t first = positions.first; first < positions.last; first += kTile) {
     const std::int64_t count = std::min(kTile, b.length - first);
     pack(key, first, count, b.valid, e, k);
     pack(b.value, first, count, b.valid, b.m, v);
@@ -119,14 +138,15 @@ void backward_query(const Backward<T>& b, const Columns& mine, T* scratch) {
 // grad_key and grad_value: the suffix sweep. The tiles are packed in time's order and walked back.
 template <class T>
 void backward_key_value(const Backward<T>& b, const Columns& key_columns,
-                        const Columns& value_columns, T* scratch) {
+                        const Columns& value_columns, const Positions& positions, T* sums_so_far,
+                        T* scratch) {
   const Head<T> grad_key = columns_of(b.grad_key, key_columns);
   const Head<T> grad_value = columns_of(b.grad_value, value_columns);
   const std::int64_t e = key_columns.count, m = value_columns.count;
-  Carver<T> carve(scratch);
-  T* key_state = carve.take_zeros(b.m * e);
-  T* value_state = carve.take_zeros(b.e * m);
-  T* query_sum = carve.take_zeros(e);
+  Carver<T> kept(sums_so_far), carve(scratch);
+  T* key_state = kept.take(b.m * e);
+  T* value_state = kept.take(b.e * m);
+  T* query_sum = kept.take(e);
   T* q = carve.take(kTile * b.e);
   T* k = carve.take(kTile * b.e);
   T* v = carve.take(kTile * b.m);
@@ -135,7 +155,8 @@ void backward_key_value(const Backward<T>& b, const Columns& key_columns,
   T* gv = carve.take(kTile * m);
   T* along = carve.take(kTile);
   const T one = 1;
-  for (std::int64_t first = (b.length - 1) / kTile * kTile; first >= 0; first -= kTile) {
+  for (std::int64_t first = (positions.last - 1) / kTile * kTile; first >= positions.first;
+       first -= kTile) {
     const std::int64_t count = std::min(kTile, b.length - first);
     pack(b.query, first, count, b.length, b.e, q);
     pack(b.key, first, count, b.valid, b.e, k);
@@ -164,76 +185,65 @@ void backward_key_value(const Backward<T>& b, const Columns& key_columns,
   }
 }
 
+// Elements of a sweep's tiles.
 template <class T>
-void step(const CausalLinearStepArgs& args, std::int64_t n, std::int64_t h) {
-  const auto row = [&](const Tensor& x) HWY_ATTR {
-    return x.mutable_data<T>() + n * x.strides()[0] + h * x.strides()[1];
-  };
-  const std::int64_t e = args.query.size(2);
-  const std::int64_t m = args.value.size(2);
-  const std::int64_t heads = args.query.size(1);
-  const T* query = row(args.query);
-  const T* key = row(args.key);
-  const T* value = row(args.value);
-  T* out = row(args.out);
-  T* state = args.sum.mutable_data<T>() + (n * heads + h) * e * m;
-  T* key_sum = args.key_sum.mutable_data<T>() + (n * heads + h) * e;
-  std::fill(out, out + m, T{0});
-  for (std::int64_t i = 0; i < e; ++i) {
-    key_sum[i] += key[i];
-    T* at = state + i * m;
-    for_vectors<T>(m, [&](auto d, std::int64_t j) HWY_ATTR {
-      const auto sum =
-          hn::MulAdd(hn::Set(d, key[i]), hn::LoadU(d, value + j), hn::LoadU(d, at + j));
-      hn::StoreU(sum, d, at + j);
-      hn::StoreU(hn::MulAdd(hn::Set(d, query[i]), sum, hn::LoadU(d, out + j)), d, out + j);
-    });
-  }
-  const T inverse = T{1} / (dot(query, key_sum, e) + static_cast<T>(args.eps));
-  for (std::int64_t j = 0; j < m; ++j) out[j] *= inverse;
+std::int64_t tiles_size(std::int64_t query_width, std::int64_t value_width) {
+  const std::int64_t e = padded<T>(query_width), m = padded<T>(value_width);
+  return 3 * Carver<T>::size(kTile * e) + 3 * Carver<T>::size(kTile * m) +
+         Carver<T>::size(kTile * kMaxLanes) + Carver<T>::size(kTile);
 }
 
-// Elements of scratch for any of the sweeps, with room for the carver's rounding.
-template <class T>
-std::int64_t sweep_scratch(std::int64_t query_width, std::int64_t value_width) {
-  const std::int64_t e = padded<T>(query_width);
-  const std::int64_t m = padded<T>(value_width);
-  return 2 * e * m + e + kTile * (3 * e + 3 * m + 1 + kMaxLanes) + std::int64_t{16 * 16};
-}
-
-std::int64_t SweepScratch(DType dtype, std::int64_t query_width, std::int64_t value_width) {
-  return dtype == DType::f32 ? sweep_scratch<float>(query_width, value_width) * 4
-                             : sweep_scratch<double>(query_width, value_width) * 8;
-}
-
-void Forward(const CausalLinearForwardArgs& args, const HeadPiece& piece, void* scratch) {
-  if (args.query.dtype() == DType::f32) {
-    forward(args, piece, static_cast<float*>(scratch));
-  } else {
-    forward(args, piece, static_cast<double*>(scratch));
+// Calls sweep(head, positions, its sums, tiles) for the heads of a job in turn, stretch by stretch
+// from the first or, backwards, from the last.
+template <class T, class Sweep>
+void sweep_heads(const HeadJob& job, const Tensor& query, const Tensor& value, bool backwards,
+                 const Sweep& sweep) {
+  const std::int64_t size = state_size<T>(query.size(3), value.size(3));
+  T* sums = thread_scratch<T>(job.heads * size + tiles_size<T>(query.size(3), value.size(3)));
+  T* tiles = sums + job.heads * size;
+  std::fill(sums, tiles, T{0});
+  const std::int64_t length = query.size(1), stretches = (length + kStretch - 1) / kStretch;
+  for (std::int64_t s = 0; s < stretches; ++s) {
+    const std::int64_t first = (backwards ? stretches - 1 - s : s) * kStretch;
+    for (std::int64_t i = 0; i < job.heads; ++i) {
+      HeadPiece piece = job.first;
+      piece.h += i;
+      sweep(piece, Positions{first, std::min(length, first + kStretch)}, sums + i * size, tiles);
+    }
   }
 }
 
 template <class T>
-void backward(const CausalLinearBackwardArgs& args, const HeadPiece& piece, bool suffix,
-              T* scratch) {
-  const Backward<T> b(args, piece.n, piece.h);
-  const Columns keys = columns_of_piece<T>(b.key.width, piece.piece, piece.pieces);
-  if (suffix) {
-    backward_key_value(b, keys, columns_of_piece<T>(b.value.width, piece.piece, piece.pieces),
-                       scratch);
-  } else {
-    backward_query(b, keys, scratch);
-  }
+void forward_job(const CausalLinearForwardArgs& args, const HeadJob& job) {
+  sweep_heads<T>(job, args.query, args.value, false,
+                 [&](const HeadPiece& piece, const Positions& positions, T* sums, T* tiles) {
+                   forward(args, piece, positions, sums, tiles);
+                 });
 }
 
-void BackwardSweep(const CausalLinearBackwardArgs& args, const HeadPiece& piece, bool suffix,
-                   void* scratch) {
-  if (args.query.dtype() == DType::f32) {
-    backward(args, piece, suffix, static_cast<float*>(scratch));
-  } else {
-    backward(args, piece, suffix, static_cast<double*>(scratch));
-  }
+template <class T>
+void backward_job(const CausalLinearBackwardArgs& args, const HeadJob& job, bool suffix) {
+  sweep_heads<T>(job, args.query, args.value, suffix,
+                 [&](const HeadPiece& piece, const Positions& positions, T* sums, T* tiles) {
+                   const Backward<T> b(args, piece.n, piece.h);
+                   const Columns keys = columns_of_piece<T>(b.key.width, piece.piece, piece.pieces);
+                   if (suffix) {
+                     backward_key_value(
+                         b, keys, columns_of_piece<T>(b.value.width, piece.piece, piece.pieces),
+                         positions, sums, tiles);
+                   } else {
+                     backward_query(b, keys, positions, sums, tiles);
+                   }
+                 });
+}
+
+void Forward(const CausalLinearForwardArgs& args, const HeadJob& job) {
+  with_float_type(args.query.dtype(), [&](auto zero) { forward_job<decltype(zero)>(args, job); });
+}
+
+void BackwardSweep(const CausalLinearBackwardArgs& args, const HeadJob& job, bool suffix) {
+  with_float_type(args.query.dtype(),
+                  [&](auto zero) { backward_job<decltype(zero)>(args, job, suffix); });
 }
 
 // Pieces that a head of this width can be cut into.
@@ -242,76 +252,59 @@ std::int64_t MostPieces(DType dtype, std::int64_t width) {
                              : padded<double>(width) / padding_unit<double>();
 }
 
-void Step(const CausalLinearStepArgs& args, std::int64_t n, std::int64_t h) {
-  if (args.query.dtype() == DType::f32) {
-    step<float>(args, n, h);
-  } else {
-    step<double>(args, n, h);
-  }
-}
-
 }  // namespace tarn::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 #include "kernels/cpu/parallel.h"
-#include "kernels/cpu/scratch.h"
 #include "kernels/table.h"
 
 namespace tarn::kernels {
 namespace {
 
-HWY_EXPORT(SweepScratch);
 HWY_EXPORT(MostPieces);
 HWY_EXPORT(Forward);
 HWY_EXPORT(BackwardSweep);
-HWY_EXPORT(Step);
 
-void* sweep_scratch(const Tensor& query, const Tensor& value) {
-  return thread_scratch_bytes(static_cast<std::size_t>(
-      HWY_DYNAMIC_DISPATCH(SweepScratch)(query.dtype(), query.size(3), value.size(3))));
-}
+// How the heads of all sequences are shared out. None of it changes a bit.
+struct Jobs {
+  std::int64_t heads;   // of a sequence that take turns in a job
+  std::int64_t groups;  // of so many heads that make a sequence
+  std::int64_t pieces;  // that a head is cut into where heads are fewer than threads
+  std::int64_t count;
 
-// Fewer heads than threads are cut, so that all have work. It costs packing the rows again, and
-// changes no bit.
-std::int64_t pieces_of_head(const Tensor& query, std::int64_t width) {
-  const std::int64_t heads = query.size(0) * query.size(2), threads = pool_size();
-  if (heads >= threads || heads == 0) return 1;
-  return std::min((threads + heads - 1) / heads,
-                  HWY_DYNAMIC_DISPATCH(MostPieces)(query.dtype(), width));
-}
+  Jobs(const Tensor& query, std::int64_t width) {
+    const std::int64_t sequences = query.size(0), threads = pool_size();
+    const std::int64_t all = std::max<std::int64_t>(1, sequences * query.size(2));
+    const std::int64_t most = HWY_DYNAMIC_DISPATCH(MostPieces)(query.dtype(), width);
+    heads = std::clamp(all / threads, std::int64_t{1}, std::max<std::int64_t>(1, query.size(2)));
+    groups = (query.size(2) + heads - 1) / heads;
+    pieces =
+        std::clamp((threads + all - 1) / all, std::int64_t{1}, std::max<std::int64_t>(1, most));
+    count = sequences * groups * pieces;
+  }
+
+  HeadJob job(std::int64_t i, std::int64_t all) const {
+    const std::int64_t group = i / pieces, first = group % groups * heads;
+    return {{group / groups, first, i % pieces, pieces}, std::min(heads, all - first)};
+  }
+};
 
 }  // namespace
 
 void causal_linear_forward(const CausalLinearForwardArgs& args) {
-  const std::int64_t heads = args.query.size(2);
-  const std::int64_t pieces = pieces_of_head(args.query, args.value.size(3));
-  parallel_for(args.query.size(0) * heads * pieces, [&](std::int64_t i) {
-    const std::int64_t head = i / pieces;
-    HWY_DYNAMIC_DISPATCH(Forward)
-    (args, {head / heads, head % heads, i % pieces, pieces}, sweep_scratch(args.query, args.value));
+  const Jobs jobs(args.query, args.value.size(3));
+  parallel_for(jobs.count, [&](std::int64_t i) {
+    HWY_DYNAMIC_DISPATCH(Forward)(args, jobs.job(i, args.query.size(2)));
   });
 }
 
 void causal_linear_backward(const CausalLinearBackwardArgs& args) {
   // The two sweeps of a head are independent; the longer one goes first.
-  const std::int64_t heads = args.query.size(2);
-  const std::int64_t pieces =
-      pieces_of_head(args.query, std::min(args.query.size(3), args.value.size(3)));
-  const std::int64_t jobs = args.query.size(0) * heads * pieces;
-  parallel_for(2 * jobs, [&](std::int64_t i) {
-    const bool suffix = i < jobs;
-    const std::int64_t head = i % jobs / pieces;
+  const Jobs jobs(args.query, std::min(args.query.size(3), args.value.size(3)));
+  parallel_for(2 * jobs.count, [&](std::int64_t i) {
     HWY_DYNAMIC_DISPATCH(BackwardSweep)
-    (args, {head / heads, head % heads, i % pieces, pieces}, suffix,
-     sweep_scratch(args.query, args.value));
-  });
-}
-
-void causal_linear_step(const CausalLinearStepArgs& args) {
-  const std::int64_t heads = args.query.size(1);
-  parallel_for(args.query.size(0) * heads, [&](std::int64_t i) {
-    HWY_DYNAMIC_DISPATCH(Step)(args, i / heads, i % heads);
+    (args, jobs.job(i % jobs.count, args.query.size(2)), i < jobs.count);
   });
 }
 

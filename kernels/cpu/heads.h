@@ -6,6 +6,7 @@
 #include <type_traits>
 
 #include "core/tensor.h"
+#include "kernels/cpu/parallel.h"
 #include "kernels/cpu/rows.h"
 
 namespace tarn::kernels {
@@ -26,6 +27,20 @@ struct Head {
   std::int64_t stride, width;
 };
 
+// How many of the `length` positions of sequence n count: all where lengths (i32 [N]) is undefined.
+inline std::int64_t valid_length(const Tensor& lengths, std::int64_t n, std::int64_t length) {
+  if (!lengths.defined()) return length;
+  return std::clamp<std::int64_t>(lengths.data<std::int32_t>()[n * lengths.strides()[0]], 0,
+                                  length);
+}
+
+// Calls body(n, h) for each head of [N, L, H, width] on the pool.
+template <class Body>
+void for_each_head(const Tensor& tensor, const Body& body) {
+  const std::int64_t heads = tensor.size(2);
+  parallel_for(tensor.size(0) * heads, [&](std::int64_t i) { body(i / heads, i % heads); });
+}
+
 struct Columns {
   std::int64_t first, count;
 };
@@ -38,9 +53,15 @@ Head<T> columns_of(Head<T> head, const Columns& columns) {
   return head;
 }
 
-// What one piece of work does: a share of the columns of one head.
+// A share of the columns of one head.
 struct HeadPiece {
   std::int64_t n, h, piece, pieces;
+};
+
+// What one piece of work does: that share of so many heads of a sequence, from `first` on.
+struct HeadJob {
+  HeadPiece first;
+  std::int64_t heads;
 };
 
 // The part of a tensor [N, H, ...] that belongs to a head.

@@ -26,14 +26,6 @@ namespace {
 
 constexpr std::int64_t kTile = 64;
 
-template <class Args>
-std::int64_t key_count(const Args& a, std::int64_t n) {
-  const std::int64_t keys = a.key.size(1);
-  if (!a.lengths.defined()) return keys;
-  const std::int64_t length = a.lengths.template data<std::int32_t>()[n * a.lengths.strides()[0]];
-  return std::clamp<std::int64_t>(length, 0, keys);
-}
-
 // row = beta * row + factor * add, the old row not read when beta is 0.
 template <class T>
 HWY_INLINE void update_row(T beta, T factor, const T* add, T* row, std::int64_t n) {
@@ -53,7 +45,7 @@ HWY_INLINE void scale_row(T beta, T* row, std::int64_t n) {
 template <class T>
 void forward(const LinearAttentionForwardArgs& a, std::int64_t n, std::int64_t h) {
   const Head<T> query(a.query, n, h), key(a.key, n, h), value(a.value, n, h), out(a.out, n, h);
-  const std::int64_t queries = a.query.size(1), keys = key_count(a, n);
+  const std::int64_t queries = a.query.size(1), keys = valid_length(a.lengths, n, a.key.size(1));
   const std::int64_t width = a.query.size(3), out_width = a.out.size(3);
   T* sum = of_head<T>(a.sum, n, h);
   T* key_sum = of_head<T>(a.key_sum, n, h);
@@ -86,7 +78,8 @@ void backward_keys(const LinearAttentionBackwardArgs& a, std::int64_t n, std::in
                    const T* grad_sum, const T* grad_key_sum) {
   const Head<T> key(a.key, n, h), value(a.value, n, h);
   const Head<T> grad_key(a.grad_key, n, h), grad_value(a.grad_value, n, h);
-  const std::int64_t width = a.key.size(3), out_width = a.value.size(3), keys = key_count(a, n);
+  const std::int64_t width = a.key.size(3), out_width = a.value.size(3),
+                     keys = valid_length(a.lengths, n, a.key.size(1));
   const auto beta_key = static_cast<T>(a.beta_key), beta_value = static_cast<T>(a.beta_value);
   for (std::int64_t s = 0; s < keys; s += kTile) {
     const std::int64_t rows = std::min(kTile, keys - s);
@@ -163,18 +156,16 @@ HWY_EXPORT(backward_head);
 void linear_attention_forward(const LinearAttentionForwardArgs& args) {
   LinearAttentionForwardArgs a = args;
   for (Tensor* t : {&a.query, &a.key, &a.value}) *t = with_rows_apart(*t);
-  const std::int64_t heads = a.query.size(2);
-  parallel_for(a.query.size(0) * heads, [&](std::int64_t i) {
-    HWY_DYNAMIC_DISPATCH(forward_head)(a, i / heads, i % heads);
+  for_each_head(a.query, [&](std::int64_t n, std::int64_t h) {
+    HWY_DYNAMIC_DISPATCH(forward_head)(a, n, h);
   });
 }
 
 void linear_attention_backward(const LinearAttentionBackwardArgs& args) {
   LinearAttentionBackwardArgs a = args;
   for (Tensor* t : {&a.query, &a.key, &a.value}) *t = with_rows_apart(*t);
-  const std::int64_t heads = a.query.size(2);
-  parallel_for(a.query.size(0) * heads, [&](std::int64_t i) {
-    HWY_DYNAMIC_DISPATCH(backward_head)(a, i / heads, i % heads);
+  for_each_head(a.query, [&](std::int64_t n, std::int64_t h) {
+    HWY_DYNAMIC_DISPATCH(backward_head)(a, n, h);
   });
 }
 

@@ -216,16 +216,14 @@ HWY_EXPORT(backward_head);
 }  // namespace
 
 void lsh_attention_forward(const LshAttentionForwardArgs& a) {
-  const std::int64_t heads = a.query.size(2);
-  parallel_for(a.query.size(0) * heads, [&](std::int64_t i) {
-    HWY_DYNAMIC_DISPATCH(forward_head)(a, i / heads, i % heads);
+  for_each_head(a.query, [&](std::int64_t n, std::int64_t h) {
+    HWY_DYNAMIC_DISPATCH(forward_head)(a, n, h);
   });
 }
 
 void lsh_attention_backward(const LshAttentionBackwardArgs& a) {
-  const std::int64_t heads = a.query.size(2);
-  parallel_for(a.query.size(0) * heads, [&](std::int64_t i) {
-    HWY_DYNAMIC_DISPATCH(backward_head)(a, i / heads, i % heads);
+  for_each_head(a.query, [&](std::int64_t n, std::int64_t h) {
+    HWY_DYNAMIC_DISPATCH(backward_head)(a, n, h);
   });
 }
 

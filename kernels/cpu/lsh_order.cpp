@@ -70,9 +70,7 @@ void order(const LshOrderArgs& a, std::int64_t n, std::int64_t h) {
   const Head<T> query(a.query, n, h);
   const std::int64_t length = a.query.size(1), width = a.query.size(3);
   const std::int64_t rounds = a.planes.size(0), bits = a.planes.size(2), last = 2 * bits;
-  const std::int64_t valid =
-      a.lengths.defined() ? std::clamp<std::int64_t>(a.lengths.data<std::int32_t>()[n], 0, length)
-                          : length;
+  const std::int64_t valid = valid_length(a.lengths, n, length);
   T* projections = thread_scratch<T>(kRows * bits + 2 * (last + 2));
   auto* starts = reinterpret_cast<std::int32_t*>(projections + kRows * bits);
   for (std::int64_t r = 0; r < rounds; ++r) {
@@ -115,9 +113,8 @@ HWY_EXPORT(order_head);
 }  // namespace
 
 void lsh_order(const LshOrderArgs& a) {
-  const std::int64_t heads = a.query.size(2);
-  parallel_for(a.query.size(0) * heads, [&](std::int64_t i) {
-    HWY_DYNAMIC_DISPATCH(order_head)(a, i / heads, i % heads);
+  for_each_head(a.query, [&](std::int64_t n, std::int64_t h) {
+    HWY_DYNAMIC_DISPATCH(order_head)(a, n, h);
   });
 }
 

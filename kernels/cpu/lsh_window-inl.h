@@ -66,7 +66,7 @@ class Window {
         query_(a.query, n, h),
         value_(a.value, n, h),
         length_(a.query.size(1)),
-        valid_(length_),
+        valid_(valid_length(a.lengths, n, length_)),
         chunk_(chunk_of(a)),
         all_rounds_(a.order.size(2)),
         head_(n * a.query.size(2) + h),
@@ -79,10 +79,6 @@ class Window {
         places_(carve.take(stride_)),
         weights_(carve.take_zeros(chunk_ * stride_)),
         inverse_sums_(carve.take(chunk_)) {
-    if (a.lengths.defined()) {
-      const std::int64_t given = a.lengths.template data<std::int32_t>()[n];
-      valid_ = std::clamp<std::int64_t>(given, 0, length_);
-    }
     for (std::int64_t l = 0; l < length_; ++l) {
       const T norm = std::sqrt(dot(query_.row(l), query_.row(l), query_.width));
       inverse_norms_[l] = norm == 0 ? T{0} : 1 / norm;

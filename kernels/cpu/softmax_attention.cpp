@@ -35,11 +35,8 @@ constexpr T kInfinity = std::numeric_limits<T>::infinity();
 struct Visible {
   template <class Args>
   Visible(const Args& a, std::int64_t n)
-      : length(a.key.size(1)), ahead(a.causal ? length - a.query.size(1) + 1 : length) {
-    if (!a.lengths.defined()) return;
-    const std::int64_t given = a.lengths.template data<std::int32_t>()[n * a.lengths.strides()[0]];
-    length = std::clamp<std::int64_t>(given, 0, length);
-  }
+      : length(valid_length(a.lengths, n, a.key.size(1))),
+        ahead(a.key.size(1) - (a.causal ? a.query.size(1) - 1 : 0)) {}
   std::int64_t operator()(std::int64_t l) const {
     return std::clamp<std::int64_t>(l + ahead, 0, length);
   }
@@ -307,9 +304,8 @@ void softmax_attention_forward(const SoftmaxAttentionForwardArgs& args) {
 void softmax_attention_backward(const SoftmaxAttentionBackwardArgs& args) {
   SoftmaxAttentionBackwardArgs a = args;
   for (Tensor* t : {&a.query, &a.key, &a.value, &a.grad_out}) *t = with_rows_apart(*t);
-  const std::int64_t heads = a.query.size(2);
-  parallel_for(a.query.size(0) * heads, [&](std::int64_t i) {
-    HWY_DYNAMIC_DISPATCH(backward_head)(a, i / heads, i % heads);
+  for_each_head(a.query, [&](std::int64_t n, std::int64_t h) {
+    HWY_DYNAMIC_DISPATCH(backward_head)(a, n, h);
   });
 }
 
