@@ -3,7 +3,6 @@
 #include "nn/attention/attention.h"
 
 #include <charconv>
-#include <cmath>
 
 #include "autograd/tape.h"
 #include "bench/bench.h"
@@ -75,16 +74,6 @@ struct Case {
   Tensor grad_out;
   nn::AttentionMask mask;
 };
-
-double relative_error(const Tensor& f32, const Tensor& f64) {
-  double error = 0, largest = 0;
-  for (std::int64_t i = 0; i < f32.elements(); ++i) {
-    const double wanted = f64.data<double>()[i];
-    error = std::max(error, std::abs(static_cast<double>(f32.data<float>()[i]) - wanted));
-    largest = std::max(largest, std::abs(wanted));
-  }
-  return error / largest;
-}
 
 void check(const std::string& kind, const Problem& like) {
   const Problem problem{1, 300, like.heads, like.width};

@@ -8,12 +8,18 @@
 #include <variant>
 #include <vector>
 
+#include "core/tensor.h"
+
 namespace tarn::bench {
 
 // The median of the seconds that one call takes: one call to warm up, then at least `repetitions`
 // calls and half a second of them.
 template <class Call>
 double median_seconds(const Call& call, int repetitions = 5);
+
+// The largest difference of an f32 tensor from its f64 reference, in units of the reference's
+// largest element. What differs too much is not timed.
+double relative_error(const Tensor& f32, const Tensor& f64);
 
 // One measurement: named values in the order of the table's columns.
 using Value = std::variant<std::string, std::int64_t, double>;

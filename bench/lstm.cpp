@@ -2,8 +2,6 @@
 // model whose check against its f64 reference fails is not timed.
 #include "nn/lstm.h"
 
-#include <cmath>
-
 #include "autograd/tape.h"
 #include "bench/bench.h"
 #include "kernels/backend.h"
@@ -44,16 +42,6 @@ struct Case {
   nn::BiLstm model;
   Tensor x, grad_out;
 };
-
-double relative_error(const Tensor& f32, const Tensor& f64) {
-  double error = 0, largest = 0;
-  for (std::int64_t i = 0; i < f32.elements(); ++i) {
-    const double wanted = f64.data<double>()[i];
-    error = std::max(error, std::abs(static_cast<double>(f32.data<float>()[i]) - wanted));
-    largest = std::max(largest, std::abs(wanted));
-  }
-  return error / largest;
-}
 
 void check(const nn::BiLstmOptions& model) {
   const Problem problem{model, 2, 50};
