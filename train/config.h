@@ -26,10 +26,37 @@ struct TaskConfig {
   std::string kind = "copy";
   std::int64_t sequence_length = 128;
   std::int64_t symbols = 10;
-  std::string data;                // images: the folder with the files
+  std::string data;                // images, speech: the folder with the files
   std::int64_t mixtures = 10;      // images
   std::int64_t validation = 5000;  // images held out from the end of the training set
   bool operator==(const TaskConfig&) const = default;
+};
+
+// Phones from speech. Paths are relative to task.data.
+struct SpeechConfig {
+  std::string train = "train";
+  std::string validation = "valid";
+  std::string test = "test";
+  std::string audio_root;  // what paths in wav.scp are relative to
+  std::string phones = "phones.txt";
+  std::string text = "text";
+  std::string lexicon;  // given: the transcripts are words
+  std::string cache;    // of features; relative to the working directory, empty: none
+  std::int64_t sample_rate = 16000;
+  std::int64_t channel = 0;
+  std::int64_t bins = 40;
+  std::string normalisation = "speaker";
+  std::int64_t stack = 1;  // frames side by side as one
+  std::int64_t max_frames = 2400;
+  std::int64_t batch_frames = 12000;
+  std::string infeasible = "skip";
+  std::string loss_mean = "utterance";
+  std::int64_t beam = 0;  // 0: greedy
+  std::int64_t time_masks = 0;
+  std::int64_t time_width = 0;
+  std::int64_t bin_masks = 0;
+  std::int64_t bin_width = 0;
+  bool operator==(const SpeechConfig&) const = default;
 };
 
 struct ModelConfig {
@@ -47,6 +74,8 @@ struct ModelConfig {
   std::int64_t lsh_bits = 32;
   std::int64_t lsh_chunk = 32;
   bool lsh_masked = true;
+  std::string kind = "transformer";
+  std::int64_t hidden = 320;  // bilstm
   bool operator==(const ModelConfig&) const = default;
 };
 
@@ -83,12 +112,14 @@ struct TrainConfig {
   std::int64_t keep_last = 3;
   bool recompute = false;
   std::int64_t log_every = 10;
+  std::int64_t early_stop = 0;  // evaluations; 0: never
   bool operator==(const TrainConfig&) const = default;
 };
 
 struct Config {
   RunConfig run;
   TaskConfig task;
+  SpeechConfig speech;
   ModelConfig model;
   OptimizerConfig optimizer;
   ScheduleConfig schedule;

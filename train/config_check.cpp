@@ -80,14 +80,30 @@ std::optional<Complaint> copy_task_contradiction(const Config& c) {
   return std::nullopt;
 }
 
-// Both kinds of task predict what follows from what came before.
+// Copying and images predict what follows from what came before; speech is heard as a whole.
 std::optional<Complaint> attention_contradiction(const Config& c) {
-  if (c.model.attention != "linear") return std::nullopt;
+  const std::string& attention = c.model.attention;
+  if (c.task.kind == "speech") {
+    if (attention != "causal-linear" || c.model.kind != "transformer") return std::nullopt;
+    return Complaint{{"model.attention", "task.kind"},
+                     "model.attention is \"causal-linear\", which sees the past only; use "
+                     "linear, full or lsh for speech"};
+  }
+  if (attention != "linear") return std::nullopt;
   const bool copies = c.task.kind == "copy";
   return Complaint{{"model.attention", "task.kind"},
                    message("model.attention is \"linear\", which sees the ",
                            copies ? "symbols that the copy" : "values that the images",
                            " task asks for; use causal-linear, full or lsh")};
+}
+
+std::optional<Complaint> kind_contradiction(const Config& c) {
+  if (c.model.kind == "transformer" || c.task.kind == "speech") return std::nullopt;
+  return Complaint{{"model.kind", "task.kind"},
+                   message("model.kind is \"", c.model.kind,
+                           "\", which reads a sequence in both "
+                           "directions; task.kind \"",
+                           c.task.kind, "\" needs a transformer")};
 }
 
 std::optional<Complaint> model_contradiction(const ModelConfig& m) {
@@ -136,6 +152,7 @@ std::optional<Complaint> first_complaint(const Config& config) {
     if (auto found = copy_task_contradiction(config)) return found;
   }
   if (auto found = attention_contradiction(config)) return found;
+  if (auto found = kind_contradiction(config)) return found;
   return schedule_contradiction(config.schedule, config.train);
 }
 

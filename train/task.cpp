@@ -2,13 +2,16 @@
 
 #include "train/tasks/copy.h"
 #include "train/tasks/images.h"
+#include "train/tasks/speech.h"
 
 namespace tarn::train {
 
 std::unique_ptr<Task> make_task(const Config& config, Device device) {
   if (config.task.kind == "copy") return make_copy_task(config, device);
   if (config.task.kind == "images") return make_image_task(config, device);
-  fail<ConfigError>("task.kind \"", config.task.kind, "\" is not known; there are copy, images");
+  if (config.task.kind == "speech") return make_speech_task(config, device);
+  fail<ConfigError>("task.kind \"", config.task.kind,
+                    "\" is not known; there are copy, images, speech");
 }
 
 std::unique_ptr<Task> make_ready_task(const Config& config, Device device) {

@@ -34,8 +34,8 @@ class Task {
 
   virtual nn::Module& model() = 0;
 
-  // Reads the files that training and evaluation need. Called once, before either; `tarn trace`
-  // does without.
+  // Reads the files that training and its evaluations need. Called once, before either; `tarn
+  // trace` and evaluate_split() do without.
   virtual void open_data() {}
 
   // Training batch `index` from 0: a function of the config's seed and the index alone.
@@ -44,8 +44,8 @@ class Task {
   // The metrics over the task's evaluation data, in evaluation mode.
   virtual Metrics evaluate() = 0;
 
-  // The same over all of a split, "test" or "validation". A task that draws its data has test
-  // alone, which is what evaluate() takes.
+  // The same over all of a split, "test" or "validation", whose files it reads. A task that draws
+  // its data has test alone, which is what evaluate() takes.
   virtual Metrics evaluate_split(std::string_view split);
 
   // What a reader must know of the metrics, in a line; empty if their names say it all.

@@ -33,6 +33,7 @@ void check_same_run(const Config& config, const Config& before, const fs::path& 
   wanted.train.keep_last = config.train.keep_last;
   wanted.train.log_every = config.train.log_every;
   wanted.train.recompute = config.train.recompute;
+  wanted.train.early_stop = config.train.early_stop;
   const std::string differences = describe_differences(wanted, config);
   TARN_CHECK_AS(ConfigError, differences.empty(), "the run in ", folder.string(),
                 " was started with another config; to resume it, put these back, or start a new "
@@ -130,7 +131,7 @@ Trainer::Trainer(const Config& config, const fs::path& folder, std::unique_ptr<T
 TrainOutcome Trainer::run() {
   const TrainConfig& train = config_.train;
   const auto due = [&](std::int64_t every) { return every > 0 && state_.step % every == 0; };
-  while (state_.step < train.steps && signal_received() == 0) {
+  while (state_.step < train.steps && !stalled() && signal_received() == 0) {
     train_step();
     const bool last = state_.step == train.steps;
     if (last || due(train.eval_every)) evaluate();
@@ -138,6 +139,12 @@ TrainOutcome Trainer::run() {
   }
   if (saved_step_ != state_.step) save();
   return {state_.step, last_evaluation_, state_.step < train.steps ? signal_received() : 0};
+}
+
+// The best step is in the checkpoint, so that a resumed run stops where it would have.
+bool Trainer::stalled() const {
+  const std::int64_t patience = config_.train.early_stop * config_.train.eval_every;
+  return patience > 0 && state_.best && state_.step - state_.best_step >= patience;
 }
 
 double Trainer::learning_rate() const {

@@ -49,6 +49,7 @@ class Trainer {
   void evaluate();
   void save();
   void log(const StepReport& report);
+  bool stalled() const;  // no evaluation was better for train.early_stop of them
   double learning_rate() const;
   void check_weights();
   std::string last_checkpoint() const;  // for messages

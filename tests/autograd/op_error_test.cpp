@@ -3,6 +3,7 @@
 
 #include "autograd/attention.h"
 #include "autograd/cross_entropy.h"
+#include "autograd/ctc.h"
 #include "autograd/dropout.h"
 #include "autograd/embedding.h"
 #include "autograd/layer_norm.h"
@@ -67,6 +68,21 @@ TEST_CASE("cross_entropy: refuses what does not fit") {
   CHECK_THROWS_AS(cross_entropy(transposed({3, 4}), targets, weights), ShapeError);
   CHECK_THROWS_AS(cross_entropy(tensor({4, 3}), targets, full({4}, DType::f64, 1)), DTypeError);
   CHECK_THROWS_AS(cross_entropy(tensor({4, 3}), weights, weights), DTypeError);
+}
+
+TEST_CASE("ctc: refuses what does not fit") {
+  const Tensor logits = tensor({2, 5, 3}), labels = full({2, 2}, DType::i32, 1);
+  const Tensor lengths = full({2}, DType::i32, 1), three = full({3}, DType::i32, 1);
+  CHECK_NOTHROW(ctc(logits, labels, lengths, lengths));
+  CHECK_THROWS_AS(ctc(tensor({5, 3}), labels, lengths, lengths), ShapeError);
+  CHECK_THROWS_AS(ctc(tensor({2, 5, 0}), labels, lengths, lengths), ShapeError);
+  CHECK_THROWS_AS(ctc(logits, full({3, 2}, DType::i32, 1), lengths, lengths), ShapeError);
+  CHECK_THROWS_AS(ctc(logits, labels, three, lengths), ShapeError);
+  CHECK_THROWS_AS(ctc(logits, labels, lengths, three), ShapeError);
+  CHECK_THROWS_AS(ctc(transposed({5, 2, 3}), labels, lengths, lengths), ShapeError);
+  CHECK_THROWS_AS(ctc(logits, labels.transpose(0, 1), lengths, lengths), ShapeError);
+  CHECK_THROWS_AS(ctc(logits, tensor({2, 2}), lengths, lengths), DTypeError);
+  CHECK_THROWS_AS(ctc(logits, labels, tensor({2}), lengths), DTypeError);
 }
 
 TEST_CASE("logistic_mixture: refuses what does not fit") {

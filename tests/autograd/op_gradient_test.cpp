@@ -158,6 +158,7 @@ const std::vector<std::string_view> kOps = {"linear",
                                             "add_layer_norm",
                                             "embedding",
                                             "cross_entropy",
+                                            "ctc",
                                             "logistic_mixture",
                                             "unary",
                                             "dropout",
@@ -193,6 +194,7 @@ TARN_GRADIENT_TEST("layer_norm")
 TARN_GRADIENT_TEST("add_layer_norm")
 TARN_GRADIENT_TEST("embedding")
 TARN_GRADIENT_TEST("cross_entropy")
+TARN_GRADIENT_TEST("ctc")
 TARN_GRADIENT_TEST("logistic_mixture")
 TARN_GRADIENT_TEST("unary")
 TARN_GRADIENT_TEST("dropout")

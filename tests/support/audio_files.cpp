@@ -3,7 +3,6 @@
 #include <sndfile.h>
 
 #include <cmath>
-#include <fstream>
 #include <stdexcept>
 
 #include "core/check.h"
@@ -50,12 +49,6 @@ std::vector<float> made_samples(std::int64_t count, std::uint64_t seed) {
     samples[i] = static_cast<float>(std::round((tone + noise) * 32767) / 32768);
   }
   return samples;
-}
-
-void write_text(const std::filesystem::path& file, const std::string& text) {
-  std::ofstream out(file, std::ios::binary);
-  out << text;
-  if (!out.flush()) throw std::runtime_error("cannot write " + file.string());
 }
 
 void write_speech_folder(const std::filesystem::path& dir, int utterances, int sample_rate) {

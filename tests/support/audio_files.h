@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/text_file.h"
+
 namespace tarn::test {
 
 enum class AudioFormat { wav, wav_float, flac, sphere };
@@ -22,8 +24,6 @@ void write_audio(const std::filesystem::path& file, const AudioFile& audio);
 
 // Tones and noise that the seed picks, of 16 bits: equal after any format.
 std::vector<float> made_samples(std::int64_t count, std::uint64_t seed);
-
-void write_text(const std::filesystem::path& file, const std::string& text);
 
 // Utterances u0, u1, ... of 0.3 s, 0.4 s, ... up to 0.9 s and from 0.3 s again, in FLAC files; two
 // speakers in turn; phones A, B and C in turn, one each 0.1 s, listed in DIR/phones.txt. Paths in

@@ -25,6 +25,7 @@ const std::vector<KernelCall>& kernel_calls();
 std::vector<KernelCall> layer_calls();
 std::vector<KernelCall> update_calls();
 std::vector<KernelCall> attention_calls();
+std::vector<KernelCall> ctc_calls();
 std::vector<KernelCall> recurrent_calls();
 std::vector<KernelCall> sampling_calls();
 

@@ -53,7 +53,8 @@ Tensors make_inputs(const OpCase& op_case, DType dtype) {
 const std::vector<OpCase>& op_cases() {
   static const std::vector<OpCase> cases = [] {
     std::vector<OpCase> all = layer_cases();
-    for (const auto& part : {element_cases(), attention_cases(), lsh_cases(), recurrent_cases()}) {
+    for (const auto& part :
+         {element_cases(), attention_cases(), lsh_cases(), recurrent_cases(), ctc_cases()}) {
       all.insert(all.end(), part.begin(), part.end());
     }
     return all;

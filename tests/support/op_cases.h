@@ -56,6 +56,7 @@ std::vector<OpCase> layer_cases();      // linear, norms, embedding, loss
 std::vector<OpCase> element_cases();    // activations, dropout, views
 std::vector<OpCase> attention_cases();  // the three attentions
 std::vector<OpCase> lsh_cases();        // lsh_attention
+std::vector<OpCase> ctc_cases();        // the loss of unaligned labels
 std::vector<OpCase> recurrent_cases();  // bi_lstm
 
 }  // namespace tarn::test

@@ -127,7 +127,7 @@ TEST_CASE("config: unknown key names the line and the nearest key") {
         "symbols, data, mixtures, validation");
   CHECK(contains(complaint("vocabulary = 5\n"),
                  "config.toml:1: vocabulary is not a known key; the "
-                 "sections are run, task, model"));
+                 "sections are run, task, speech, model"));
   CHECK(
       contains(complaint("[run]\n\"\" = 1"), "config.toml:2: run. is not a known key; [run] has"));
 }
@@ -136,8 +136,8 @@ TEST_CASE("config: unknown section names the line and the nearest section") {
   CHECK(complaint("[run]\n[optimiser]\nlr = 1\n") ==
         "config.toml:2: [optimiser] is not a known section; did you mean [optimizer]?");
   CHECK(complaint("\n[network]\n") ==
-        "config.toml:2: [network] is not a known section; the sections are run, task, model, "
-        "optimizer, schedule, train");
+        "config.toml:2: [network] is not a known section; the sections are run, task, speech, "
+        "model, optimizer, schedule, train");
   CHECK(complaint("model = 3\n") ==
         "config.toml:1: model must be a section, [model], got the integer 3");
   CHECK(complaint("[[model]]\n") ==
@@ -354,7 +354,7 @@ TEST_CASE("config: load_config reads a file, and names one that it cannot") {
 }
 
 TEST_CASE("config: every key is documented, and its documented default is the default") {
-  REQUIRE(key_docs().size() == 48);
+  REQUIRE(key_docs().size() == 73);
   for (const KeyDoc& doc : key_docs()) {
     CAPTURE(doc.section);
     CAPTURE(doc.key);

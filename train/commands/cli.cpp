@@ -46,6 +46,18 @@ void add_eval(CLI::App& app, EvalCommand& command, Action& action) {
   sub->callback([&] { action = [&command] { return eval_command(command); }; });
 }
 
+void add_transcribe(CLI::App& app, TranscribeCommand& command, Action& action) {
+  CLI::App* sub = app.add_subcommand("transcribe", "the phones in audio, with times and scores");
+  sub->add_option("RUN_OR_CHECKPOINT", command.target, "a folder")->required();
+  sub->add_option("AUDIO", command.audio, "audio files, folders of them, or Kaldi-style folders")
+      ->required();
+  add_set(*sub, command.set);
+  sub->add_option("--beam", command.beam, "prefix beam search with so many; default: greedy")
+      ->check(CLI::PositiveNumber);
+  sub->add_flag("--json", command.json, "one line of JSON an utterance");
+  sub->callback([&] { action = [&command] { return transcribe_command(command); }; });
+}
+
 void add_trace(CLI::App& app, TraceCommand& command, Action& action) {
   CLI::App* sub =
       app.add_subcommand("trace", "logits, loss and gradients of recorded batches, for porting");
@@ -133,6 +145,7 @@ int run_program(int argc, char** argv) {
   Action action;
   TrainCommand train;
   EvalCommand eval;
+  TranscribeCommand transcribe;
   TraceCommand trace;
   DataCommand data;
   GenerateCommand generate;
@@ -140,6 +153,7 @@ int run_program(int argc, char** argv) {
   bool markdown = false;
   add_train(app, train, action);
   add_eval(app, eval, action);
+  add_transcribe(app, transcribe, action);
   add_trace(app, trace, action);
   add_data(app, data, action);
   add_generate(app, generate, action);

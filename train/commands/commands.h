@@ -28,6 +28,15 @@ struct EvalCommand {
 };
 int eval_command(const EvalCommand& command);
 
+struct TranscribeCommand {
+  std::filesystem::path target;
+  std::vector<std::filesystem::path> audio;  // files, folders of them, Kaldi-style folders
+  std::vector<std::string> set;
+  std::int64_t beam = 0;  // 0: as the config has it
+  bool json = false;
+};
+int transcribe_command(const TranscribeCommand& command);
+
 struct TraceCommand {
   std::filesystem::path config;
   std::vector<std::string> set;

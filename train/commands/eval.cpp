@@ -13,7 +13,7 @@ int eval_command(const EvalCommand& command) {
   const std::string source = (checkpoint.directory() / "config.toml").string();
   const Config config = parse_config(checkpoint.config_toml(), source, command.set);
   kernels::set_cpu_threads(config.run.threads);
-  const auto task = make_ready_task(config, parse_device(config.run.device));
+  const auto task = make_task(config, parse_device(config.run.device));
   checkpoint.load_model(task->model());
   const Metrics metrics = task->evaluate_split(command.split);
   const std::string note = task->note();

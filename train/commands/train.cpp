@@ -81,6 +81,10 @@ int train_command(const TrainCommand& command) {
                  outcome.signal, static_cast<long long>(outcome.step));
     return kSignalled + outcome.signal;
   }
+  if (outcome.step < config.train.steps) {
+    std::fprintf(stderr, "stopped early: the best of the last %lld evaluations is the first\n",
+                 static_cast<long long>(config.train.early_stop + 1));
+  }
   std::fprintf(stderr, "done: %lld steps in %s\n", static_cast<long long>(outcome.step),
                folder.c_str());
   return 0;

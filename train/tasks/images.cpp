@@ -94,6 +94,7 @@ class ImageTraining final : public Task {
   }
 
   Metrics evaluate_split(std::string_view split) override {
+    if (!data_) open_data();
     const data::ImageSet& set = split == "test" ? data_->test : data_->validation;
     return metrics_over(set, data::evaluation_batches(set, config_.train.batch_size));
   }

@@ -1,0 +1,156 @@
+#include "train/tasks/speech.h"
+
+#include <cmath>
+#include <cstdio>
+
+#include "autograd/ctc.h"
+#include "core/transfer.h"
+#include "data/speech/edits.h"
+#include "train/tasks/speech_data.h"
+#include "train/tasks/speech_recogniser.h"
+
+namespace tarn::train {
+namespace {
+
+// Sums over the utterances of an evaluation.
+struct Totals {
+  double loss = 0, counted = 0;
+  data::Edits edits;
+
+  Metrics metrics() const {
+    const auto share = [&](std::int64_t errors) {
+      return static_cast<double>(errors) /
+             static_cast<double>(std::max<std::int64_t>(1, edits.length));
+    };
+    return {{"loss", counted > 0 ? loss / counted : 0},
+            {"per", edits.rate()},
+            {"substitutions", share(edits.substitutions)},
+            {"deletions", share(edits.deletions)},
+            {"insertions", share(edits.insertions)}};
+  }
+};
+
+class SpeechTraining final : public Task {
+ public:
+  SpeechTraining(const Config& config, Device device)
+      : config_(config), recogniser_(config, device) {}
+
+  nn::Module& model() override { return recogniser_.model(); }
+
+  void open_data() override {
+    train_ = open(config_.speech.train);
+    validation_ = open(config_.speech.validation);
+  }
+
+  ForwardResult train_batch(std::int64_t index, const nn::Pass& pass) override {
+    return forward(train_->batches().training(index), *train_, pass);
+  }
+
+  Metrics evaluate() override { return metrics_over(*validation_); }
+
+  Metrics evaluate_split(std::string_view split) override {
+    const SpeechConfig& speech = config_.speech;
+    return metrics_over(*open(split == "test" ? speech.test : speech.validation));
+  }
+
+  std::string_view best_metric() const override { return "per"; }
+  std::string note() const override {
+    return "per: phone error rate, the share of errors in the phones said; the sum of the three "
+           "that follow it";
+  }
+
+  std::int64_t count_recorded(const SafetensorsFile& file) const override {
+    fail<ConfigError>(file.path().string(),
+                      ": the speech task has no recorded batches; tarn trace is for copy and "
+                      "images");
+  }
+  ForwardResult recorded_batch(const SafetensorsFile& file, std::int64_t /*index*/,
+                               const nn::Pass& /*pass*/) override {
+    count_recorded(file);
+    return {};
+  }
+
+ private:
+  struct Run {
+    Tensor logits;
+    ad::Ctc ctc;
+    data::SpeechBatch batch;  // as the model took it
+  };
+
+  std::unique_ptr<SpeechSplit> open(const std::string& folder) const {
+    auto split = std::make_unique<SpeechSplit>(config_, folder, recogniser_.phones());
+    for (const std::string& note : split->notes()) std::fprintf(stderr, "note: %s\n", note.c_str());
+    return split;
+  }
+
+  Run run(const data::SpeechBatch& batch, const nn::Pass& pass) {
+    const data::SpeechBatch prepared = recogniser_.prepare(batch, pass);
+    const Device device = recogniser_.device();
+    const Tensor logits = recogniser_.logits(prepared, pass);
+    const auto weight =
+        config_.speech.loss_mean == "phone" ? ad::CtcWeight::per_label : ad::CtcWeight::whole;
+    return {logits,
+            ad::ctc(logits, copy_to(prepared.labels, device), copy_to(prepared.lengths, device),
+                    copy_to(prepared.label_lengths, device), weight),
+            prepared};
+  }
+
+  // The errors in what was heard of a batch.
+  data::Edits count(const Run& run, const SpeechSplit& split) const {
+    data::Edits edits;
+    const std::vector<data::Heard> heard = recogniser_.decode(run.logits, run.batch);
+    for (std::size_t n = 0; n < heard.size(); ++n) {
+      const auto utterance = static_cast<std::size_t>(run.batch.utterances[n]);
+      edits += data::count_edits(split.folder().utterances[utterance].phones, heard[n].labels());
+    }
+    return edits;
+  }
+
+  ForwardResult forward(const data::SpeechBatch& batch, const SpeechSplit& split,
+                        const nn::Pass& pass) {
+    const Run result = run(batch, pass);
+    std::int64_t frames = 0;
+    for (std::int64_t n = 0; n < batch.lengths.elements(); ++n) {
+      frames += batch.lengths.data<std::int32_t>()[n];
+    }
+    return {result.ctc.loss,
+            result.logits,
+            {{"loss", item(result.ctc.loss)}, {"per", count(result, split).rate()}},
+            frames};
+  }
+
+  Metrics metrics_over(const SpeechSplit& split) {
+    Totals totals;
+    for (std::int64_t i = 0; i < split.batches().per_epoch(); ++i) {
+      const Run result = run(split.batches().evaluation(i), {});
+      add_losses(result, totals);
+      totals.edits += count(result, split);
+    }
+    return totals.metrics();
+  }
+
+  void add_losses(const Run& run, Totals& totals) const {
+    const Tensor losses = copy_to(run.ctc.losses, Device::cpu());
+    for (std::int64_t n = 0; n < losses.elements(); ++n) {
+      const double loss = losses.data<double>()[n];
+      if (std::isinf(loss)) continue;
+      const std::int64_t phones = run.batch.label_lengths.data<std::int32_t>()[n];
+      totals.loss += config_.speech.loss_mean == "phone"
+                         ? loss / static_cast<double>(std::max<std::int64_t>(1, phones))
+                         : loss;
+      totals.counted += 1;
+    }
+  }
+
+  Config config_;
+  SpeechRecogniser recogniser_;
+  std::unique_ptr<SpeechSplit> train_, validation_;
+};
+
+}  // namespace
+
+std::unique_ptr<Task> make_speech_task(const Config& config, Device device) {
+  return std::make_unique<SpeechTraining>(config, device);
+}
+
+}  // namespace tarn::train

@@ -1,0 +1,12 @@
+#pragma once
+
+#include "train/task.h"
+
+namespace tarn::train {
+
+// Phones from speech, by CTC (the paper's section 4.3). Metrics: loss (nats an utterance, or a
+// phone), per (phone error rate, a share) and, of evaluations, its parts: substitutions, deletions
+// and insertions.
+std::unique_ptr<Task> make_speech_task(const Config& config, Device device);
+
+}  // namespace tarn::train

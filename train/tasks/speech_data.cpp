@@ -1,0 +1,89 @@
+#include "train/tasks/speech_data.h"
+
+namespace tarn::train {
+namespace {
+
+data::SpeechFolder read_folder(const Config& config, const std::string& name,
+                               const data::PhoneList& phones) {
+  const SpeechConfig& speech = config.speech;
+  std::optional<data::Lexicon> lexicon;
+  if (!speech.lexicon.empty()) lexicon.emplace(speech_path(config, speech.lexicon));
+  return data::read_speech_folder({.folder = speech_path(config, name),
+                                   .root = speech_path(config, speech.audio_root),
+                                   .text = speech.text,
+                                   .phones = &phones,
+                                   .lexicon = lexicon ? &*lexicon : nullptr});
+}
+
+// CTC needs a frame a phone, and one for the blank between two that are equal.
+std::int64_t positions_needed(const std::vector<std::int32_t>& phones) {
+  auto needed = static_cast<std::int64_t>(phones.size());
+  for (std::size_t i = 1; i < phones.size(); ++i) needed += phones[i] == phones[i - 1] ? 1 : 0;
+  return needed;
+}
+
+}  // namespace
+
+std::filesystem::path speech_path(const Config& config, const std::string& path) {
+  TARN_CHECK_AS(ConfigError, !config.task.data.empty() || std::filesystem::path(path).is_absolute(),
+                "task.data is empty; it names the folder with the speech, see "
+                "experiments/speech/README.md: --set task.data=FOLDER");
+  return std::filesystem::path(config.task.data) / path;
+}
+
+data::PhoneList read_phones(const Config& config) {
+  return data::PhoneList(speech_path(config, config.speech.phones));
+}
+
+data::FeatureOptions feature_options(const SpeechConfig& speech) {
+  data::FeatureOptions options;
+  options.fbank.bins = speech.bins;
+  options.channel = speech.channel;
+  options.sample_rate = speech.sample_rate;
+  options.normalisation = speech.normalisation == "speaker"     ? data::Normalisation::speaker
+                          : speech.normalisation == "utterance" ? data::Normalisation::utterance
+                                                                : data::Normalisation::none;
+  return options;
+}
+
+std::int64_t positions_of(const SpeechConfig& speech, std::int64_t frames) {
+  return (frames + speech.stack - 1) / speech.stack;
+}
+
+void check_fits(const Config& config, std::int64_t frames, const std::string& name) {
+  const std::int64_t positions = positions_of(config.speech, frames);
+  TARN_CHECK_AS(ConfigError,
+                config.model.kind != "transformer" || positions <= config.speech.max_frames, name,
+                " takes ", positions, " positions; speech.max_frames is ", config.speech.max_frames,
+                ": raise it, or cut the audio");
+}
+
+SpeechSplit::SpeechSplit(const Config& config, const std::string& name,
+                         const data::PhoneList& phones)
+    : folder_(read_folder(config, name, phones)),
+      features_(data::load_features(folder_, feature_options(config.speech), config.speech.cache)),
+      notes_(features_.warnings) {
+  check_lengths(config);
+  batches_.emplace(
+      folder_, features_,
+      data::SpeechBatchOptions{.frames = config.speech.batch_frames, .seed = config.run.seed});
+}
+
+void SpeechSplit::check_lengths(const Config& config) {
+  for (std::size_t i = 0; i < folder_.utterances.size(); ++i) {
+    const data::Utterance& utterance = folder_.utterances[i];
+    const std::int64_t frames = features_.frames[i].size(0);
+    check_fits(config, frames, folder_.where(utterance));
+    const std::int64_t positions = positions_of(config.speech, frames);
+    const std::int64_t needed = positions_needed(utterance.phones);
+    if (needed <= positions) continue;
+    const std::string what =
+        message(folder_.where(utterance), ": its ", utterance.phones.size(), " phones need ",
+                needed, " positions with their repeats, and its audio has ", positions);
+    TARN_CHECK_AS(IoError, config.speech.infeasible == "skip", what,
+                  "; check the transcript, lower speech.stack, or set speech.infeasible=skip");
+    notes_.push_back(message(what, "; it is left out of the loss"));
+  }
+}
+
+}  // namespace tarn::train

@@ -1,0 +1,75 @@
+#include "train/tasks/speech_recogniser.h"
+
+#include "core/transfer.h"
+#include "data/speech/augment.h"
+#include "data/speech/fbank.h"
+#include "train/model.h"
+#include "train/tasks/speech_data.h"
+
+namespace tarn::train {
+namespace {
+
+std::unique_ptr<nn::SpeechModel> make_model(const Config& config, std::int64_t phones,
+                                            Device device) {
+  const nn::Build build{.path = "", .dtype = DType::f32, .device = device, .seed = config.run.seed};
+  const std::int64_t features = config.speech.bins * config.speech.stack;
+  if (config.model.kind == "bilstm") {
+    const nn::BiLstmOptions options{.input = features,
+                                    .hidden = config.model.hidden,
+                                    .layers = config.model.layers,
+                                    .dropout = config.model.dropout};
+    return std::make_unique<nn::SpeechLstm>(build, options, phones);
+  }
+  const nn::SpeechTransformerOptions options{.encoder = encoder_options(config.model),
+                                             .features = features,
+                                             .outputs = phones,
+                                             .max_length = config.speech.max_frames};
+  return std::make_unique<nn::SpeechTransformer>(build, options);
+}
+
+}  // namespace
+
+SpeechRecogniser::SpeechRecogniser(const Config& config, Device device)
+    : config_(config.speech),
+      device_(device),
+      phones_(read_phones(config)),
+      model_(make_model(config, phones_.size(), device)) {}
+
+data::SpeechBatch SpeechRecogniser::prepare(const data::SpeechBatch& batch,
+                                            const nn::Pass& pass) const {
+  const data::MaskOptions masks{.time_masks = config_.time_masks,
+                                .time_width = config_.time_width,
+                                .bin_masks = config_.bin_masks,
+                                .bin_width = config_.bin_width};
+  if (pass.training && masks.any()) {
+    data::mask_features(batch, masks, {pass.seed, site_of("speech.masks"), pass.step});
+  }
+  return data::stack_frames(batch, config_.stack);
+}
+
+Tensor SpeechRecogniser::logits(const data::SpeechBatch& prepared, const nn::Pass& pass) const {
+  return model_->forward(copy_to(prepared.features, device_), copy_to(prepared.lengths, device_),
+                         pass);
+}
+
+std::vector<data::Heard> SpeechRecogniser::decode(const Tensor& logits,
+                                                  const data::SpeechBatch& prepared) const {
+  const Tensor host = copy_to(logits, Device::cpu());
+  const std::int64_t classes = host.size(2);
+  std::vector<data::Heard> heard;
+  for (std::int64_t n = 0; n < host.size(0); ++n) {
+    const std::int64_t length = prepared.lengths.data<std::int32_t>()[n];
+    const data::FrameLogits frames{{host.data<float>() + n * host.size(1) * classes,
+                                    static_cast<std::size_t>(length * classes)},
+                                   classes};
+    heard.push_back(config_.beam == 0 ? data::decode_greedy(frames)
+                                      : data::decode_beam(frames, config_.beam));
+  }
+  return heard;
+}
+
+double SpeechRecogniser::seconds_per_position() const {
+  return static_cast<double>(config_.stack) * data::FbankOptions().shift_ms / 1000;
+}
+
+}  // namespace tarn::train

@@ -1,0 +1,41 @@
+// A model of speech with what it is asked and answers in: features and phones.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "data/speech/batches.h"
+#include "data/speech/decode.h"
+#include "data/speech/phones.h"
+#include "nn/speech_model.h"
+#include "train/config.h"
+
+namespace tarn::train {
+
+class SpeechRecogniser {
+ public:
+  // Reads the list of phones; the model has fresh parameters.
+  SpeechRecogniser(const Config& config, Device device);
+
+  const data::PhoneList& phones() const { return phones_; }
+  nn::SpeechModel& model() { return *model_; }
+  Device device() const { return device_; }
+
+  // The batch as the model takes it: frames stacked and, in training, masked.
+  data::SpeechBatch prepare(const data::SpeechBatch& batch, const nn::Pass& pass) const;
+  // Logits [N, T, phones] of a prepared batch.
+  Tensor logits(const data::SpeechBatch& prepared, const nn::Pass& pass) const;
+  // What was heard in each utterance, by speech.beam. Times are in positions of the model.
+  std::vector<data::Heard> decode(const Tensor& logits, const data::SpeechBatch& prepared) const;
+
+  // What one position of the model is, in seconds.
+  double seconds_per_position() const;
+
+ private:
+  SpeechConfig config_;
+  Device device_;
+  data::PhoneList phones_;
+  std::unique_ptr<nn::SpeechModel> model_;
+};
+
+}  // namespace tarn::train
