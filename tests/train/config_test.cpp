@@ -88,11 +88,12 @@ TEST_CASE("config: what to_toml writes is read back equal") {
 
   Config c;
   c.run = {"a \"b\" \\ \n\t\x01\x7f \xc3\xa9", 9223372036854775807u, "cuda:1", 1024};
-  c.task = {"images", 5, 1, "a/b c", 7, 3};
-  c.model = {"full", "relu", 1, 2, 7, 9, "gelu", 0.0, 0.1 + 0.2, "categorical", 7, 8, 29, false};
+  c.task = {"speech", 5, 1, "a/b c", 7, 3};
+  c.model = {"full",    "relu",        1, 2, 7,  9,     "gelu",   0.0,
+             0.1 + 0.2, "categorical", 7, 8, 29, false, "bilstm", 6};
   c.optimizer = {"sgd", 5e-324, 1e300, 0.0, "global", 1.0 / 3, 0.0, 1e-20, 0.99};
   c.schedule = {"cosine", {1, 2, 9223372036854775807}, 1.0, 7, 1.0, 0.25, 9};
-  c.train = {1, 9223372036854775807, 2, 3, 4, 5, true, 6};
+  c.train = {1, 9223372036854775807, 2, 3, 4, 5, true, 6, 8};
   const std::string text = to_toml(c);
   CHECK(parse(text) == c);
   CHECK(to_toml(parse(text)) == text);

@@ -270,7 +270,7 @@ TEST_CASE("images: eval of a split that is not there, and of another task's chec
   };
   refused({"eval", images / "run", "--split", "train"}, "--split");
   refused({"eval", copies / "run", "--split", "validation"}, "no other split than test");
-  refused({"eval", copies / "run", "--set", "task.kind=images"}, "task.data is empty");
+  refused({"eval", images / "run", "--set", "task.data="}, "task.data is empty");
   refused(
       {"eval", copies / "run", "--set", "task.kind=images", "--set", "task.validation=5", "--set",
        "task.sequence_length=63", "--set", message("task.data=", images.folder().string())},
