@@ -145,7 +145,9 @@ TEST_CASE("images: eval of the first images, at once and as an RNN") {
   const auto bits = [&](const char* count, const Arguments& more) -> double {
     Arguments arguments{"--count", count};
     arguments.insert(arguments.end(), more.begin(), more.end());
-    return evaluated(runs / "run", arguments)["bits_per_dim"];
+    const json line = evaluated(runs / "run", arguments);
+    CHECK(line["count"] == std::stoi(count));
+    return line["bits_per_dim"];
   };
   const double all = evaluated(runs / "run")["bits_per_dim"];
   CHECK(bits("13", {}) == all);

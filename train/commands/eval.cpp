@@ -37,6 +37,7 @@ int eval_command(const EvalCommand& command) {
     nlohmann::ordered_json line{{"checkpoint", checkpoint.directory().string()},
                                 {"step", checkpoint.state().step},
                                 {"split", command.options.split}};
+    if (command.options.count > 0) line["count"] = command.options.count;
     if (command.options.recurrent) line["weights"] = config.model.weights;
     for (const Metric& entry : metrics) line[entry.name] = entry.value;
     if (!note.empty()) line["note"] = note;
