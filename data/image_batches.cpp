@@ -38,16 +38,10 @@ ImageBatch training_batch(const ImageSet& images, std::int64_t index, std::int64
   });
 }
 
-ImageBatch evaluation_batch(const ImageSet& images, std::int64_t index, std::int64_t size) {
-  const std::int64_t first = index * size;
-  TARN_CHECK(0 <= index && first < images.count, "evaluation_batch: there is no batch ", index,
-             " of ", size, " in ", images.count, " images");
-  return batch_of(images, std::min(size, images.count - first),
-                  [&](std::int64_t b) { return first + b; });
-}
-
-std::int64_t evaluation_batches(const ImageSet& images, std::int64_t size) {
-  return (images.count + size - 1) / size;
+ImageBatch evaluation_batch(const ImageSet& images, std::int64_t first, std::int64_t size) {
+  TARN_CHECK(0 <= first && 0 < size && first + size <= images.count, "evaluation_batch: of ",
+             images.count, " images, ", size, " from ", first, " on are not all there");
+  return batch_of(images, size, [&](std::int64_t b) { return first + b; });
 }
 
 }  // namespace tarn::data

@@ -21,9 +21,7 @@ std::int64_t training_image(std::int64_t position, std::int64_t count, std::uint
 ImageBatch training_batch(const ImageSet& images, std::int64_t index, std::int64_t size,
                           std::uint64_t seed);
 
-// Images index * size and on, in the order of the file. The last batch may be short, so that
-// batches 0 .. evaluation_batches - 1 have every image once.
-ImageBatch evaluation_batch(const ImageSet& images, std::int64_t index, std::int64_t size);
-std::int64_t evaluation_batches(const ImageSet& images, std::int64_t size);
+// Images first .. first + size - 1, in the order of the file.
+ImageBatch evaluation_batch(const ImageSet& images, std::int64_t first, std::int64_t size);
 
 }  // namespace tarn::data

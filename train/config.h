@@ -75,7 +75,8 @@ struct ModelConfig {
   std::int64_t lsh_chunk = 32;
   bool lsh_masked = true;
   std::string kind = "transformer";
-  std::int64_t hidden = 320;  // bilstm
+  std::int64_t hidden = 320;    // bilstm
+  std::string weights = "f32";  // as steps of an RNN read them
   bool operator==(const ModelConfig&) const = default;
 };
 

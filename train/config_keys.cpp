@@ -142,6 +142,8 @@ constexpr Key kKeys[] = {
      "bilstm, the bidirectional LSTM, is for speech"},
     {"model", "hidden", at<&Config::model, &ModelConfig::hidden>, within(1, kMaxWidth),
      "bilstm: width of each direction; its layers and dropout are the keys above"},
+    {"model", "weights", at<&Config::model, &ModelConfig::weights>, one_of("f32, bf16"),
+     "how they are stored for tarn generate and tarn eval --recurrent; all else needs f32"},
 
     {"optimizer", "kind", at<&Config::optimizer, &OptimizerConfig::kind>,
      one_of("sgd, adam, adamw, radam, radam-standard"),

@@ -101,7 +101,7 @@ GenerateMode find_generate_mode(std::string_view name, std::string_view attentio
 
 Generator::Generator(const nn::SequencePredictor& model, const GenerateOptions& options)
     : model_(model), options_(options) {
-  if (options.mode != GenerateMode::full) weights_ = model.step_weights(DType::f32);
+  if (options.mode != GenerateMode::full) weights_ = model.step_weights(options.storage);
 }
 
 Tensor Generator::complete(const Tensor& given, std::int64_t length, std::uint32_t first,

@@ -33,6 +33,7 @@ struct GenerateOptions {
   ad::LogisticScale scale = ad::LogisticScale::exact;
   double temperature = 1;
   std::uint64_t seed = 1;
+  DType storage = DType::f32;  // of the weights that steps read; or bf16
 };
 
 // Called before each value but the given ones, with the number of values there are. False ends the

@@ -17,4 +17,15 @@ nn::EncoderOptions encoder_options(const ModelConfig& config) {
   return options;
 }
 
+DType step_storage(const ModelConfig& config) {
+  return config.weights == "bf16" ? DType::bf16 : DType::f32;
+}
+
+void check_f32_weights(const ModelConfig& config, std::string_view reader) {
+  TARN_CHECK_AS(ConfigError, config.weights == "f32", "model.weights is \"", config.weights,
+                "\", which is for generation step by step (tarn generate, tarn eval "
+                "--recurrent); ",
+                reader, " runs all positions at once, for which weights are \"f32\"");
+}
+
 }  // namespace tarn::train

@@ -1,5 +1,6 @@
 #include "train/task.h"
 
+#include "train/model.h"
 #include "train/tasks/copy.h"
 #include "train/tasks/images.h"
 #include "train/tasks/speech.h"
@@ -15,13 +16,14 @@ std::unique_ptr<Task> make_task(const Config& config, Device device) {
 }
 
 std::unique_ptr<Task> make_ready_task(const Config& config, Device device) {
+  check_f32_weights(config.model, "training");
   auto task = make_task(config, device);
   task->open_data();
   return task;
 }
 
-Metrics Task::evaluate_split(std::string_view split) {
-  TARN_CHECK_AS(ConfigError, split == "test", "--split ", split,
+Metrics Task::evaluate_split(const SplitOptions& options) {
+  TARN_CHECK_AS(ConfigError, options.split == "test", "--split ", options.split,
                 ": this task draws the data of its evaluations, and has no other split than test");
   return evaluate();
 }

@@ -28,6 +28,13 @@ struct ForwardResult {
   std::int64_t tokens = 0;
 };
 
+// What of a split is evaluated, and how. Only models of images have more than the split.
+struct SplitOptions {
+  std::string split = "test";  // or "validation"
+  std::int64_t count = 0;      // so many images, from the first; 0: all
+  bool recurrent = false;      // step by step, by the model as an RNN; else all positions at once
+};
+
 class Task {
  public:
   virtual ~Task() = default;
@@ -44,9 +51,9 @@ class Task {
   // The metrics over the task's evaluation data, in evaluation mode.
   virtual Metrics evaluate() = 0;
 
-  // The same over all of a split, "test" or "validation", whose files it reads. A task that draws
-  // its data has test alone, which is what evaluate() takes.
-  virtual Metrics evaluate_split(std::string_view split);
+  // The same over a split, whose files it reads. A task that draws its data has test alone, which
+  // is what evaluate() takes.
+  virtual Metrics evaluate_split(const SplitOptions& options);
 
   // What a reader must know of the metrics, in a line; empty if their names say it all.
   virtual std::string note() const { return ""; }
@@ -63,7 +70,7 @@ class Task {
 
 // The task that config.task.kind names, with a model of fresh parameters on the device.
 std::unique_ptr<Task> make_task(const Config& config, Device device);
-// The same with its data opened, ready to train or to be evaluated.
+// The same with its data opened, ready to train.
 std::unique_ptr<Task> make_ready_task(const Config& config, Device device);
 
 // The value of a metric; throws Error when there is none of this name.

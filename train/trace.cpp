@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "core/transfer.h"
+#include "train/model.h"
 #include "train/trainer.h"
 #include "train/weights.h"
 
@@ -28,6 +29,7 @@ ForwardResult run_batch(Task& task, const SafetensorsFile& batches, std::int64_t
 }  // namespace
 
 void trace(const Config& config, const TraceRequest& request) {
+  check_f32_weights(config.model, "tarn trace");
   const auto task = make_task(config, parse_device(config.run.device));
   load_tensors(SafetensorsFile(request.weights), request.prefix, wanted_tensors(task->model()));
   const SafetensorsFile batches(request.batch);

@@ -10,6 +10,8 @@
 #define TARN_KERNELS_CPU_PANELS_INL_H_
 #endif
 
+#include <cstddef>
+
 #include "kernels/cpu/unary-inl.h"
 #include "kernels/encoder_step.h"
 
@@ -27,6 +29,16 @@ struct Matrix {
   T* row(std::int64_t r) const { return at + r * stride; }
 };
 
+// The panel's weights of an input a page further on, fetched while a block of several rows is
+// multiplied: the processor's own fetching stops at the end of a page. For one row it does as well.
+template <int kRows, class T>
+HWY_INLINE void fetch_ahead(const T* weights) {
+  constexpr std::size_t kAhead = 4096, kLine = 64;
+  if (kRows == 1) return;
+  const auto* at = reinterpret_cast<const std::byte*>(weights) + kAhead;
+  for (std::size_t i = 0; i < kPanelColumns * sizeof(T); i += kLine) __builtin_prefetch(at + i);
+}
+
 // tile[r][c] = sum over k of x[r][k] * panel[k][c], for kRows rows and two vectors of columns.
 template <int kRows, class T>
 HWY_INLINE void multiply_block(const T* HWY_RESTRICT panel, std::int64_t in, Matrix<const T> x,
@@ -38,6 +50,7 @@ HWY_INLINE void multiply_block(const T* HWY_RESTRICT panel, std::int64_t in, Mat
   for (std::int64_t k = 0; k < in; ++k, panel += kPanelColumns) {
     const auto w0 = hn::Load(d, panel);
     const auto w1 = hn::Load(d, panel + lanes);
+    fetch_ahead<kRows>(panel);
     for (int r = 0; r < kRows; ++r) {
       const auto xr = hn::Set(d, x.at[r * x.stride + k]);
       sums[r][0] = hn::MulAdd(xr, w0, sums[r][0]);
@@ -64,6 +77,7 @@ HWY_INLINE void multiply_block(const Bf16* HWY_RESTRICT panel, std::int64_t in,
   for (auto& row : sums) row[0] = row[1] = hn::Zero(d);
   for (std::int64_t k = 0; k < in; k += 2, pairs += kPanelColumns) {
     const auto word0 = hn::Load(words, pairs), word1 = hn::Load(words, pairs + lanes);
+    fetch_ahead<kRows>(pairs);
     const auto even0 = hn::BitCast(d, hn::ShiftLeft<16>(word0));
     const auto even1 = hn::BitCast(d, hn::ShiftLeft<16>(word1));
     const auto odd0 = hn::BitCast(d, hn::And(word0, upper));

@@ -22,7 +22,8 @@ struct HeadStep {
 };
 
 // sum += key value^T, key_sum += key, out = query sum / (query . key_sum + eps) (eqs. 18 to 20), on
-// a query and key that are feature-mapped.
+// a query and key that are feature-mapped. The next head's sum, which lies behind this one, is
+// fetched meanwhile.
 template <class T>
 void linear_head_step(const HeadStep<T>& head, T eps, T* HWY_RESTRICT sum,
                       T* HWY_RESTRICT key_sum) {
@@ -40,6 +41,7 @@ void linear_head_step(const HeadStep<T>& head, T eps, T* HWY_RESTRICT sum,
     const auto move_on = [&](std::int64_t i, auto& total) HWY_ATTR {
       const auto row = hn::MulAdd(hn::Set(d, key[i]), value, hn::LoadU(d, at));
       hn::StoreU(row, d, at);
+      __builtin_prefetch(at + e * m, 1);
       total = hn::MulAdd(hn::Set(d, query[i]), row, total);
       at += m;
     };

@@ -10,7 +10,8 @@ run(${CMAKE_COMMAND} -S ${CMAKE_CURRENT_LIST_DIR} -B ${work}/build -G ${GENERATO
   -D CMAKE_PREFIX_PATH=${work}/prefix -D CMAKE_CXX_COMPILER=${CXX} -D CMAKE_BUILD_TYPE=Release)
 run(${CMAKE_COMMAND} --build ${work}/build)
 
-execute_process(COMMAND ${work}/build/consumer OUTPUT_VARIABLE shape COMMAND_ERROR_IS_FATAL ANY)
-if(NOT shape STREQUAL "[2, 3]\n")
-  message(FATAL_ERROR "The consumer printed '${shape}': expected '[2, 3]'")
+execute_process(COMMAND ${work}/build/consumer WORKING_DIRECTORY ${work} OUTPUT_VARIABLE printed
+  COMMAND_ERROR_IS_FATAL ANY)
+if(NOT printed STREQUAL "[1, 30] after 5 values\n")
+  message(FATAL_ERROR "The consumer printed '${printed}': expected '[1, 30] after 5 values'")
 endif()

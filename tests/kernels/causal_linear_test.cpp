@@ -10,6 +10,7 @@
 #include "tests/reference/attention.h"
 #include "tests/support/instruction_sets.h"
 #include "tests/support/random_tensor.h"
+#include "tests/support/threads.h"
 
 namespace tarn::kernels {
 namespace {
@@ -175,8 +176,7 @@ TEST_CASE("causal_linear: backward is the quadratic sum's") {
 
 // On one thread the heads of a sequence take turns, stretch by stretch.
 TEST_CASE("causal_linear: over more than one stretch, and the same beside other heads as alone") {
-  const std::int64_t threads = cpu_backend().threads;
-  set_cpu_threads(1);
+  const test::UseThreads use(1);
   const Attention a = problem({1, 2100, 2, 2, 1}, DType::f64);
   const Tensor grad_out = gradient_of_output(a);
   const Tensor out = forward(a).out;
@@ -196,7 +196,6 @@ TEST_CASE("causal_linear: over more than one stretch, and the same beside other 
     CHECK(max_abs_difference(own.key, head(grads.key)) == 0);
     CHECK(max_abs_difference(own.value, head(grads.value)) == 0);
   }
-  set_cpu_threads(threads);
 }
 
 TEST_CASE("causal_linear: takes the heads of one projection in place") {

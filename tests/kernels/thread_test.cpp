@@ -3,30 +3,26 @@
 
 #include <cstring>
 
-#include "kernels/backend.h"
 #include "tests/support/kernel_calls.h"
+#include "tests/support/threads.h"
 
 namespace tarn::kernels {
 namespace {
-
-struct RestoreThreads {
-  ~RestoreThreads() { set_cpu_threads(before); }
-  std::int64_t before = cpu_backend().threads;
-};
 
 bool same_bytes(const Tensor& a, const Tensor& b) {
   return std::memcmp(a.raw(), b.raw(), static_cast<std::size_t>(a.bytes())) == 0;
 }
 
 void check_threads(DType dtype) {
-  const RestoreThreads restore;
   for (const test::KernelCall& call : test::kernel_calls()) {
     CAPTURE(call.str());
-    set_cpu_threads(1);
-    const std::vector<Tensor> alone = call.run(dtype);
+    const std::vector<Tensor> alone = [&] {
+      const test::UseThreads use(1);
+      return call.run(dtype);
+    }();
     for (const std::int64_t threads : {2, 3, 5}) {
       CAPTURE(threads);
-      set_cpu_threads(threads);
+      const test::UseThreads use(threads);
       const std::vector<Tensor> together = call.run(dtype);
       for (std::size_t i = 0; i < alone.size(); ++i) {
         CAPTURE(i);

@@ -2,9 +2,9 @@
 #include "kernels/attention.h"
 #include "kernels/lsh_attention.h"
 #include "kernels/table.h"
+#include "tests/support/encoder_step_problem.h"
 #include "tests/support/kernel_calls.h"
 #include "tests/support/random_tensor.h"
-#include "tests/support/step_model.h"
 
 namespace tarn::test {
 namespace {
@@ -83,21 +83,24 @@ Outputs causal_linear(DType dtype, bool backward, const Sizes& sizes = {}) {
 }
 
 Outputs pack_panels(DType dtype) {
-  return {StepModel::packed({uniform_tensor({70, 33}, dtype, "weight"), {}}).panels};
+  return {DenseLinear::random(63, 257, dtype, dtype, "pack").panels.panels};
 }
 
-Outputs encoder_step(DType dtype) {
-  Outputs outputs;
-  for (const auto kind :
-       {kernels::StepRule::Kind::causal_linear, kernels::StepRule::Kind::softmax}) {
-    const StepModel model(dtype, kind);
-    for (std::int64_t position = 0; position < 3; ++position) {
-      outputs.push_back(model.step(position));
-    }
-    for (const kernels::StepMemory& memory : model.memory) {
-      outputs.push_back(memory.first);
-      outputs.push_back(memory.second);
-    }
+constexpr kernels::StepRule kSoftmaxRule{.kind = kernels::StepRule::Kind::softmax, .scale = 0.3};
+
+Outputs step(DType dtype, const kernels::StepRule& rule, DType storage) {
+  const EncoderStepProblem p({.rows = 13,
+                              .width = 100,
+                              .heads = 3,
+                              .query_width = kWidth,
+                              .value_width = kOutWidth,
+                              .hidden = 130,
+                              .rule = rule},
+                             dtype, storage);
+  p.run();
+  Outputs outputs{p.out};
+  for (const kernels::StepMemory& memory : p.memory) {
+    outputs.insert(outputs.end(), {memory.first, memory.second});
   }
   return outputs;
 }
@@ -208,7 +211,9 @@ std::vector<KernelCall> attention_calls() {
          return causal_linear(d, true, {1, 2100, 1});
        }},
       {"pack_panels", "", pack_panels},
-      {"encoder_step", "", encoder_step},
+      {"encoder_step", "linear", [](D d) { return step(d, {}, d); }},
+      {"encoder_step", "softmax", [](D d) { return step(d, kSoftmaxRule, d); }},
+      {"encoder_step", "bf16", [](D d) { return step(d, {}, d == D::f32 ? D::bf16 : d); }},
       {"linear_attention_forward", "", [](D d) { return linear(d, false); }},
       {"linear_attention_backward", "", [](D d) { return linear(d, true); }},
       {"softmax_attention_forward", "", [](D d) { return softmax(d, false); }},

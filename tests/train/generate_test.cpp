@@ -173,6 +173,22 @@ TEST_CASE("generate: a categorical head") {
   CHECK(same(pictures, model.pictures("alone", {"--count", "3", "--batch", "1"})));
 }
 
+TEST_CASE("generate: weights in bf16, by a model that was trained with f32") {
+  for (const char* attention : {"model.attention=causal-linear", "model.attention=full"}) {
+    CAPTURE(attention);
+    const TinyModel model({8, 8, 1}, {attention});
+    const fs::path file = model / "figures.json";
+    const auto plain = model.pictures("plain", {"--count", "5"});
+    const Arguments bf16{"--count", "5", "--set", "model.weights=bf16", "--json", file};
+    const auto rounded = model.pictures("rounded", bf16);
+    CHECK_FALSE(same(plain, rounded));
+    CHECK(json::parse(read_file(file))["weights"] == "bf16");
+    Arguments alone = bf16;
+    alone.insert(alone.end(), {"--batch", "1"});
+    CHECK(same(rounded, model.pictures("alone", alone)));
+  }
+}
+
 TEST_CASE("generate: figures on standard output and in a JSON file") {
   const TinyModel model;
   const fs::path file = model / "figures.json", images = model / "images";
@@ -187,6 +203,7 @@ TEST_CASE("generate: figures on standard output and in a JSON file") {
   CHECK(figures["step"] == 3);
   CHECK(figures["attention"] == "causal-linear");
   CHECK(figures["mode"] == "recurrent");
+  CHECK(figures["weights"] == "f32");
   CHECK(figures["sampler"] == "exact");
   CHECK(figures["temperature"] == 0.9);
   CHECK(figures["seed"] == 5);
@@ -252,6 +269,13 @@ TEST_CASE("generate: a mode that the attention lacks") {
   check_refused(softmax, {"--mode", "recurrent"},
                 {"tarn: --mode recurrent", "\"full\"", "cached and full"});
   check_refused(linear, {"--mode", "quick"}, {"--mode"});
+}
+
+TEST_CASE("generate: weights in bf16 are read by steps alone") {
+  const Arguments bf16{"--set", "model.weights=bf16", "--mode", "full"};
+  check_refused(TinyModel(), bf16, {"model.weights is \"bf16\"", "mode full runs all positions"});
+  check_refused(TinyModel({8, 8, 1}, {"model.attention=lsh"}), {bf16[0], bf16[1]},
+                {"mode full, the only one of attention \"lsh\", runs all positions"});
 }
 
 TEST_CASE("generate: numbers that are none, and a folder or a checkpoint that is none") {

@@ -119,6 +119,44 @@ TEST_CASE("images: eval takes the whole of a split, whatever the batches") {
   CHECK(contains(text.out, "\nbits_per_dim: over the 63 predicted values of an image"));
 }
 
+TEST_CASE("images: eval as an RNN gives what all positions at once give, and bf16 nearly that") {
+  const ImageRuns runs;
+  const auto bits = [&](const char* run, const Arguments& more) -> double {
+    return evaluated(runs / run, more)["bits_per_dim"];
+  };
+  for (const char* head : {"mixture", "categorical"}) {
+    for (const char* attention : {"causal-linear", "full"}) {
+      const std::string run = message(head, attention);
+      CAPTURE(run);
+      run_ok(runs.train(run, {message("model.head=", head), message("model.attention=", attention),
+                              "train.steps=20"}));
+      const double wanted = bits(run.c_str(), {});
+      CHECK(std::abs(bits(run.c_str(), {"--recurrent"}) - wanted) < 1e-5);
+      const double rounded = bits(run.c_str(), {"--recurrent", "--set", "model.weights=bf16"});
+      CHECK(rounded != wanted);
+      CHECK(std::abs(rounded - wanted) < 0.02);
+    }
+  }
+}
+
+TEST_CASE("images: eval of the first images, at once and as an RNN") {
+  const ImageRuns runs;
+  run_ok(runs.train("run", {"train.steps=10"}));
+  const auto bits = [&](const char* count, const Arguments& more) -> double {
+    Arguments arguments{"--count", count};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const json line = evaluated(runs / "run", arguments);
+    CHECK(line["count"] == std::stoi(count));
+    return line["bits_per_dim"];
+  };
+  const double all = evaluated(runs / "run")["bits_per_dim"];
+  CHECK(bits("13", {}) == all);
+  const double seven = bits("7", {});
+  CHECK(seven != all);
+  CHECK(std::abs(bits("7", {"--recurrent"}) - seven) < 1e-5);
+  CHECK(std::abs(bits("7", {"--set", "train.batch_size=1"}) - seven) < 1e-5);
+}
+
 // A model with fresh weights and a recorded batch of two steps, as files; no images anywhere.
 class Recorded {
  public:
@@ -246,6 +284,9 @@ TEST_CASE("images: errors before a folder is made") {
     }
     CHECK_FALSE(fs::exists(runs / "run"));
   };
+  refused({"model.weights=bf16"}, {"model.weights is \"bf16\", which is for generation",
+                                   "training runs all positions at once"});
+  refused({"model.weights=f16"}, {"model.weights", "f32, bf16"});
   refused({"task.data="}, {"task.data is empty", "--set task.data=FOLDER"});
   refused({message("task.data=", (runs / "none").string())}, {(runs / "none").string()});
   refused({"task.sequence_length=64"}, {runs.folder().string(), "images of 8x8 have 64 values",
@@ -255,6 +296,28 @@ TEST_CASE("images: errors before a folder is made") {
   refused({"model.head=softmax"}, {"model.head", "mixture, categorical"});
   write_text(runs.folder() / "train-images-idx3-ubyte.gz", "no gzip");
   refused({}, {"train-images-idx3-ubyte.gz"});
+}
+
+TEST_CASE("images: weights and a way to evaluate that do not go together") {
+  const ImageRuns images;
+  const TinyRuns copies;
+  run_ok(images.train("run", {"train.steps=1"}));
+  run_ok(images.train("lsh", {"train.steps=1", "model.attention=lsh"}));
+  run_ok(copies.train("run", {"train.steps=1"}));
+  const auto refused = [](const Arguments& arguments, const std::string& part) {
+    const Outcome outcome = run_program(arguments);
+    INFO(outcome.err);
+    CHECK(outcome.code == 2);
+    CHECK(contains(outcome.err, part));
+  };
+  const std::string bf16 = "model.weights=bf16";
+  refused({"eval", images / "run", "--set", bf16}, "tarn eval without --recurrent runs all");
+  refused({"eval", images / "lsh", "--recurrent"},
+          "--recurrent: attention \"lsh\" cannot be run step by step");
+  refused({"eval", images / "run", "--count", "14"}, "--count 14: the test images are 13");
+  refused({"eval", copies / "run", "--recurrent"}, "are for models of images; task.kind is");
+  refused({"eval", copies / "run", "--count", "3"}, "are for models of images; task.kind is");
+  refused(images.resume("run", {"train.steps=2", bf16}), "training runs all positions at once");
 }
 
 TEST_CASE("images: eval of a split that is not there, and of another task's checkpoint") {

@@ -40,8 +40,12 @@ void add_eval(CLI::App& app, EvalCommand& command, Action& action) {
   CLI::App* sub = app.add_subcommand("eval", "evaluate a run's best checkpoint, or a checkpoint");
   sub->add_option("RUN_OR_CHECKPOINT", command.target, "a folder")->required();
   add_set(*sub, command.set);
-  sub->add_option("--split", command.split, "test (default) or validation, all of it")
+  sub->add_option("--split", command.options.split, "test (default) or validation")
       ->check(CLI::IsMember({"test", "validation"}));
+  sub->add_option("--count", command.options.count, "images, from the first (default: all)")
+      ->check(CLI::Range(1, 1000000000));
+  sub->add_flag("--recurrent", command.options.recurrent,
+                "images: value by value, by the model as an RNN, with model.weights");
   sub->add_flag("--json", command.json, "one line of JSON");
   sub->callback([&] { action = [&command] { return eval_command(command); }; });
 }

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "train/task.h"
 #include "train/trace.h"
 
 namespace tarn::train {
@@ -23,7 +24,7 @@ int train_command(const TrainCommand& command);
 struct EvalCommand {
   std::filesystem::path target;
   std::vector<std::string> set;
-  std::string split = "test";
+  SplitOptions options;
   bool json = false;
 };
 int eval_command(const EvalCommand& command);

@@ -11,6 +11,7 @@
 #include "train/checkpoint.h"
 #include "train/commands/commands.h"
 #include "train/given_images.h"
+#include "train/model.h"
 #include "train/signals.h"
 #include "train/status_line.h"
 #include "train/tasks/images.h"
@@ -28,6 +29,15 @@ Config config_of(const Checkpoint& checkpoint, const GenerateCommand& command) {
   TARN_CHECK_AS(ConfigError, config.task.kind == "images", source, ": task.kind is \"",
                 config.task.kind, "\"; only models of images generate");
   return config;
+}
+
+// Mode full, chosen or the only one of an attention that has no steps, reads the parameters.
+void check_weights(const ModelConfig& model, GenerateMode mode) {
+  if (mode != GenerateMode::full) return;
+  const bool only = generate_modes(model.attention).size() == 1;
+  check_f32_weights(
+      model, only ? message("mode full, the only one of attention \"", model.attention, "\",")
+                  : "mode full");
 }
 
 void check_numbers(const GenerateCommand& command) {
@@ -129,6 +139,7 @@ void write_record(const GenerateCommand& command, const GenerateOptions& options
                                 {"step", checkpoint.state().step},
                                 {"attention", config.model.attention},
                                 {"mode", name_of(options.mode)},
+                                {"weights", config.model.weights},
                                 {"sampler", command.sampler},
                                 {"temperature", command.temperature},
                                 {"seed", command.seed},
@@ -150,9 +161,13 @@ int generate_command(const GenerateCommand& command) {
   const Checkpoint checkpoint(find_checkpoint(command.target, true));
   const Config config = config_of(checkpoint, command);
   const GenerateOptions options{
-      find_generate_mode(command.mode, config.model.attention), config.model.head == "categorical",
+      find_generate_mode(command.mode, config.model.attention),
+      config.model.head == "categorical",
       command.sampler == "compat" ? ad::LogisticScale::compat : ad::LogisticScale::exact,
-      command.temperature, command.seed};
+      command.temperature,
+      command.seed,
+      step_storage(config.model)};
+  check_weights(config.model, options.mode);
   const GivenImages given({command.given, command.keep, command.completions, command.count,
                            config.task.sequence_length + 1});
   nn::SequencePredictor model({.path = "",

@@ -6,6 +6,7 @@
 #include "kernels/backend.h"
 #include "train/checkpoint.h"
 #include "train/commands/commands.h"
+#include "train/model.h"
 #include "train/tasks/speech_data.h"
 #include "train/tasks/speech_recogniser.h"
 
@@ -130,6 +131,7 @@ int transcribe_command(const TranscribeCommand& command) {
   Config config = parse_config(checkpoint.config_toml(), source, command.set);
   TARN_CHECK_AS(ConfigError, config.task.kind == "speech", source, ": task.kind is \"",
                 config.task.kind, "\"; tarn transcribe needs a model of speech");
+  check_f32_weights(config.model, "tarn transcribe");
   if (command.beam > 0) config.speech.beam = command.beam;
   kernels::set_cpu_threads(config.run.threads);
   SpeechRecogniser recogniser(config, parse_device(config.run.device));

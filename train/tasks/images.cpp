@@ -17,6 +17,9 @@ namespace {
 
 constexpr std::int64_t kValues = 256;
 
+// Images that step together: what they remember should stay in the cache from layer to layer.
+constexpr std::int64_t kStepBatch = 16;
+
 // What a value is as a mixture's target, and back; both in f32, as the authors have it.
 float scaled(std::int32_t value) { return static_cast<float>(value) / 255.0F * 2.0F - 1.0F; }
 std::int32_t unscaled(float target) {
@@ -90,13 +93,18 @@ class ImageTraining final : public Task {
   }
 
   Metrics evaluate() override {
-    return metrics_over(data_->validation, config_.train.eval_batches);
+    const std::int64_t size = config_.train.batch_size;
+    return metrics_at_once(data_->validation,
+                           std::min(data_->validation.count, size * config_.train.eval_batches));
   }
 
-  Metrics evaluate_split(std::string_view split) override {
+  Metrics evaluate_split(const SplitOptions& options) override {
     if (!data_) open_data();
-    const data::ImageSet& set = split == "test" ? data_->test : data_->validation;
-    return metrics_over(set, data::evaluation_batches(set, config_.train.batch_size));
+    const data::ImageSet& set = options.split == "test" ? data_->test : data_->validation;
+    TARN_CHECK_AS(ConfigError, options.count <= set.count, "--count ", options.count, ": the ",
+                  options.split, " images are ", set.count);
+    const std::int64_t count = options.count > 0 ? options.count : set.count;
+    return options.recurrent ? metrics_by_steps(set, count) : metrics_at_once(set, count);
   }
 
   std::string_view best_metric() const override { return "bits_per_dim"; }
@@ -118,8 +126,8 @@ class ImageTraining final : public Task {
   struct Batch {
     Tensor x, y;
   };
-  struct Run {
-    Tensor logits, loss, totals;
+  struct Loss {
+    Tensor loss, totals;
   };
 
   Batch batch_of(const data::ImageBatch& batch) const {
@@ -127,33 +135,58 @@ class ImageTraining final : public Task {
     return {batch.x, mapped<std::int32_t, float>(batch.target, DType::f32, scaled)};
   }
 
-  Run run(const Batch& batch, const nn::Pass& pass) {
-    const Tensor logits =
-        model_.forward(copy_to(batch.x, device_), {.causal = true, .lengths = {}}, pass);
-    const Tensor y = copy_to(batch.y, device_);
+  Tensor logits_of(const Batch& batch, const nn::Pass& pass) const {
+    return model_.forward(copy_to(batch.x, device_), {.causal = true, .lengths = {}}, pass);
+  }
+
+  Loss loss_of(const Tensor& logits, const Tensor& y) const {
     if (categorical_) {
       const auto result = ad::cross_entropy(logits, y, copy_to(ones(y.shape()), device_));
-      return {logits, result.loss, result.totals};
+      return {result.loss, result.totals};
     }
     const auto result = ad::logistic_mixture(logits, y);
-    return {logits, result.loss, result.totals};
+    return {result.loss, result.totals};
   }
 
-  ForwardResult forward(const Batch& batch, const nn::Pass& pass) {
-    const Run result = run(batch, pass);
+  ForwardResult forward(const Batch& batch, const nn::Pass& pass) const {
+    const Tensor logits = logits_of(batch, pass);
+    const Loss result = loss_of(logits, copy_to(batch.y, device_));
     Totals totals;
     totals.add(result.totals);
-    return {result.loss, result.logits, totals.metrics(), batch.x.elements()};
+    return {result.loss, logits, totals.metrics(), batch.x.elements()};
   }
 
-  Metrics metrics_over(const data::ImageSet& set, std::int64_t batches) {
-    const std::int64_t size = config_.train.batch_size;
-    const std::int64_t count = std::min(batches, data::evaluation_batches(set, size));
+  // Over the first `count` images. add(batch, totals) adds the losses of a batch of up to `size`.
+  template <class Add>
+  Metrics metrics_over(const data::ImageSet& set, std::int64_t count, std::int64_t size,
+                       const Add& add) const {
     Totals totals;
-    for (std::int64_t i = 0; i < count; ++i) {
-      totals.add(run(batch_of(data::evaluation_batch(set, i, size)), {}).totals);
+    for (std::int64_t first = 0; first < count; first += size) {
+      add(batch_of(data::evaluation_batch(set, first, std::min(size, count - first))), totals);
     }
     return totals.metrics();
+  }
+
+  Metrics metrics_at_once(const data::ImageSet& set, std::int64_t count) const {
+    return metrics_over(
+        set, count, config_.train.batch_size, [&](const Batch& batch, Totals& totals) {
+          totals.add(loss_of(logits_of(batch, {}), copy_to(batch.y, device_)).totals);
+        });
+  }
+
+  // The same by the model as an RNN: equal to rounding, and to that of the weights.
+  Metrics metrics_by_steps(const data::ImageSet& set, std::int64_t count) const {
+    const nn::StepWeights weights = model_.step_weights(step_storage(config_.model));
+    return metrics_over(set, count, kStepBatch, [&](const Batch& batch, Totals& totals) {
+      // A row a position, so that what a step takes is contiguous.
+      const Tensor x = copy_to(batch.x.transpose(0, 1), device_);
+      const Tensor y = copy_to(batch.y.transpose(0, 1), device_);
+      nn::EncoderState state = model_.start(x.size(1), weights);
+      for (std::int64_t position = 0; position < x.size(0); ++position) {
+        const Tensor logits = model_.step(x.select(0, position), state);
+        totals.add(loss_of(logits, y.select(0, position)).totals);
+      }
+    });
   }
 
   static Tensor ones(const Shape& shape) {

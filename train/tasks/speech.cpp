@@ -48,9 +48,9 @@ class SpeechTraining final : public Task {
 
   Metrics evaluate() override { return metrics_over(*validation_); }
 
-  Metrics evaluate_split(std::string_view split) override {
+  Metrics evaluate_split(const SplitOptions& options) override {
     const SpeechConfig& speech = config_.speech;
-    return metrics_over(*open(split == "test" ? speech.test : speech.validation));
+    return metrics_over(*open(options.split == "test" ? speech.test : speech.validation));
   }
 
   std::string_view best_metric() const override { return "per"; }
