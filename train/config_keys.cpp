@@ -165,7 +165,9 @@ constexpr Key kKeys[] = {
 
     {"schedule", "kind", at<&Config::schedule, &ScheduleConfig::kind>,
      one_of("constant, step, cosine, plateau"),
-     "lr falls at milestones (step), along a half wave (cosine), when evaluation stalls (plateau)"},
+     "lr falls at milestones (step), along a half wave (cosine), when what says which checkpoint "
+     "is "
+     "the best stalls (plateau)"},
     {"schedule", "milestones", at<&Config::schedule, &ScheduleConfig::milestones>, at_least(1),
      "step: the steps after which lr is multiplied by factor, ascending"},
     {"schedule", "factor", at<&Config::schedule, &ScheduleConfig::factor>, reduction(),

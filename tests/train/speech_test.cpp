@@ -84,6 +84,12 @@ TEST_CASE("speech: a spoilt cache is made again, and changes nothing") {
   CHECK(run_difference(speech / "whole", speech / "again") == "");
   run_ok(speech.runs().train("without", {"speech.cache="}));
   CHECK(run_difference(speech / "whole", speech / "without") == "");
+  // It may lie elsewhere when a run goes on.
+  const std::string elsewhere = message("speech.cache=", (speech / "elsewhere").string());
+  run_ok(speech.runs().train("parts", {"train.steps=20"}));
+  run_ok(speech.runs().resume("parts", {elsewhere}));
+  CHECK(fs::exists(speech / "elsewhere"));
+  CHECK(run_difference(speech / "whole", speech / "parts") == "");
 }
 
 TEST_CASE("speech: the bytes do not depend on the number of threads [thread]") {
