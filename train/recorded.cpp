@@ -29,9 +29,9 @@ class Sizes {
 
   // Whether the tensor has this shape; names get the numbers of the first that has their rank.
   bool fit(const RecordedTensor& tensor, const Shape& shape) {
-    if (shape.rank() != static_cast<std::int64_t>(tensor.sizes.size())) return false;
+    if (shape.rank() != static_cast<int>(tensor.sizes.size())) return false;
     bool same = true;
-    for (std::int64_t i = 0; i < shape.rank(); ++i) {
+    for (int i = 0; i < shape.rank(); ++i) {
       const std::string& size = tensor.sizes[static_cast<std::size_t>(i)];
       if (std::isdigit(static_cast<unsigned char>(size[0])) == 0) numbers_.emplace(size, shape[i]);
       same = same && text(size) == std::to_string(shape[i]);

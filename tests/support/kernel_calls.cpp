@@ -21,8 +21,8 @@ Tensor uniform_tensor(const Shape& shape, DType dtype, std::string_view name) {
 const std::vector<KernelCall>& kernel_calls() {
   static const std::vector<KernelCall> calls = [] {
     std::vector<KernelCall> all = layer_calls();
-    for (const auto& part : {update_calls(), attention_calls(), sampling_calls(), recurrent_calls(),
-                             ctc_calls()}) {
+    for (const auto& part :
+         {update_calls(), attention_calls(), sampling_calls(), recurrent_calls(), ctc_calls()}) {
       all.insert(all.end(), part.begin(), part.end());
     }
     return all;
