@@ -25,17 +25,6 @@ Tensor random_heads(const Problem& problem, const char* name, DType dtype) {
                         Device::cpu());
 }
 
-// "lsh-8" is lsh with 8 rounds, "lsh" with 4.
-std::int64_t lsh_rounds(const std::string& kind) {
-  if (kind.rfind("lsh", 0) != 0) return 0;
-  if (kind == "lsh") return nn::LshOptions().rounds;
-  std::int64_t rounds = 0;
-  const auto [end, error] = std::from_chars(kind.data() + 4, kind.data() + kind.size(), rounds);
-  TARN_CHECK_AS(ConfigError, kind[3] == '-' && error == std::errc() && *end == 0 && rounds > 0,
-                "bench attention: \"", kind, "\" must be lsh or lsh-N with N rounds");
-  return rounds;
-}
-
 std::unique_ptr<nn::Attention> make_attention(const std::string& kind, const Problem& problem,
                                               DType dtype) {
   nn::AttentionOptions options{.shape = {problem.heads, problem.width, problem.width}};
@@ -159,6 +148,16 @@ void time_case(const std::string& kind, const Problem& problem, Report& report) 
 }
 
 }  // namespace
+
+std::int64_t lsh_rounds(const std::string& kind) {
+  if (kind.rfind("lsh", 0) != 0) return 0;
+  if (kind == "lsh") return nn::LshOptions().rounds;
+  std::int64_t rounds = 0;
+  const auto [end, error] = std::from_chars(kind.data() + 4, kind.data() + kind.size(), rounds);
+  TARN_CHECK_AS(ConfigError, kind[3] == '-' && error == std::errc() && *end == 0 && rounds > 0,
+                "--kinds: \"", kind, "\" must be lsh or lsh-N with N rounds");
+  return rounds;
+}
 
 void attention(const AttentionOptions& options, Report& report) {
   for (const std::string& kind : options.kinds) {

@@ -12,6 +12,8 @@
 
 namespace tarn::bench {
 
+double median(std::vector<double> values);  // of several, the later of the two in the middle
+
 // The median of the seconds that one call takes: one call to warm up, then at least `repetitions`
 // calls and half a second of them.
 template <class Call>
@@ -20,6 +22,9 @@ double median_seconds(const Call& call, int repetitions = 5);
 // The largest difference of an f32 tensor from its f64 reference, in units of the reference's
 // largest element. What differs too much is not timed.
 double relative_error(const Tensor& f32, const Tensor& f64);
+
+// "lsh-8" is lsh with 8 rounds, "lsh" with 4; 0 for other kinds of attention.
+std::int64_t lsh_rounds(const std::string& kind);
 
 // One measurement: named values in the order of the table's columns.
 using Value = std::variant<std::string, std::int64_t, double>;
@@ -61,6 +66,15 @@ struct LstmOptions {  // the paper's model of section 4.3
   std::int64_t layers = 3;
 };
 void lstm(const LstmOptions& options, Report& report);
+
+struct SpeechOptions {  // the paper's models of section 4.3
+  std::vector<std::string> kinds{"linear", "full", "lsh-4", "bilstm"};
+  std::vector<std::int64_t> frames{400, 800, 1600, 2400};
+  std::int64_t batch = 12000;  // frames a batch, as in experiments/speech
+  std::int64_t rounds = 5;
+};
+void speech(const SpeechOptions& options, Report& report);
+
 struct GenerationOptions {
   std::string model = "mnist";   // the paper's: mnist or cifar
   std::filesystem::path config;  // sizes of another; empty: the paper's
@@ -91,6 +105,12 @@ int run_program(int argc, char** argv);
 
 namespace tarn::bench {
 
+inline double median(std::vector<double> values) {
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
+}
+
 template <class Call>
 double median_seconds(const Call& call, int repetitions) {
   using Clock = std::chrono::steady_clock;
@@ -103,9 +123,7 @@ double median_seconds(const Call& call, int repetitions) {
     seconds.push_back(std::chrono::duration<double>(Clock::now() - start).count());
     total += seconds.back();
   }
-  std::nth_element(seconds.begin(), seconds.begin() + static_cast<long>(seconds.size() / 2),
-                   seconds.end());
-  return seconds[seconds.size() / 2];
+  return median(std::move(seconds));
 }
 
 }  // namespace tarn::bench

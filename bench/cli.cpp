@@ -17,6 +17,7 @@ int run_program(int argc, char** argv) {
   GemmOptions gemm_options;
   AttentionOptions attention_options;
   LstmOptions lstm_options;
+  SpeechOptions speech_options;
   GenerationOptions generation_options;
   const auto common = [&](CLI::App* sub) {
     sub->add_option("--threads", threads, "of the pool; default: OpenMP's");
@@ -43,6 +44,18 @@ int run_program(int argc, char** argv) {
   lstm_command->add_option("--input", lstm_options.input, "features a frame");
   lstm_command->add_option("--hidden", lstm_options.hidden);
   lstm_command->add_option("--layers", lstm_options.layers);
+  CLI::App* speech_command = common(app.add_subcommand(
+      "speech", "seconds per 1,000 frames of the paper's models of speech (its Table 3)"));
+  speech_command->add_option("--kinds", speech_options.kinds, "linear, full, lsh-N, bilstm")
+      ->delimiter(',');
+  speech_command->add_option("--frames", speech_options.frames, "of an utterance")
+      ->delimiter(',')
+      ->check(CLI::PositiveNumber);
+  speech_command
+      ->add_option("--batch", speech_options.batch, "frames a batch; one utterance at least")
+      ->check(CLI::PositiveNumber);
+  speech_command->add_option("--rounds", speech_options.rounds, "in which each kind is timed once")
+      ->check(CLI::PositiveNumber);
   CLI::App* generation_command = common(app.add_subcommand(
       "generation", "images a second, one value after another (the paper's Tables 1, 2, 4, 5)"));
   generation_command->add_option("CONFIG", generation_options.config,
@@ -83,6 +96,7 @@ int run_program(int argc, char** argv) {
     if (*gemm_command) gemm(gemm_options, report);
     if (*attention_command) attention(attention_options, report);
     if (*lstm_command) lstm(lstm_options, report);
+    if (*speech_command) speech(speech_options, report);
     if (*generation_command) generation(generation_options, report);
     if (*step_command) step(config, set, report);
     report.close();

@@ -15,12 +15,6 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-double median(std::vector<double> values) {
-  std::nth_element(values.begin(), values.begin() + static_cast<long>(values.size() / 2),
-                   values.end());
-  return values[values.size() / 2];
-}
-
 // The encoder's products, forward and backward, by themselves.
 double products_seconds(const nn::EncoderOptions& o, std::int64_t tokens) {
   const double square = linear_layer_seconds(tokens, o.width(), o.width());

@@ -1,6 +1,7 @@
 #include "nn/lstm.h"
 
 #include "autograd/dropout.h"
+#include "autograd/recompute.h"
 
 namespace tarn::nn {
 
@@ -27,12 +28,19 @@ BiLstm::Direction BiLstm::direction(std::int64_t in, std::int64_t hidden,
 Tensor BiLstm::forward(const Tensor& x, const Tensor& lengths, const Pass& pass) const {
   Tensor y = x;
   for (std::size_t k = 0; k < layers_.size(); ++k) {
-    if (k > 0 && pass.training && dropout_ > 0) {
-      y = ad::dropout(y, dropout_, address(pass, message("dropout_l", k - 1).c_str()));
-    }
-    y = ad::bi_lstm(y, lengths, layers_[k].forward.tensors(), layers_[k].reverse.tensors());
+    const auto forward = [=, this](const Tensor& in) { return layer(k, in, lengths, pass); };
+    y = pass.recompute ? ad::recompute(y, forward) : forward(y);
   }
   return y;
+}
+
+Tensor BiLstm::layer(std::size_t k, const Tensor& x, const Tensor& lengths,
+                     const Pass& pass) const {
+  Tensor in = x;
+  if (k > 0 && pass.training && dropout_ > 0) {
+    in = ad::dropout(in, dropout_, address(pass, message("dropout_l", k - 1).c_str()));
+  }
+  return ad::bi_lstm(in, lengths, layers_[k].forward.tensors(), layers_[k].reverse.tensors());
 }
 
 }  // namespace tarn::nn

@@ -41,6 +41,8 @@ class BiLstm : public Module {
     Direction forward, reverse;
   };
 
+  // Layer k, with the dropout in front of it.
+  Tensor layer(std::size_t k, const Tensor& x, const Tensor& lengths, const Pass& pass) const;
   Direction direction(std::int64_t in, std::int64_t hidden, const std::string& suffix);
 
   double dropout_;

@@ -47,6 +47,7 @@ struct SpeechConfig {
   std::int64_t bins = 40;
   std::string normalisation = "speaker";
   std::int64_t stack = 1;  // frames side by side as one
+  std::int64_t context = 0;
   std::int64_t max_frames = 2400;
   std::int64_t batch_frames = 12000;
   std::string infeasible = "skip";

@@ -88,6 +88,8 @@ constexpr Key kKeys[] = {
      one_of("none, utterance, speaker"), "over what the features get mean 0 and variance 1"},
     {"speech", "stack", at<&Config::speech, &SpeechConfig::stack>, within(1, 64),
      "so many frames of 10 ms are one position of the model"},
+    {"speech", "context", at<&Config::speech, &SpeechConfig::context>, within(0, 64),
+     "so many more frames are seen on either side of a position's own"},
     {"speech", "max_frames", at<&Config::speech, &SpeechConfig::max_frames>, within(1, kMaxCount),
      "positions that a transformer is built for"},
     {"speech", "batch_frames", at<&Config::speech, &SpeechConfig::batch_frames>, within(1, 1 << 30),
@@ -167,7 +169,9 @@ constexpr Key kKeys[] = {
 
     {"schedule", "kind", at<&Config::schedule, &ScheduleConfig::kind>,
      one_of("constant, step, cosine, plateau"),
-     "lr falls at milestones (step), along a half wave (cosine), when evaluation stalls (plateau)"},
+     "lr falls at milestones (step), along a half wave (cosine), when what says which checkpoint "
+     "is "
+     "the best stalls (plateau)"},
     {"schedule", "milestones", at<&Config::schedule, &ScheduleConfig::milestones>, at_least(1),
      "step: the steps after which lr is multiplied by factor, ascending"},
     {"schedule", "factor", at<&Config::schedule, &ScheduleConfig::factor>, reduction(),

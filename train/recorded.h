@@ -1,29 +1,37 @@
-// Recorded batches, for `tarn trace`: tensors [steps, batch, length] in a safetensors file.
+// Recorded batches, for `tarn trace`: tensors of a safetensors file whose first size is the step.
 #pragma once
 
-#include <initializer_list>
+#include <cstdint>
 #include <string>
+#include <vector>
 
 #include "core/io/safetensors.h"
 
 namespace tarn::train {
 
+// Each size is a number, or a name ("batch"), which is the same number wherever it stands.
 struct RecordedTensor {
   const char* name;
   DType dtype;
+  std::vector<std::string> sizes;
 };
 
-// How many steps the file holds. IoError that lists every tensor that is missing or not as wanted:
-// all have the shape of the first, which is no longer than `longest`, task.sequence_length.
+// How many steps the file holds, the first size of each tensor. IoError that lists every tensor
+// that is missing or not as wanted, and a size named "length" above `longest`,
+// task.sequence_length.
 std::int64_t count_recorded(const SafetensorsFile& file, const std::string& task,
-                            std::initializer_list<RecordedTensor> wanted, std::int64_t longest);
+                            const std::vector<RecordedTensor>& wanted, std::int64_t longest = 0);
 
 // One step of a tensor.
 Tensor recorded_step(const SafetensorsFile& file, const char* name, std::int64_t index);
 
-// One step of tokens, as i32; recorded ones are 64-bit, as PyTorch has them. IoError unless each is
-// 0 .. largest; `meaning` says so: "tokens are 0 to task.symbols = 10".
+struct RecordedRange {
+  std::int64_t smallest = 0, largest = 0;
+};
+
+// One step of whole numbers, as i32; recorded ones are 64-bit, as PyTorch has them. IoError unless
+// each is in the range; `meaning` says so: "tokens are 0 to task.symbols = 10".
 Tensor recorded_tokens(const SafetensorsFile& file, const char* name, std::int64_t index,
-                       std::int64_t largest, const std::string& meaning);
+                       RecordedRange range, const std::string& meaning);
 
 }  // namespace tarn::train

@@ -28,6 +28,7 @@ void check_same_run(const Config& config, const Config& before, const fs::path& 
   wanted.run.device = config.run.device;
   wanted.task.data = config.task.data;
   wanted.model.weights = config.model.weights;
+  wanted.speech.cache = config.speech.cache;
   if (before.schedule.kind != "cosine") wanted.train.steps = config.train.steps;
   wanted.train.eval_every = config.train.eval_every;
   wanted.train.checkpoint_every = config.train.checkpoint_every;

@@ -20,21 +20,26 @@ struct Stretch {
 
 }  // namespace
 
-SpeechBatch stack_frames(const SpeechBatch& batch, std::int64_t count) {
-  if (count == 1) return batch;
+SpeechBatch stack_frames(const SpeechBatch& batch, std::int64_t count, std::int64_t context) {
+  if (count == 1 && context == 0) return batch;
   const std::int64_t size = batch.features.size(0), frames = batch.features.size(1);
-  const std::int64_t row = frames * batch.features.size(2);
-  const std::int64_t stacked = (frames + count - 1) / count;
+  const std::int64_t bins = batch.features.size(2), positions = (frames + count - 1) / count;
+  const std::int64_t width = count + 2 * context;
   SpeechBatch out = batch;
-  out.features =
-      Tensor::zeros({size, stacked, count * batch.features.size(2)}, DType::f32, Device::cpu());
+  out.features = Tensor::zeros({size, positions, width * bins}, DType::f32, Device::cpu());
   out.lengths = Tensor::empty({size}, DType::i32, Device::cpu());
   for (std::int64_t n = 0; n < size; ++n) {
-    const float* from = batch.features.data<float>() + n * row;
-    std::copy(from, from + row,
-              out.features.mutable_data<float>() + n * stacked * out.features.size(2));
-    out.lengths.mutable_data<std::int32_t>()[n] =
-        static_cast<std::int32_t>((batch.lengths.data<std::int32_t>()[n] + count - 1) / count);
+    const float* from = batch.features.data<float>() + n * frames * bins;
+    float* to = out.features.mutable_data<float>() + n * positions * width * bins;
+    const std::int64_t length = batch.lengths.data<std::int32_t>()[n];
+    const std::int64_t stacked = (length + count - 1) / count;
+    for (std::int64_t i = 0; i < stacked; ++i) {
+      const std::int64_t first = i * count - context;
+      const std::int64_t begin = std::max<std::int64_t>(first, 0);
+      const std::int64_t end = std::min(first + width, length);
+      std::copy(from + begin * bins, from + end * bins, to + (i * width + begin - first) * bins);
+    }
+    out.lengths.mutable_data<std::int32_t>()[n] = static_cast<std::int32_t>(stacked);
   }
   return out;
 }

@@ -6,9 +6,10 @@
 
 namespace tarn::data {
 
-// Each `count` neighbouring frames side by side as one, the last of an utterance filled with zeros:
-// features [batch, ceil(frames / count), count * bins], and lengths to match.
-SpeechBatch stack_frames(const SpeechBatch& batch, std::int64_t count);
+// Each `count` neighbouring frames side by side as one, with `context` more on either side of them;
+// beyond the ends of an utterance there are zeros. Features [batch, ceil(frames / count),
+// (count + 2 * context) * bins], and lengths to match.
+SpeechBatch stack_frames(const SpeechBatch& batch, std::int64_t count, std::int64_t context = 0);
 
 // Stretches of time and bands of bins that are set to 0, the mean of normalised features (Park et
 // al., "SpecAugment", 2019).

@@ -5,7 +5,7 @@
 
 Every line of a ```sh block in README.md, docs/ and experiments/ is a command. Those of `tarn`, of
 tools/ and of build/release/ (where PROGRAM is) are run, a page's in their order, in a copy of what
-they need; `./dev train` as `tarn train`. Others must be known below, with the place where they are
+they need, `> FILE` at their end included; `./dev train` as `tarn train`. Others must be known below, with the place where they are
 run. A comment above a block says more:
 
     <!-- test: set train.steps=20 -->    given as --set to the block's `tarn train`; may hold several
@@ -191,6 +191,10 @@ class Check:
         elif command in ELSEWHERE:
             return
         words = shlex.split(command)
+        to_file = None
+        if words[-2:-1] == [">"]:
+            to_file = scratch / words[-1]
+            del words[-2:]
         if words[0].startswith("tools/") and (scratch / words[0]).exists():
             if words[0] == "tools/plot_curves" and not shutil.which("gnuplot"):
                 self.skip(command, "gnuplot is missing")
@@ -210,13 +214,15 @@ class Check:
         self.run_here += 1
         try:
             done = subprocess.run(words, cwd=scratch, env=ENVIRONMENT, stdin=subprocess.DEVNULL,
-                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
-                                  timeout=SECONDS)
+                                  stdout=subprocess.PIPE, check=False, timeout=SECONDS,
+                                  stderr=subprocess.PIPE if to_file else subprocess.STDOUT)
         except subprocess.TimeoutExpired:
             self.error(block.where(), f"'{command}' takes more than {SECONDS} seconds")
             return
+        if to_file is not None:
+            to_file.write_bytes(done.stdout)
         if done.returncode != 0:
-            output = done.stdout.decode(errors="replace").rstrip()
+            output = (done.stderr or done.stdout).decode(errors="replace").rstrip()
             self.error(block.where(), f"'{command}' ends with {done.returncode}:\n{output}")
 
 

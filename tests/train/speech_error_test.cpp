@@ -96,14 +96,5 @@ TEST_CASE("speech errors: transcribe") {
                 {"task.kind is \"copy\"", "needs a model of speech"});
 }
 
-TEST_CASE("speech errors: tarn trace says that it has no recorded batches of speech") {
-  const TinySpeech speech;
-  run_ok(speech.runs().train("run", {"train.steps=5"}));
-  const fs::path weights = latest_checkpoint(speech / "run") / "model.safetensors";
-  check_refused({"trace", speech.runs().config(), "--weights", weights, "--batch", weights, "--out",
-                 speech / "out.safetensors"},
-                {"no recorded batches"});
-}
-
 }  // namespace
 }  // namespace tarn::test

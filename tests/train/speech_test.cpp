@@ -2,7 +2,9 @@
 #include <csignal>
 #include <nlohmann/json.hpp>
 
+#include "core/io/safetensors.h"
 #include "core/rng.h"
+#include "tests/support/random_tensor.h"
 #include "tests/train/tiny_speech.h"
 
 namespace tarn::test {
@@ -82,6 +84,12 @@ TEST_CASE("speech: a spoilt cache is made again, and changes nothing") {
   CHECK(run_difference(speech / "whole", speech / "again") == "");
   run_ok(speech.runs().train("without", {"speech.cache="}));
   CHECK(run_difference(speech / "whole", speech / "without") == "");
+  // It may lie elsewhere when a run goes on.
+  const std::string elsewhere = message("speech.cache=", (speech / "elsewhere").string());
+  run_ok(speech.runs().train("parts", {"train.steps=20"}));
+  run_ok(speech.runs().resume("parts", {elsewhere}));
+  CHECK(fs::exists(speech / "elsewhere"));
+  CHECK(run_difference(speech / "whole", speech / "parts") == "");
 }
 
 TEST_CASE("speech: the bytes do not depend on the number of threads [thread]") {
@@ -147,6 +155,26 @@ TEST_CASE("speech: transcribe prints phones with times and scores") {
         CHECK(contains("ABC", phone["phone"].get<std::string>()));
       }
     }
+  }
+}
+
+TEST_CASE("speech: transcribe writes what the model was given") {
+  const TinySpeech speech;
+  run_ok(speech.runs().train("run", {"train.steps=5"}));
+  const fs::path file = speech / "features.safetensors", audio = speech.data() / "u0.flac";
+  const Outcome without = run_ok({"transcribe", speech / "run", speech.data() / "test", "--json"});
+  const Outcome with = run_ok(
+      {"transcribe", speech / "run", speech.data() / "test", audio, "--json", "--features", file});
+  CHECK(with.out.starts_with(without.out));
+  const SafetensorsFile features(file);
+  CHECK(features.entries().size() == 4);
+  CHECK(features.read("u12").shape() == Shape{78, 20});  // 0.8 s
+  const Tensor alone = features.read(audio.string());    // normalised by itself
+  CHECK(alone.shape() == Shape{28, 20});
+  for (std::int64_t b = 0; b < 20; ++b) {
+    double sum = 0;
+    for (std::int64_t t = 0; t < 28; ++t) sum += get(alone, {t, b});
+    CHECK(sum == doctest::Approx(0).epsilon(1e-4));
   }
 }
 

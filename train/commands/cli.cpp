@@ -59,6 +59,9 @@ void add_transcribe(CLI::App& app, TranscribeCommand& command, Action& action) {
   sub->add_option("--beam", command.beam, "prefix beam search with so many; default: greedy")
       ->check(CLI::PositiveNumber);
   sub->add_flag("--json", command.json, "one line of JSON an utterance");
+  sub->add_option("--features", command.features,
+                  "also write what the model is given, f32 [frames, bins] by utterance, to this "
+                  "safetensors file");
   sub->callback([&] { action = [&command] { return transcribe_command(command); }; });
 }
 

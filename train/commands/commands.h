@@ -35,6 +35,7 @@ struct TranscribeCommand {
   std::vector<std::string> set;
   std::int64_t beam = 0;  // 0: as the config has it
   bool json = false;
+  std::filesystem::path features;  // a file to write them to; empty: none
 };
 int transcribe_command(const TranscribeCommand& command);
 

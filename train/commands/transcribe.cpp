@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "core/io/safetensors.h"
 #include "data/speech/audio.h"
 #include "kernels/backend.h"
 #include "train/checkpoint.h"
@@ -137,14 +138,17 @@ int transcribe_command(const TranscribeCommand& command) {
   SpeechRecogniser recogniser(config, parse_device(config.run.device));
   checkpoint.load_model(recogniser.model());
   Listener listener(config);
+  NamedTensors features;
   for (const fs::path& audio : command.audio) {
     for (const Sound& sound : listener.sounds(audio)) {
       check_fits(config, sound.frames.size(0), sound.name);
       const data::SpeechBatch batch = recogniser.prepare(batch_of(sound), {});
       const data::Heard heard = recogniser.decode(recogniser.logits(batch, {}), batch).front();
       (command.json ? print_json : print_text)(sound, heard, recogniser);
+      if (!command.features.empty()) features.emplace_back(sound.name, sound.frames);
     }
   }
+  if (!command.features.empty()) write_safetensors(command.features, features);
   return 0;
 }
 

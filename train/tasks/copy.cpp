@@ -89,19 +89,21 @@ class CopyTraining final : public Task {
 };
 
 std::int64_t CopyTraining::count_recorded(const SafetensorsFile& file) const {
-  return train::count_recorded(file, "copy",
-                               {{"x", DType::i64}, {"y", DType::i64}, {"mask", DType::f32}},
-                               config_.task.sequence_length);
+  const std::vector<std::string> sizes = {"steps", "batch", "length"};
+  return train::count_recorded(
+      file, "copy",
+      {{"x", DType::i64, sizes}, {"y", DType::i64, sizes}, {"mask", DType::f32, sizes}},
+      config_.task.sequence_length);
 }
 
 ForwardResult CopyTraining::recorded_batch(const SafetensorsFile& file, std::int64_t index,
                                            const nn::Pass& pass) {
   const std::int64_t symbols = config_.task.symbols;
   const std::string meaning = message("tokens are 0 to task.symbols = ", symbols);
-  return forward(
-      {recorded_tokens(file, "x", index, symbols, meaning),
-       recorded_tokens(file, "y", index, symbols, meaning), recorded_step(file, "mask", index)},
-      pass);
+  return forward({recorded_tokens(file, "x", index, {0, symbols}, meaning),
+                  recorded_tokens(file, "y", index, {0, symbols}, meaning),
+                  recorded_step(file, "mask", index)},
+                 pass);
 }
 
 }  // namespace

@@ -114,7 +114,9 @@ class ImageTraining final : public Task {
   }
 
   std::int64_t count_recorded(const SafetensorsFile& file) const override {
-    return train::count_recorded(file, "images", {{"x", DType::i64}, {"y", DType::f32}},
+    const std::vector<std::string> sizes = {"steps", "batch", "length"};
+    return train::count_recorded(file, "images",
+                                 {{"x", DType::i64, sizes}, {"y", DType::f32, sizes}},
                                  config_.task.sequence_length);
   }
   ForwardResult recorded_batch(const SafetensorsFile& file, std::int64_t index,
@@ -204,7 +206,7 @@ class ImageTraining final : public Task {
 
 ForwardResult ImageTraining::recorded_batch(const SafetensorsFile& file, std::int64_t index,
                                             const nn::Pass& pass) {
-  Batch batch{recorded_tokens(file, "x", index, kValues - 1, "values are 0 to 255"),
+  Batch batch{recorded_tokens(file, "x", index, {0, kValues - 1}, "values are 0 to 255"),
               recorded_step(file, "y", index)};
   const float* y = batch.y.data<float>();
   for (std::int64_t i = 0; i < batch.y.elements(); ++i) {

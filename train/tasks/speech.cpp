@@ -1,11 +1,13 @@
 #include "train/tasks/speech.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 
 #include "autograd/ctc.h"
 #include "core/transfer.h"
 #include "data/speech/edits.h"
+#include "train/recorded.h"
 #include "train/tasks/speech_data.h"
 #include "train/tasks/speech_recogniser.h"
 
@@ -30,6 +32,12 @@ struct Totals {
   }
 };
 
+// The phones of utterance n of a batch.
+std::span<const std::int32_t> said(const data::SpeechBatch& batch, std::int64_t n) {
+  return {batch.labels.data<std::int32_t>() + n * batch.labels.size(1),
+          static_cast<std::size_t>(batch.label_lengths.data<std::int32_t>()[n])};
+}
+
 class SpeechTraining final : public Task {
  public:
   SpeechTraining(const Config& config, Device device)
@@ -43,7 +51,7 @@ class SpeechTraining final : public Task {
   }
 
   ForwardResult train_batch(std::int64_t index, const nn::Pass& pass) override {
-    return forward(train_->batches().training(index), *train_, pass);
+    return forward(train_->batches().training(index), pass);
   }
 
   Metrics evaluate() override { return metrics_over(*validation_); }
@@ -59,16 +67,9 @@ class SpeechTraining final : public Task {
            "that follow it";
   }
 
-  std::int64_t count_recorded(const SafetensorsFile& file) const override {
-    fail<ConfigError>(file.path().string(),
-                      ": the speech task has no recorded batches; tarn trace is for copy and "
-                      "images");
-  }
-  ForwardResult recorded_batch(const SafetensorsFile& file, std::int64_t /*index*/,
-                               const nn::Pass& /*pass*/) override {
-    count_recorded(file);
-    return {};
-  }
+  std::int64_t count_recorded(const SafetensorsFile& file) const override;
+  ForwardResult recorded_batch(const SafetensorsFile& file, std::int64_t index,
+                               const nn::Pass& pass) override;
 
  private:
   struct Run {
@@ -96,18 +97,16 @@ class SpeechTraining final : public Task {
   }
 
   // The errors in what was heard of a batch.
-  data::Edits count(const Run& run, const SpeechSplit& split) const {
+  data::Edits count(const Run& run) const {
     data::Edits edits;
     const std::vector<data::Heard> heard = recogniser_.decode(run.logits, run.batch);
     for (std::size_t n = 0; n < heard.size(); ++n) {
-      const auto utterance = static_cast<std::size_t>(run.batch.utterances[n]);
-      edits += data::count_edits(split.folder().utterances[utterance].phones, heard[n].labels());
+      edits += data::count_edits(said(run.batch, static_cast<std::int64_t>(n)), heard[n].labels());
     }
     return edits;
   }
 
-  ForwardResult forward(const data::SpeechBatch& batch, const SpeechSplit& split,
-                        const nn::Pass& pass) {
+  ForwardResult forward(const data::SpeechBatch& batch, const nn::Pass& pass) {
     const Run result = run(batch, pass);
     std::int64_t frames = 0;
     for (std::int64_t n = 0; n < batch.lengths.elements(); ++n) {
@@ -115,7 +114,7 @@ class SpeechTraining final : public Task {
     }
     return {result.ctc.loss,
             result.logits,
-            {{"loss", item(result.ctc.loss)}, {"per", count(result, split).rate()}},
+            {{"loss", item(result.ctc.loss)}, {"per", count(result).rate()}},
             frames};
   }
 
@@ -124,7 +123,7 @@ class SpeechTraining final : public Task {
     for (std::int64_t i = 0; i < split.batches().per_epoch(); ++i) {
       const Run result = run(split.batches().evaluation(i), {});
       add_losses(result, totals);
-      totals.edits += count(result, split);
+      totals.edits += count(result);
     }
     return totals.metrics();
   }
@@ -146,6 +145,38 @@ class SpeechTraining final : public Task {
   SpeechRecogniser recogniser_;
   std::unique_ptr<SpeechSplit> train_, validation_;
 };
+
+std::int64_t SpeechTraining::count_recorded(const SafetensorsFile& file) const {
+  const std::vector<std::string> each = {"steps", "batch"};
+  return train::count_recorded(
+      file, "speech",
+      {{"x", DType::f32, {"steps", "batch", "frames", std::to_string(config_.speech.bins)}},
+       {"lengths", DType::i64, each},
+       {"y", DType::i64, {"steps", "batch", "phones"}},
+       {"y_lengths", DType::i64, each}});
+}
+
+ForwardResult SpeechTraining::recorded_batch(const SafetensorsFile& file, std::int64_t index,
+                                             const nn::Pass& pass) {
+  data::SpeechBatch batch;
+  batch.features = recorded_step(file, "x", index);
+  const std::int64_t frames = batch.features.size(1);
+  check_fits(config_, frames, message(file.path().string(), ": x"));
+  batch.lengths = recorded_tokens(file, "lengths", index, {1, frames},
+                                  message("lengths are 1 to the frames of x, ", frames));
+  const std::int64_t phones = recogniser_.phones().size();
+  batch.labels = recorded_tokens(file, "y", index, {0, phones - 1},
+                                 message("phones are 1 to ", phones - 1, ", and 0 behind the end"));
+  const std::int64_t longest = batch.labels.size(1);
+  batch.label_lengths = recorded_tokens(file, "y_lengths", index, {0, longest},
+                                        message("they are 0 to the phones of y, ", longest));
+  for (std::int64_t n = 0; n < batch.labels.size(0); ++n) {
+    const std::span<const std::int32_t> row = said(batch, n);
+    TARN_CHECK_AS(IoError, std::find(row.begin(), row.end(), 0) == row.end(), file.path().string(),
+                  ": y holds 0, the blank, before the end that y_lengths says");
+  }
+  return forward(batch, pass);
+}
 
 }  // namespace
 

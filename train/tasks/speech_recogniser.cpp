@@ -12,7 +12,8 @@ namespace {
 std::unique_ptr<nn::SpeechModel> make_model(const Config& config, std::int64_t phones,
                                             Device device) {
   const nn::Build build{.path = "", .dtype = DType::f32, .device = device, .seed = config.run.seed};
-  const std::int64_t features = config.speech.bins * config.speech.stack;
+  const std::int64_t features =
+      config.speech.bins * (config.speech.stack + 2 * config.speech.context);
   if (config.model.kind == "bilstm") {
     const nn::BiLstmOptions options{.input = features,
                                     .hidden = config.model.hidden,
@@ -44,7 +45,7 @@ data::SpeechBatch SpeechRecogniser::prepare(const data::SpeechBatch& batch,
   if (pass.training && masks.any()) {
     data::mask_features(batch, masks, {pass.seed, site_of("speech.masks"), pass.step});
   }
-  return data::stack_frames(batch, config_.stack);
+  return data::stack_frames(batch, config_.stack, config_.context);
 }
 
 Tensor SpeechRecogniser::logits(const data::SpeechBatch& prepared, const nn::Pass& pass) const {

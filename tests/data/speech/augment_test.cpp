@@ -43,11 +43,38 @@ TEST_CASE("stack_frames: neighbours side by side, the last filled with zeros") {
   CHECK(stack_frames(batch, 1).features.shares_storage_with(batch.features));
 }
 
+TEST_CASE("stack_frames: with context on either side, zeros beyond the ends") {
+  const SpeechBatch batch = batch_of({63, 1, 5}, 63, 2);
+  for (const auto& [count, context] : {std::pair{1, 3}, {3, 4}, {5, 70}}) {
+    const SpeechBatch stacked = stack_frames(batch, count, context);
+    const std::int64_t width = count + 2 * context, positions = (63 + count - 1) / count;
+    REQUIRE(stacked.features.shape() == Shape{3, positions, width * 2});
+    for (std::int64_t n = 0; n < 3; ++n) {
+      const auto length = static_cast<std::int64_t>(get(batch.lengths, {n}));
+      const std::int64_t own = (length + count - 1) / count;
+      CHECK(get(stacked.lengths, {n}) == static_cast<double>(own));
+      for (std::int64_t t = 0; t < positions; ++t) {
+        for (std::int64_t w = 0; w < width; ++w) {
+          const std::int64_t frame = t * count - context + w;
+          const bool there = t < own && frame >= 0 && frame < length;
+          for (std::int64_t c = 0; c < 2; ++c) {
+            const double wanted = there ? get(batch.features, {n, frame, c}) : 0;
+            REQUIRE(get(stacked.features, {n, t, w * 2 + c}) == wanted);
+          }
+        }
+      }
+    }
+  }
+}
+
 TEST_CASE("stack_frames: an utterance alone stacks as it does beside a longer one") {
   const SpeechBatch together = batch_of({5, 31}, 31, 3), alone = batch_of({5}, 5, 3);
-  const Tensor a = stack_frames(together, 4).features, b = stack_frames(alone, 4).features;
-  CHECK(b.shape() == Shape{1, 2, 12});
-  CHECK(test::max_abs_difference(a.slice(0, 0, 1).slice(1, 0, 2), b) == 0);
+  for (const std::int64_t context : {0, 2}) {
+    const Tensor a = stack_frames(together, 4, context).features;
+    const Tensor b = stack_frames(alone, 4, context).features;
+    CHECK(b.shape() == Shape{1, 2, (4 + 2 * context) * 3});
+    CHECK(test::max_abs_difference(a.slice(0, 0, 1).slice(1, 0, 2), b) == 0);
+  }
 }
 
 // The places of an utterance where the features were set to 0.

@@ -6,6 +6,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -276,6 +277,14 @@ TEST_CASE("features: mistakes are named with wav.scp's line") {
   test::write_audio(dir / "u1.flac",
                     {.samples = test::made_samples(500, 1), .sample_rate = 8000, .channels = 2});
   refused({}, message(second, file, " has 2 channels"));
+  std::vector<float> samples = test::made_samples(500, 1);
+  samples[57] = std::numeric_limits<float>::quiet_NaN();
+  test::write_audio(dir / "u1.flac", {samples, 8000, 1, test::AudioFormat::wav_float});
+  refused({}, message(second, file, " holds nan at sample 57"));
+  test::write_text(dir / "u1.flac", "");
+  refused({}, message(second, file, " is empty"));
+  test::write_text(dir / "u1.flac", "no audio");
+  refused({}, message(second, file, " is no audio that tarn reads"));
   std::filesystem::remove(dir / "u1.flac");
   refused({}, message(second, "cannot open ", file));
 }
