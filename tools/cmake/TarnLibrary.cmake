@@ -12,5 +12,9 @@ function(tarn_library folder)
     $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}>
     $<BUILD_INTERFACE:${PROJECT_BINARY_DIR}/include>
     $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}/tarn>)
+  if(folder IN_LIST TARN_COVERAGE)
+    target_compile_options(tarn_${folder} PRIVATE --coverage -fprofile-update=atomic)
+    target_link_options(tarn_${folder} INTERFACE --coverage)
+  endif()
   set_property(GLOBAL APPEND PROPERTY TARN_FOLDERS ${folder})
 endfunction()

@@ -6,11 +6,6 @@ if(TARN_WERROR)
   add_compile_options(-Werror)
 endif()
 
-if(TARN_COVERAGE)
-  add_compile_options(--coverage -fprofile-update=atomic)
-  add_link_options(--coverage)
-endif()
-
 if(TARN_SANITIZE STREQUAL "address")
   set(TARN_SANITIZE_FLAGS -fsanitize=address,undefined)
 elseif(TARN_SANITIZE STREQUAL "thread")
