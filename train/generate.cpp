@@ -16,8 +16,8 @@ Tensor by_sequence(const Tensor& values, const Pass& pass) {
     const Tensor tokens = copy_to(values.select(1, r), values.device());
     rows.push_back(pass(r, tokens.view({1, tokens.size(0)})));
   }
-  const Tensor all = Tensor::empty({values.size(1), rows.front().size(1)}, rows.front().dtype(),
-                                   rows.front().device());
+  Tensor all = Tensor::empty({values.size(1), rows.front().size(1)}, rows.front().dtype(),
+                             rows.front().device());
   for (std::int64_t r = 0; r < values.size(1); ++r) {
     copy_into(rows[static_cast<std::size_t>(r)], all.slice(0, r, 1));
   }
@@ -55,7 +55,7 @@ class Distributions {
     if (state_.position() == last) return model_.step(values.select(0, last), state_);
     return by_sequence(values, [&](std::int64_t row, const Tensor& tokens) {
       nn::EncoderState own = model_.start(1, weights_);
-      const Tensor outputs = model_.absorb(tokens, own);
+      Tensor outputs = model_.absorb(tokens, own);
       copy_sequence(own, state_, row);
       return outputs;
     });

@@ -24,7 +24,9 @@ class LogSoftmax {
   explicit LogSoftmax(const FrameLogits& logits)
       : classes_(static_cast<std::size_t>(logits.classes)),
         values_(logits.values.begin(), logits.values.end()) {
-    for (std::size_t t = 0; t < frames(); ++t) {
+    TARN_CHECK(classes_ > 0, "decode: logits of no classes");
+    const std::size_t count = frames();
+    for (std::size_t t = 0; t < count; ++t) {
       double* row = values_.data() + t * classes_;
       const double top = *std::max_element(row, row + classes_);
       double total = 0;

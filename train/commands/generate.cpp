@@ -25,7 +25,7 @@ constexpr int kSignalled = 128;  // plus the signal's number, as shells report i
 
 Config config_of(const Checkpoint& checkpoint, const GenerateCommand& command) {
   const std::string source = (checkpoint.directory() / "config.toml").string();
-  const Config config = parse_config(checkpoint.config_toml(), source, command.set);
+  Config config = parse_config(checkpoint.config_toml(), source, command.set);
   TARN_CHECK_AS(ConfigError, config.task.kind == "images", source, ": task.kind is \"",
                 config.task.kind, "\"; only models of images generate");
   return config;

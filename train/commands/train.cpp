@@ -83,7 +83,7 @@ int train_command(const TrainCommand& command) {
   }
   if (outcome.step < config.train.steps) {
     std::fprintf(stderr, "stopped early: the best of the last %lld evaluations is the first\n",
-                 static_cast<long long>(config.train.early_stop + 1));
+                 static_cast<long long>(config.train.early_stop) + 1);
   }
   std::fprintf(stderr, "done: %lld steps in %s\n", static_cast<long long>(outcome.step),
                folder.c_str());
