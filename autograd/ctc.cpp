@@ -74,7 +74,7 @@ Ctc ctc(const Tensor& logits, const Tensor& labels, const Tensor& frame_lengths,
                                                                  .alpha = args.alpha,
                                                                  .losses = args.losses,
                                                                  .totals = args.totals});
-  return {loss, args.losses};
+  return {loss, args.totals, args.losses};
 }
 
 }  // namespace tarn::ad

@@ -12,6 +12,7 @@ enum class CtcWeight : std::uint8_t {
 
 struct Ctc {
   Tensor loss;  // one element: the mean over the utterances with a finite loss, in nats; 0 if none
+  Tensor totals;  // f64 [2]: what the mean is of, a sum and how many utterances
   Tensor losses;  // f64 [N]: -log p(labels); infinite where there are fewer frames than labels and
                   // repeats together
 };

@@ -85,7 +85,6 @@ Step run_step(const nn::SpeechModel& model, const Batch& batch) {
   const auto seconds_since = [](Clock::time_point start) {
     return std::chrono::duration<double>(Clock::now() - start).count();
   };
-  for (ad::Parameter* parameter : model.parameters()) parameter->clear_grad();
   Step step;
   ad::Tape tape;
   ad::Ctc ctc;
@@ -126,7 +125,6 @@ struct Timed {
 
   void run(const Batch& batch) {
     Allocator& memory = allocator(Device::cpu());
-    for (ad::Parameter* parameter : model->parameters()) parameter->clear_grad();
     const std::int64_t before = memory.stats().live;
     memory.reset_peak();
     const Step step = run_step(*model, batch);

@@ -100,7 +100,7 @@ constexpr Key kKeys[] = {
      one_of("utterance, phone"),
      "mean of the utterances' losses as they are, or each divided by its phones first"},
     {"speech", "beam", at<&Config::speech, &SpeechConfig::beam>, within(0, kMaxCount),
-     "prefixes kept when decoding; 0: greedy"},
+     "prefixes kept when decoding; 0: greedy, as the per of training steps always is"},
     {"speech", "time_masks", at<&Config::speech, &SpeechConfig::time_masks>, within(0, 1024),
      "stretches of time hidden from each utterance in training"},
     {"speech", "time_width", at<&Config::speech, &SpeechConfig::time_width>, within(0, kMaxCount),

@@ -298,18 +298,20 @@ TEST_CASE("images: errors before a folder is made") {
   refused({}, {"train-images-idx3-ubyte.gz"});
 }
 
+// That the program calls the arguments the user's mistake, and says so.
+void refused(const Arguments& arguments, const std::string& part) {
+  const Outcome outcome = run_program(arguments);
+  INFO(outcome.err);
+  CHECK(outcome.code == 2);
+  CHECK(contains(outcome.err, part));
+}
+
 TEST_CASE("images: weights and a way to evaluate that do not go together") {
   const ImageRuns images;
   const TinyRuns copies;
   run_ok(images.train("run", {"train.steps=1"}));
   run_ok(images.train("lsh", {"train.steps=1", "model.attention=lsh"}));
   run_ok(copies.train("run", {"train.steps=1"}));
-  const auto refused = [](const Arguments& arguments, const std::string& part) {
-    const Outcome outcome = run_program(arguments);
-    INFO(outcome.err);
-    CHECK(outcome.code == 2);
-    CHECK(contains(outcome.err, part));
-  };
   const std::string bf16 = "model.weights=bf16";
   refused({"eval", images / "run", "--set", bf16}, "tarn eval without --recurrent runs all");
   refused({"eval", images / "lsh", "--recurrent"},
@@ -325,12 +327,6 @@ TEST_CASE("images: eval of a split that is not there, and of another task's chec
   const TinyRuns copies;
   run_ok(images.train("run", {"train.steps=1"}));
   run_ok(copies.train("run", {"train.steps=1"}));
-  const auto refused = [](const Arguments& arguments, const std::string& part) {
-    const Outcome outcome = run_program(arguments);
-    INFO(outcome.err);
-    CHECK(outcome.code == 2);
-    CHECK(contains(outcome.err, part));
-  };
   refused({"eval", images / "run", "--split", "train"}, "--split");
   refused({"eval", copies / "run", "--split", "validation"}, "no other split than test");
   refused({"eval", images / "run", "--set", "task.data="}, "task.data is empty");

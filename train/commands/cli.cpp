@@ -56,7 +56,7 @@ void add_transcribe(CLI::App& app, TranscribeCommand& command, Action& action) {
   sub->add_option("AUDIO", command.audio, "audio files, folders of them, or Kaldi-style folders")
       ->required();
   add_set(*sub, command.set);
-  sub->add_option("--beam", command.beam, "prefix beam search with so many; default: greedy")
+  sub->add_option("--beam", command.beam, "prefixes that decoding keeps; default: speech.beam")
       ->check(CLI::PositiveNumber);
   sub->add_flag("--json", command.json, "one line of JSON an utterance");
   sub->add_option("--features", command.features,

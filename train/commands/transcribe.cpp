@@ -143,7 +143,8 @@ int transcribe_command(const TranscribeCommand& command) {
     for (const Sound& sound : listener.sounds(audio)) {
       check_fits(config, sound.frames.size(0), sound.name);
       const data::SpeechBatch batch = recogniser.prepare(batch_of(sound), {});
-      const data::Heard heard = recogniser.decode(recogniser.logits(batch, {}), batch).front();
+      const data::Heard heard =
+          recogniser.decode(recogniser.logits(batch, {}), batch, config.speech.beam).front();
       (command.json ? print_json : print_text)(sound, heard, recogniser);
       if (!command.features.empty()) features.emplace_back(sound.name, sound.frames);
     }

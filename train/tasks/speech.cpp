@@ -1,7 +1,6 @@
 #include "train/tasks/speech.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstdio>
 
 #include "autograd/ctc.h"
@@ -14,11 +13,18 @@
 namespace tarn::train {
 namespace {
 
+constexpr std::int64_t kGreedy = 0;  // a beam would take longer than the step of training
+
 // Sums over the utterances of an evaluation.
 struct Totals {
   double loss = 0, counted = 0;
   data::Edits edits;
 
+  void add(const Tensor& ctc_totals) {
+    const Tensor host = copy_to(ctc_totals, Device::cpu());
+    loss += host.data<double>()[0];
+    counted += host.data<double>()[1];
+  }
   Metrics metrics() const {
     const auto share = [&](std::int64_t errors) {
       return static_cast<double>(errors) /
@@ -96,10 +102,10 @@ class SpeechTraining final : public Task {
             prepared};
   }
 
-  // The errors in what was heard of a batch.
-  data::Edits count(const Run& run) const {
+  // The errors in what a beam (0: greedy decoding) hears of a batch.
+  data::Edits count(const Run& run, std::int64_t beam) const {
     data::Edits edits;
-    const std::vector<data::Heard> heard = recogniser_.decode(run.logits, run.batch);
+    const std::vector<data::Heard> heard = recogniser_.decode(run.logits, run.batch, beam);
     for (std::size_t n = 0; n < heard.size(); ++n) {
       edits += data::count_edits(said(run.batch, static_cast<std::int64_t>(n)), heard[n].labels());
     }
@@ -114,7 +120,7 @@ class SpeechTraining final : public Task {
     }
     return {result.ctc.loss,
             result.logits,
-            {{"loss", item(result.ctc.loss)}, {"per", count(result).rate()}},
+            {{"loss", item(result.ctc.loss)}, {"per", count(result, kGreedy).rate()}},
             frames};
   }
 
@@ -122,23 +128,10 @@ class SpeechTraining final : public Task {
     Totals totals;
     for (std::int64_t i = 0; i < split.batches().per_epoch(); ++i) {
       const Run result = run(split.batches().evaluation(i), {});
-      add_losses(result, totals);
-      totals.edits += count(result);
+      totals.add(result.ctc.totals);
+      totals.edits += count(result, config_.speech.beam);
     }
     return totals.metrics();
-  }
-
-  void add_losses(const Run& run, Totals& totals) const {
-    const Tensor losses = copy_to(run.ctc.losses, Device::cpu());
-    for (std::int64_t n = 0; n < losses.elements(); ++n) {
-      const double loss = losses.data<double>()[n];
-      if (std::isinf(loss)) continue;
-      const std::int64_t phones = run.batch.label_lengths.data<std::int32_t>()[n];
-      totals.loss += config_.speech.loss_mean == "phone"
-                         ? loss / static_cast<double>(std::max<std::int64_t>(1, phones))
-                         : loss;
-      totals.counted += 1;
-    }
   }
 
   Config config_;

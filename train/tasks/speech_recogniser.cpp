@@ -54,7 +54,8 @@ Tensor SpeechRecogniser::logits(const data::SpeechBatch& prepared, const nn::Pas
 }
 
 std::vector<data::Heard> SpeechRecogniser::decode(const Tensor& logits,
-                                                  const data::SpeechBatch& prepared) const {
+                                                  const data::SpeechBatch& prepared,
+                                                  std::int64_t beam) const {
   const Tensor host = copy_to(logits, Device::cpu());
   const std::int64_t classes = host.size(2);
   std::vector<data::Heard> heard;
@@ -63,8 +64,7 @@ std::vector<data::Heard> SpeechRecogniser::decode(const Tensor& logits,
     const data::FrameLogits frames{{host.data<float>() + n * host.size(1) * classes,
                                     static_cast<std::size_t>(length * classes)},
                                    classes};
-    heard.push_back(config_.beam == 0 ? data::decode_greedy(frames)
-                                      : data::decode_beam(frames, config_.beam));
+    heard.push_back(beam == 0 ? data::decode_greedy(frames) : data::decode_beam(frames, beam));
   }
   return heard;
 }
