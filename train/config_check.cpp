@@ -129,6 +129,7 @@ std::optional<Complaint> schedule_contradiction(const ScheduleConfig& s, const T
                      message("schedule.warmup_steps is ", s.warmup_steps,
                              ", but schedule.kind is \"", s.kind, "\"; only cosine has a warm-up")};
   }
+  if (t.steps == 0) return std::nullopt;  // what follows is about how long the run is
   if (s.warmup_steps > t.steps) {
     return Complaint{{"schedule.warmup_steps", "train.steps"},
                      message("schedule.warmup_steps is ", s.warmup_steps,

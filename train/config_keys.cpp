@@ -187,8 +187,9 @@ constexpr Key kKeys[] = {
 
     {"train", "batch_size", at<&Config::train, &TrainConfig::batch_size>, within(1, kMaxCount),
      "sequences in a step; speech: see speech.batch_frames"},
-    {"train", "steps", at<&Config::train, &TrainConfig::steps>, at_least(1),
-     "updates of the weights in the whole run"},
+    {"train", "steps", at<&Config::train, &TrainConfig::steps>, at_least(0),
+     "updates of the weights in the whole run; 0: none, a checkpoint of the weights it starts "
+     "from"},
     {"train", "eval_every", at<&Config::train, &TrainConfig::eval_every>, at_least(1),
      "steps from one evaluation to the next"},
     {"train", "eval_batches", at<&Config::train, &TrainConfig::eval_batches>, at_least(1),

@@ -3,9 +3,9 @@
 #include <vector>
 
 #include "core/transfer.h"
+#include "train/checkpoint.h"
 #include "train/model.h"
 #include "train/trainer.h"
-#include "train/weights.h"
 
 namespace tarn::train {
 namespace {
@@ -31,7 +31,7 @@ ForwardResult run_batch(Task& task, const SafetensorsFile& batches, std::int64_t
 void trace(const Config& config, const TraceRequest& request) {
   check_f32_weights(config.model, "tarn trace");
   const auto task = make_task(config, parse_device(config.run.device));
-  load_tensors(SafetensorsFile(request.weights), request.prefix, wanted_tensors(task->model()));
+  load_weights(request.weights, task->model());
   const SafetensorsFile batches(request.batch);
   const std::int64_t recorded = task->count_recorded(batches);
   TARN_CHECK_AS(IoError, recorded >= std::max<std::int64_t>(1, request.steps),

@@ -9,8 +9,7 @@
 namespace tarn::train {
 
 struct TraceRequest {
-  std::filesystem::path weights;
-  std::string prefix;  // of the tensors' names in the weights file; stripped
+  std::string weights;  // as load_weights() takes them
   std::filesystem::path batch;
   std::filesystem::path out;
   std::int64_t steps = 0;  // optimizer updates to record

@@ -39,7 +39,7 @@ void check_same_run(const Config& config, const Config& before, const fs::path& 
   const std::string differences = describe_differences(wanted, config);
   TARN_CHECK_AS(ConfigError, differences.empty(), "the run in ", folder.string(),
                 " was started with another config; to resume it, put these back, or start a new "
-                "run with --out:",
+                "run with --out, from the weights of this one with --weights:",
                 differences);
 }
 
@@ -75,11 +75,13 @@ optim::ScheduleOptions schedule_options(const Config& config) {
           .patience = s.patience};
 }
 
-std::unique_ptr<Trainer> Trainer::start(const Config& config, const fs::path& folder) {
+std::unique_ptr<Trainer> Trainer::start(const Config& config, const fs::path& folder,
+                                        const std::string& weights) {
   TARN_CHECK_AS(IoError, !fs::exists(folder / kConfigFile), folder.string(),
                 " holds a run already; go on with it with --resume, or choose another --out");
-  // First, so that data that is missing or wrong is found before anything is written.
+  // First, so that data or weights that are missing or wrong are found before anything is written.
   auto task = make_ready_task(config, parse_device(config.run.device));
+  if (!weights.empty()) load_weights(weights, task->model());
   make_directories(folder);
   return std::unique_ptr<Trainer>(new Trainer(config, folder, std::move(task), {}, nullptr));
 }

@@ -32,8 +32,10 @@ struct TrainOutcome {
 // One run in one folder: config.toml, metrics.jsonl, timing.jsonl and checkpoints/.
 class Trainer {
  public:
-  // A new run: the folder must not hold one. Throws UserError.
-  static std::unique_ptr<Trainer> start(const Config& config, const std::filesystem::path& folder);
+  // A new run: the folder must not hold one. It starts from the weights that load_weights() takes,
+  // or from fresh ones if they are empty. Throws UserError.
+  static std::unique_ptr<Trainer> start(const Config& config, const std::filesystem::path& folder,
+                                        const std::string& weights);
   // Goes on from a checkpoint of this run; std::nullopt is its latest. The config may differ from
   // the run's in what does not change the past (more steps, other intervals, threads).
   static std::unique_ptr<Trainer> resume(const Config& config, const std::filesystem::path& folder,

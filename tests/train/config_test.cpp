@@ -180,8 +180,8 @@ TEST_CASE("config: wrong type says what was wanted and what was found") {
 TEST_CASE("config: out of range says what may be") {
   CHECK(complaint("[model]\nheads = 2\ndropout = 1.5") ==
         "config.toml:3: model.dropout is 1.5; it must be in [0, 1)");
-  CHECK(complaint("[train]\nsteps = 0") ==
-        "config.toml:2: train.steps is 0; it must be at least 1");
+  CHECK(complaint("[train]\nlog_every = 0") ==
+        "config.toml:2: train.log_every is 0; it must be at least 1");
   CHECK(complaint("[optimizer]\nlr = 0") ==
         "config.toml:2: optimizer.lr is 0.0; it must be above 0");
   CHECK(complaint("[optimizer]\nlr = nan") ==
@@ -203,7 +203,7 @@ TEST_CASE("config: ranges at their edges") {
   for (const char* good :
        {"model.dropout=0", "model.dropout=0.999", "optimizer.lr=1e-300", "optimizer.beta1=0",
         "optimizer.max_grad_norm=0", "schedule.factor=1", "schedule.min_factor=0",
-        "schedule.min_factor=1", "train.steps=1", "run.threads=0", "run.threads=1024", "run.seed=0",
+        "schedule.min_factor=1", "train.steps=0", "run.threads=0", "run.threads=1024", "run.seed=0",
         "run.seed=9223372036854775807", "task.sequence_length=5", "task.sequence_length=1048576",
         "schedule.milestones=[1]", "model.feed_forward=0", "schedule.patience=0"}) {
     CAPTURE(good);
@@ -213,7 +213,7 @@ TEST_CASE("config: ranges at their edges") {
        {"model.dropout=1", "model.dropout=-1e-9", "optimizer.lr=0.0", "optimizer.lr=-1",
         "optimizer.beta1=1", "optimizer.eps=0", "optimizer.max_grad_norm=-0.1", "schedule.factor=0",
         "schedule.factor=1.01", "schedule.min_factor=-0.1", "schedule.min_factor=1.1",
-        "train.steps=0", "run.threads=-1", "run.threads=1025", "task.sequence_length=1048577",
+        "train.steps=-1", "run.threads=-1", "run.threads=1025", "task.sequence_length=1048577",
         "schedule.milestones=[0]", "model.feed_forward=-1", "schedule.patience=-1"}) {
     CAPTURE(bad);
     CHECK(contains(override_complaint(bad), "must be "));
@@ -315,6 +315,8 @@ TEST_CASE("config: contradictions name the key that was set") {
         "--set train.steps=50: schedule.kind is \"plateau\", which needs evaluations, but "
         "train.eval_every is 100 and train.steps only 50");
   CHECK(complaint("", {"schedule.kind=cosine", "schedule.warmup_steps=9", "train.steps=9"}) ==
+        kNoError);
+  CHECK(complaint("", {"schedule.kind=cosine", "schedule.warmup_steps=9", "train.steps=0"}) ==
         kNoError);
   CHECK(complaint("", {"model.heads=3", "model.head_dim=4"}) == kNoError);
 }

@@ -13,6 +13,9 @@ namespace {
 // What the parsed arguments ask for; empty until a sub-command is recognised.
 using Action = std::function<int()>;
 
+constexpr const char* kWeightsHelp =
+    "FILE[:PREFIX], a safetensors file and what its names begin with; or a run or a checkpoint";
+
 void add_set(CLI::App& app, std::vector<std::string>& set) {
   app.add_option("--set", set, "override a key of the config: section.key=value; repeatable")
       ->take_all()
@@ -24,6 +27,9 @@ void add_train(CLI::App& app, TrainCommand& command, Action& action) {
   sub->add_option("CONFIG", command.config, "the TOML file")->required();
   add_set(*sub, command.set);
   sub->add_option("--out", command.out, "the run's folder (default: runs/<run.name>)");
+  CLI::Option* weights =
+      sub->add_option("--weights", command.weights,
+                      std::string("start from these, not from fresh ones: ") + kWeightsHelp);
   sub->add_option_function<std::vector<std::string>>(
          "--resume",
          [&command](const std::vector<std::string>& value) {
@@ -31,6 +37,7 @@ void add_train(CLI::App& app, TrainCommand& command, Action& action) {
          },
          "go on from the run's latest checkpoint (auto), or from the one named")
       ->expected(0, 1)
+      ->excludes(weights)
       ->type_name("[auto|CHECKPOINT]");
   sub->add_flag("--dry-run", command.dry_run, "check, build the model, time a step; write nothing");
   sub->callback([&] { action = [&command] { return train_command(command); }; });
@@ -70,7 +77,7 @@ void add_trace(CLI::App& app, TraceCommand& command, Action& action) {
       app.add_subcommand("trace", "logits, loss and gradients of recorded batches, for porting");
   sub->add_option("CONFIG", command.config, "the TOML file")->required();
   add_set(*sub, command.set);
-  sub->add_option("--weights", command.weights, "FILE[:PREFIX], a safetensors file")->required();
+  sub->add_option("--weights", command.request.weights, kWeightsHelp)->required();
   sub->add_option("--batch", command.request.batch, "a safetensors file of recorded batches")
       ->required();
   sub->add_option("--out", command.request.out, "the safetensors file to write")->required();

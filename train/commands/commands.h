@@ -17,6 +17,7 @@ struct TrainCommand {
   std::vector<std::string> set;
   std::filesystem::path out;          // empty: runs/<run.name>
   std::optional<std::string> resume;  // "auto", or a checkpoint
+  std::string weights;                // to start from, as load_weights() takes them; empty: fresh
   bool dry_run = false;
 };
 int train_command(const TrainCommand& command);
@@ -42,7 +43,6 @@ int transcribe_command(const TranscribeCommand& command);
 struct TraceCommand {
   std::filesystem::path config;
   std::vector<std::string> set;
-  std::string weights;  // FILE or FILE:PREFIX
   TraceRequest request;
 };
 int trace_command(const TraceCommand& command);

@@ -10,15 +10,7 @@ namespace tarn::train {
 int trace_command(const TraceCommand& command) {
   const Config config = load_config(command.config, command.set);
   kernels::set_cpu_threads(config.run.threads);
-  TraceRequest request = command.request;
-  // FILE:PREFIX, unless a file of the whole name exists.
-  const std::size_t colon = command.weights.rfind(':');
-  request.weights = command.weights;
-  if (!std::filesystem::exists(request.weights) && colon != std::string::npos) {
-    request.weights = command.weights.substr(0, colon);
-    request.prefix = command.weights.substr(colon + 1);
-  }
-  trace(config, request);
+  trace(config, command.request);
   return 0;
 }
 

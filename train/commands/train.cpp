@@ -29,8 +29,9 @@ void print_backend(const Config& config) {
 }
 
 // Two steps on the first batch: the second is the one to time, with its memory in place.
-int dry_run(const Config& config) {
+int dry_run(const Config& config, const std::string& weights) {
   const auto task = make_ready_task(config, parse_device(config.run.device));
+  if (!weights.empty()) load_weights(weights, task->model());
   const auto optimizer = optimizer_for(config, task->model());
   double seconds = 0;
   std::int64_t tokens = 0;
@@ -63,13 +64,13 @@ int train_command(const TrainCommand& command) {
   parse_device(config.run.device);  // here, before anything is printed or made
   kernels::set_cpu_threads(config.run.threads);
   print_backend(config);
-  if (command.dry_run) return dry_run(config);
+  if (command.dry_run) return dry_run(config, command.weights);
   const std::filesystem::path folder =
       command.out.empty() ? std::filesystem::path("runs") / config.run.name : command.out;
   watch_signals();
   std::unique_ptr<Trainer> trainer;
   if (!command.resume) {
-    trainer = Trainer::start(config, folder);
+    trainer = Trainer::start(config, folder, command.weights);
   } else if (*command.resume == "auto") {
     trainer = Trainer::resume(config, folder, std::nullopt);
   } else {
