@@ -84,12 +84,12 @@ void Tape::push(Tensor& out, std::initializer_list<const Tensor*> inputs,
   if (watching_) check_finite(out, entries_.back(), false);
 }
 
-void Tape::backward(const Tensor& loss) {
+void Tape::backward(const Tensor& loss, double grad_out) {
   TARN_CHECK_SHAPE(loss.elements() == 1, "backward: the loss must be one element, not ",
                    loss.str());
-  Tensor one = Tensor::empty_like(loss);
-  kernels::run(&kernels::Table::fill, loss.device(), {.to = one, .value = 1});
-  backward(loss, one);
+  Tensor seed = Tensor::empty_like(loss);
+  kernels::run(&kernels::Table::fill, loss.device(), {.to = seed, .value = grad_out});
+  backward(loss, seed);
 }
 
 void Tape::backward(const Tensor& out, const Tensor& grad_out) {

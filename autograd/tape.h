@@ -105,8 +105,9 @@ class Tape {
   [[nodiscard]] Recording record() { return Recording(*this); }
 
   // Walks the nodes last to first and destroys each when it has run: memory falls along the walk,
-  // and the order of every sum is the same in every run. The loss is one element; its gradient 1.
-  void backward(const Tensor& loss);
+  // and the order of every sum is the same in every run. The loss is one element, and
+  // its gradient is 1, or its share of a sum over several tapes.
+  void backward(const Tensor& loss, double grad_out = 1);
   // The same from any output and the gradient of it, which is copied.
   void backward(const Tensor& out, const Tensor& grad_out);
   // The same without the copy: grad_out, contiguous, is the tape's from now on and may be

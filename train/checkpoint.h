@@ -15,7 +15,7 @@ namespace tarn::train {
 
 // What is neither a weight nor a moment.
 struct TrainState {
-  std::int64_t step = 0;           // updates done; also the index of the next batch
+  std::int64_t step = 0;           // updates done; they also say which batch is the next
   std::int64_t metrics_bytes = 0;  // of metrics.jsonl that belong to these updates
   optim::PlateauState plateau;
   std::optional<double> best;  // the best evaluation so far, and where it was

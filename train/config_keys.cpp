@@ -186,7 +186,9 @@ constexpr Key kKeys[] = {
      "plateau: evaluations in a row that may bring no improvement; one more lowers lr"},
 
     {"train", "batch_size", at<&Config::train, &TrainConfig::batch_size>, within(1, kMaxCount),
-     "sequences in a step; speech: see speech.batch_frames"},
+     "sequences in a batch; speech: see speech.batch_frames"},
+    {"train", "accumulate", at<&Config::train, &TrainConfig::accumulate>, within(1, kMaxCount),
+     "batches to an update, which takes the mean of their gradients"},
     {"train", "steps", at<&Config::train, &TrainConfig::steps>, at_least(0),
      "updates of the weights in the whole run; 0: none, a checkpoint of the weights it starts "
      "from"},

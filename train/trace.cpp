@@ -30,6 +30,9 @@ ForwardResult run_batch(Task& task, const SafetensorsFile& batches, std::int64_t
 
 void trace(const Config& config, const TraceRequest& request) {
   check_f32_weights(config.model, "tarn trace");
+  TARN_CHECK_AS(ConfigError, request.steps == 0 || config.train.accumulate == 1,
+                "train.accumulate is ", config.train.accumulate,
+                ", but tarn trace --steps makes an update of each recorded batch");
   const auto task = make_task(config, parse_device(config.run.device));
   load_weights(request.weights, task->model());
   const SafetensorsFile batches(request.batch);

@@ -75,6 +75,29 @@ optim::ScheduleOptions schedule_options(const Config& config) {
           .patience = s.patience};
 }
 
+UpdateBatches run_batches(Task& task, const Config& config, std::int64_t step, ad::Tape& tape) {
+  const std::int64_t count = config.train.accumulate;
+  UpdateBatches out;
+  for (std::int64_t i = 0; i < count; ++i) {
+    const std::int64_t index = step * count + i;
+    ForwardResult result;
+    {
+      const ad::Recording recording = tape.record();
+      result = task.train_batch(index, {true, config.run.seed, static_cast<std::uint32_t>(index),
+                                        config.train.recompute});
+    }
+    out.tokens += result.tokens;
+    if (i == 0) out.metrics.assign(result.metrics.size(), {});
+    for (std::size_t m = 0; m < out.metrics.size(); ++m) {
+      out.metrics[m].name = result.metrics[m].name;
+      out.metrics[m].value += result.metrics[m].value / static_cast<double>(count);
+    }
+    if (!std::isfinite(metric(result.metrics, "loss")) || tape.first_nonfinite()) break;
+    tape.backward(result.loss, 1.0 / static_cast<double>(count));
+  }
+  return out;
+}
+
 std::unique_ptr<Trainer> Trainer::start(const Config& config, const fs::path& folder,
                                         const std::string& weights) {
   TARN_CHECK_AS(IoError, !fs::exists(folder / kConfigFile), folder.string(),
@@ -157,17 +180,10 @@ double Trainer::learning_rate() const {
 }
 
 void Trainer::train_step() {
-  const nn::Pass pass{true, config_.run.seed, static_cast<std::uint32_t>(state_.step),
-                      config_.train.recompute};
-  ForwardResult result;
-  {
-    const ad::Recording recording = tape_.record();
-    result = task_->train_batch(state_.step, pass);
-  }
-  const double loss = metric(result.metrics, "loss");
+  const UpdateBatches batches = run_batches(*task_, config_, state_.step, tape_);
+  const double loss = metric(batches.metrics, "loss");
   if (!std::isfinite(loss)) explain_nonfinite(loss, 0);
-  tape_.backward(result.loss);
-  StepReport report{0, result.metrics, learning_rate(), 0, result.tokens};
+  StepReport report{0, batches.metrics, learning_rate(), 0, batches.tokens};
   report.grad_norm = optimizer_->step(report.lr);
   if (!std::isfinite(report.grad_norm)) explain_nonfinite(loss, report.grad_norm);
   report.step = ++state_.step;
@@ -237,14 +253,10 @@ std::string Trainer::last_checkpoint() const {
 void Trainer::explain_nonfinite(double loss, double norm) {
   ad::Tape watched;
   watched.watch_nonfinite();
-  const nn::Pass pass{true, config_.run.seed, static_cast<std::uint32_t>(state_.step)};
+  Config config = config_;
+  config.train.recompute = false;  // a layer that runs again in the backward is not watched before
   for (ad::Parameter* parameter : task_->model().parameters()) parameter->clear_grad();
-  ForwardResult result;
-  {
-    const ad::Recording recording = watched.record();
-    result = task_->train_batch(state_.step, pass);
-  }
-  if (!watched.first_nonfinite()) watched.backward(result.loss);
+  run_batches(*task_, config, state_.step, watched);
   const auto& first = watched.first_nonfinite();
   const std::string what =
       std::isfinite(loss) ? message("gradient norm (", norm, ")") : message("loss (", loss, ")");

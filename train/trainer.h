@@ -23,6 +23,17 @@ class NonFiniteError : public Error {
   using Error::Error;
 };
 
+// What the batches of one update gave: the means of their metrics, and all their tokens.
+struct UpdateBatches {
+  Metrics metrics;
+  std::int64_t tokens = 0;
+};
+
+// Forward and backward of the train.accumulate batches of the update after `step` of them. The mean
+// of their gradients is left with the parameters, added to what they hold. Ends early, with that
+// loss among the metrics, at a loss that is not finite, and where the tape watches, at anything.
+UpdateBatches run_batches(Task& task, const Config& config, std::int64_t step, ad::Tape& tape);
+
 struct TrainOutcome {
   std::int64_t step = 0;
   Metrics evaluation;  // the last one; empty if there was none

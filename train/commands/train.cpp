@@ -28,7 +28,7 @@ void print_backend(const Config& config) {
   if (!cpu.advice.empty()) std::fprintf(stderr, "note: %s\n", cpu.advice.c_str());
 }
 
-// Two steps on the first batch: the second is the one to time, with its memory in place.
+// Two steps on the first batches: the second is the one to time, with its memory in place.
 int dry_run(const Config& config, const std::string& weights) {
   const auto task = make_ready_task(config, parse_device(config.run.device));
   if (!weights.empty()) load_weights(weights, task->model());
@@ -38,14 +38,8 @@ int dry_run(const Config& config, const std::string& weights) {
   for (int i = 0; i < 2; ++i) {
     const auto start = std::chrono::steady_clock::now();
     ad::Tape tape;
-    ForwardResult result;
-    {
-      const ad::Recording recording = tape.record();
-      result = task->train_batch(0, {true, config.run.seed, 0});
-    }
-    tape.backward(result.loss);
+    tokens = run_batches(*task, config, 0, tape).tokens;
     optimizer->step(0);
-    tokens = result.tokens;
     seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   }
   const auto peak = static_cast<double>(allocator(Device::cpu()).stats().peak);
