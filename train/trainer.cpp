@@ -103,7 +103,9 @@ std::unique_ptr<Trainer> Trainer::start(const Config& config, const fs::path& fo
   TARN_CHECK_AS(IoError, !fs::exists(folder / kConfigFile), folder.string(),
                 " holds a run already; go on with it with --resume, or choose another --out");
   // First, so that data or weights that are missing or wrong are found before anything is written.
-  auto task = make_ready_task(config, parse_device(config.run.device));
+  // A run of no steps, which makes a checkpoint of weights, reads no data.
+  const Device device = parse_device(config.run.device);
+  auto task = config.train.steps > 0 ? make_ready_task(config, device) : make_task(config, device);
   if (!weights.empty()) load_weights(weights, task->model());
   make_directories(folder);
   return std::unique_ptr<Trainer>(new Trainer(config, folder, std::move(task), {}, nullptr));

@@ -55,6 +55,21 @@ TEST_CASE("weights: a run of no steps holds the authors' weights, and can be eva
   CHECK(contains(run_ok({"eval", runs / "run"}).out, "step 0  loss "));
 }
 
+TEST_CASE("weights: a model of images needs no data to be given weights and to generate") {
+  const TinyRuns runs;
+  write_text(runs.config(),
+             "[task]\nkind = \"images\"\ndata = \"none\"\nsequence_length = 63\n\n"
+             "[model]\nlayers = 1\nheads = 2\nhead_dim = 8\nhead = \"categorical\"\n");
+  run_ok(runs.train("fresh", {"train.steps=0"}));
+  run_ok(runs.train("given", {"train.steps=0", "run.seed=2"}, {"--weights", runs / "fresh"}));
+  for (const char* run : {"fresh", "given"}) {
+    run_ok({"generate", runs / run, "--count", "2", "--out", runs / (std::string(run) + "_out")});
+  }
+  CHECK(difference(runs / "fresh_out" / "0001.png", runs / "given_out" / "0001.png") == "");
+  // Steps would need it.
+  check_refused(runs, runs / "fresh", {}, {"none"});
+}
+
 TEST_CASE("weights: of a run, its best checkpoint's; of a checkpoint, its own") {
   const TinyRuns runs;
   // A rate that spoils what was learnt, so that the best is not the latest.
