@@ -5,7 +5,6 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
-#include "autograd/tape.h"
 #include "core/build_info.h"
 #include "core/io/file.h"
 #include "core/io/json.h"
@@ -267,21 +266,6 @@ fs::path find_checkpoint(const fs::path& run_or_checkpoint, bool prefer_best) {
                 " holds no checkpoint: it has neither ", kStateFile,
                 ", as a checkpoint, nor checkpoints/latest, as a run");
   return *found;
-}
-
-void load_weights(const std::string& source, nn::Module& model) {
-  if (fs::is_directory(source)) {
-    Checkpoint(find_checkpoint(source, true)).load_model(model);
-  } else {
-    // FILE:PREFIX, unless a file of the whole name exists.
-    const std::size_t colon = fs::exists(source) ? std::string::npos : source.rfind(':');
-    const std::string prefix = colon == std::string::npos ? "" : source.substr(colon + 1);
-    load_tensors(SafetensorsFile(source.substr(0, colon)), prefix, wanted_tensors(model));
-  }
-  for (const ad::Parameter* parameter : model.parameters()) {
-    TARN_CHECK_AS(IoError, ad::is_finite(parameter->value()), source, ": ", parameter->name(),
-                  " is not finite");
-  }
 }
 
 }  // namespace tarn::train

@@ -79,9 +79,4 @@ class Checkpoint {
 std::filesystem::path find_checkpoint(const std::filesystem::path& run_or_checkpoint,
                                       bool prefer_best);
 
-// Fills the model from the weights that a user names: a folder, which is a run (its best
-// checkpoint) or a checkpoint; or FILE[:PREFIX], a safetensors file and what precedes the
-// parameters' names in it. Throws IoError for what is absent, does not fit or is not finite.
-void load_weights(const std::string& source, nn::Module& model);
-
 }  // namespace tarn::train

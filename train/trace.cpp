@@ -3,9 +3,9 @@
 #include <vector>
 
 #include "core/transfer.h"
-#include "train/checkpoint.h"
 #include "train/model.h"
 #include "train/trainer.h"
+#include "train/weights.h"
 
 namespace tarn::train {
 namespace {
@@ -32,7 +32,8 @@ void trace(const Config& config, const TraceRequest& request) {
   check_f32_weights(config.model, "tarn trace");
   TARN_CHECK_AS(ConfigError, request.steps == 0 || config.train.accumulate == 1,
                 "train.accumulate is ", config.train.accumulate,
-                ", but tarn trace --steps makes an update of each recorded batch");
+                ", but tarn trace --steps makes an update of each recorded batch; "
+                "--set train.accumulate=1");
   const auto task = make_task(config, parse_device(config.run.device));
   load_weights(request.weights, task->model());
   const SafetensorsFile batches(request.batch);

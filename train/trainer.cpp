@@ -6,6 +6,7 @@
 #include "core/allocator.h"
 #include "core/transfer.h"
 #include "train/signals.h"
+#include "train/weights.h"
 
 namespace tarn::train {
 namespace {

@@ -1,8 +1,12 @@
 #include "train/weights.h"
 
+#include "autograd/tape.h"
 #include "core/transfer.h"
+#include "train/checkpoint.h"
 
 namespace tarn::train {
+
+namespace fs = std::filesystem;
 
 NamedTensors named_tensors(const nn::Module& model) {
   NamedTensors tensors;
@@ -42,6 +46,21 @@ void load_tensors(const SafetensorsFile& file, const std::string& prefix,
   for (const Wanted& want : wanted) {
     if (file.find(prefix + want.name) == nullptr) continue;
     copy_into(copy_to(file.read(prefix + want.name), want.target.device()), want.target);
+  }
+}
+
+void load_weights(const std::string& source, nn::Module& model) {
+  if (fs::is_directory(source)) {
+    Checkpoint(find_checkpoint(source, true)).load_model(model);
+  } else {
+    // FILE:PREFIX, unless a file of the whole name exists.
+    const std::size_t colon = fs::exists(source) ? std::string::npos : source.rfind(':');
+    const std::string prefix = colon == std::string::npos ? "" : source.substr(colon + 1);
+    load_tensors(SafetensorsFile(source.substr(0, colon)), prefix, wanted_tensors(model));
+  }
+  for (const ad::Parameter* parameter : model.parameters()) {
+    TARN_CHECK_AS(IoError, ad::is_finite(parameter->value()), source, ": ", parameter->name(),
+                  " is not finite; take weights of before that, such as an earlier checkpoint's");
   }
 }
 

@@ -25,4 +25,9 @@ std::vector<Wanted> wanted_tensors(const nn::Module& model);  // buffers are not
 void load_tensors(const SafetensorsFile& file, const std::string& prefix,
                   const std::vector<Wanted>& wanted);
 
+// Fills the model from the weights that a user names: a folder, which is a run (its best
+// checkpoint) or a checkpoint; or FILE[:PREFIX], a safetensors file and what precedes the
+// parameters' names in it. Throws IoError for what is absent, does not fit or is not finite.
+void load_weights(const std::string& source, nn::Module& model);
+
 }  // namespace tarn::train

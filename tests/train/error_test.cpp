@@ -13,18 +13,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Exit code 2, one line of the form "tarn: ...", with all the parts.
-void check_refused(const Arguments& arguments, const std::vector<std::string>& parts) {
-  const Outcome outcome = run_program(arguments);
-  INFO(outcome.err);
-  CHECK(outcome.signal == 0);
-  CHECK(outcome.code == 2);
-  for (const std::string& part : parts) {
-    CAPTURE(part);
-    CHECK(contains(outcome.err, part));
-  }
-}
-
 // A config of this text and these settings is refused, and no folder is made.
 void check_config(const std::string& text, const Arguments& settings,
                   const std::vector<std::string>& parts) {

@@ -275,13 +275,7 @@ TEST_CASE("images: recorded batches that do not fit are an error that names them
 TEST_CASE("images: errors before a folder is made") {
   const ImageRuns runs;
   const auto refused = [&](const Arguments& settings, const Arguments& parts) {
-    const Outcome outcome = run_program(runs.train("run", settings));
-    INFO(outcome.err);
-    CHECK(outcome.code == 2);
-    for (const std::string& part : parts) {
-      CAPTURE(part);
-      CHECK(contains(outcome.err, part));
-    }
+    check_refused(runs.train("run", settings), parts);
     CHECK_FALSE(fs::exists(runs / "run"));
   };
   refused({"model.weights=bf16"}, {"model.weights is \"bf16\", which is for generation",
@@ -298,14 +292,6 @@ TEST_CASE("images: errors before a folder is made") {
   refused({}, {"train-images-idx3-ubyte.gz"});
 }
 
-// That the program calls the arguments the user's mistake, and says so.
-void refused(const Arguments& arguments, const std::string& part) {
-  const Outcome outcome = run_program(arguments);
-  INFO(outcome.err);
-  CHECK(outcome.code == 2);
-  CHECK(contains(outcome.err, part));
-}
-
 TEST_CASE("images: weights and a way to evaluate that do not go together") {
   const ImageRuns images;
   const TinyRuns copies;
@@ -313,13 +299,17 @@ TEST_CASE("images: weights and a way to evaluate that do not go together") {
   run_ok(images.train("lsh", {"train.steps=1", "model.attention=lsh"}));
   run_ok(copies.train("run", {"train.steps=1"}));
   const std::string bf16 = "model.weights=bf16";
-  refused({"eval", images / "run", "--set", bf16}, "tarn eval without --recurrent runs all");
-  refused({"eval", images / "lsh", "--recurrent"},
-          "--recurrent: attention \"lsh\" cannot be run step by step");
-  refused({"eval", images / "run", "--count", "14"}, "--count 14: the test images are 13");
-  refused({"eval", copies / "run", "--recurrent"}, "are for models of images; task.kind is");
-  refused({"eval", copies / "run", "--count", "3"}, "are for models of images; task.kind is");
-  refused(images.resume("run", {"train.steps=2", bf16}), "training runs all positions at once");
+  check_refused({"eval", images / "run", "--set", bf16},
+                {"tarn eval without --recurrent runs all"});
+  check_refused({"eval", images / "lsh", "--recurrent"},
+                {"--recurrent: attention \"lsh\" cannot be run step by step"});
+  check_refused({"eval", images / "run", "--count", "14"}, {"--count 14: the test images are 13"});
+  check_refused({"eval", copies / "run", "--recurrent"},
+                {"are for models of images; task.kind is"});
+  check_refused({"eval", copies / "run", "--count", "3"},
+                {"are for models of images; task.kind is"});
+  check_refused(images.resume("run", {"train.steps=2", bf16}),
+                {"training runs all positions at once"});
 }
 
 TEST_CASE("images: eval of a split that is not there, and of another task's checkpoint") {
@@ -327,14 +317,15 @@ TEST_CASE("images: eval of a split that is not there, and of another task's chec
   const TinyRuns copies;
   run_ok(images.train("run", {"train.steps=1"}));
   run_ok(copies.train("run", {"train.steps=1"}));
-  refused({"eval", images / "run", "--split", "train"}, "--split");
-  refused({"eval", copies / "run", "--split", "validation"}, "no other split than test");
-  refused({"eval", images / "run", "--set", "task.data="}, "task.data is empty");
-  refused(
+  check_refused({"eval", images / "run", "--split", "train"}, {"--split"});
+  check_refused({"eval", copies / "run", "--split", "validation"}, {"no other split than test"});
+  check_refused({"eval", images / "run", "--set", "task.data="}, {"task.data is empty"});
+  check_refused(
       {"eval", copies / "run", "--set", "task.kind=images", "--set", "task.validation=5", "--set",
        "task.sequence_length=63", "--set", message("task.data=", images.folder().string())},
-      "does not fit the model of this config");
-  refused({"eval", images / "run", "--set", "model.head=categorical"}, "predictor.weight is f32");
+      {"does not fit the model of this config"});
+  check_refused({"eval", images / "run", "--set", "model.head=categorical"},
+                {"predictor.weight is f32"});
 }
 
 }  // namespace

@@ -6,16 +6,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-void check_refused(const Arguments& arguments, const std::vector<std::string>& parts) {
-  const Outcome outcome = run_program(arguments);
-  INFO(outcome.err);
-  CHECK(outcome.code == 2);
-  for (const std::string& part : parts) {
-    CAPTURE(part);
-    CHECK(contains(outcome.err, part));
-  }
-}
-
 void check_settings(const TinySpeech& speech, const Arguments& settings,
                     const std::vector<std::string>& parts) {
   check_refused(speech.runs().train("run", settings), parts);

@@ -118,6 +118,18 @@ inline Outcome run_ok(const Arguments& arguments, const Environment& environment
   return outcome;
 }
 
+// Refused as the user's mistake: exit code 2, and a message with all the parts.
+inline void check_refused(const Arguments& arguments, const std::vector<std::string>& parts) {
+  const Outcome outcome = run_program(arguments);
+  INFO(outcome.err);
+  CHECK(outcome.signal == 0);
+  CHECK(outcome.code == 2);
+  for (const std::string& part : parts) {
+    CAPTURE(part);
+    CHECK(contains(outcome.err, part));
+  }
+}
+
 // The names and contents of all files below, for "as it was before".
 inline std::vector<std::pair<std::string, std::string>> snapshot(
     const std::filesystem::path& directory) {

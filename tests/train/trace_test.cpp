@@ -109,6 +109,16 @@ TEST_CASE("trace: the whole file's parameters after one, five and six updates") 
   }
 }
 
+TEST_CASE("trace: updates are of one recorded batch each") {
+  const Trace trace;
+  const Outcome outcome = trace.run_golden({"--steps", "2", "--set", "train.accumulate=2"});
+  INFO(outcome.err);
+  CHECK(outcome.code == 2);
+  CHECK(contains(outcome.err, "train.accumulate is 2"));
+  CHECK_FALSE(fs::exists(trace.out()));
+  CHECK(trace.run_golden({"--set", "train.accumulate=2"}).code == 0);  // no update, no matter
+}
+
 TEST_CASE("trace: is the same each time, and differs with dropout") {
   const Trace trace;
   REQUIRE(trace.run_golden().code == 0);

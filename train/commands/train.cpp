@@ -7,6 +7,7 @@
 #include "train/commands/commands.h"
 #include "train/signals.h"
 #include "train/trainer.h"
+#include "train/weights.h"
 
 namespace tarn::train {
 namespace {
