@@ -6,7 +6,7 @@
 #include "core/transfer.h"
 #include "kernels/backend.h"
 #include "nn/sequence_predictor.h"
-#include "train/model.h"
+#include "train/tasks/model.h"
 
 namespace tarn::bench {
 namespace {

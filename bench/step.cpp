@@ -3,8 +3,8 @@
 #include "bench/bench.h"
 #include "core/allocator.h"
 #include "kernels/backend.h"
-#include "train/model.h"
-#include "train/trainer.h"
+#include "train/run/trainer.h"
+#include "train/tasks/model.h"
 
 namespace tarn::bench {
 namespace {

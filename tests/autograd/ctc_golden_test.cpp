@@ -7,6 +7,7 @@
 
 #include "autograd/ctc.h"
 #include "core/io/safetensors.h"
+#include "tests/support/paths.h"
 #include "tests/support/random_tensor.h"
 
 namespace tarn::ad {
@@ -17,7 +18,7 @@ using test::relative_difference;
 
 struct Golden {
   Golden()
-      : file(std::filesystem::path(TARN_SOURCE_DIR) / "tests/golden/ctc_small.safetensors"),
+      : file(test::source_dir() / "tests/golden/ctc_small.safetensors"),
         labels(integers("targets")),
         frames(integers("input_lengths")),
         label_lengths(integers("target_lengths")) {}

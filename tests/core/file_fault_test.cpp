@@ -12,9 +12,8 @@
 
 #include "core/check.h"
 #include "core/io/file.h"
+#include "tests/support/paths.h"
 #include "tests/support/temp_dir.h"
-
-#if defined(TARN_FAULT_INJECTOR)
 
 namespace tarn {
 namespace {
@@ -69,7 +68,7 @@ Outcome run_child(const std::string& action, const fs::path& dir, const char* ki
                   const fs::path& count_file = {}) {
   const pid_t child = fork();
   if (child == 0) {
-    setenv("LD_PRELOAD", TARN_FAULT_INJECTOR, 1);
+    setenv("LD_PRELOAD", test::fault_injector().c_str(), 1);
     setenv("TARN_TEST_ACTION", action.c_str(), 1);
     setenv("TARN_FAULT_DIR", dir.c_str(), 1);
     setenv("TARN_FAULT_KIND", kind, 1);
@@ -182,5 +181,3 @@ TEST_CASE("file: a failed append leaves whole lines only") {
 
 }  // namespace
 }  // namespace tarn
-
-#endif

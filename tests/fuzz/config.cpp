@@ -1,6 +1,6 @@
 // Any bytes as a config file: a valid Config that survives being written and read again, or an
 // error of ours.
-#include "train/config.h"
+#include "train/config/config.h"
 
 #include <cstddef>
 #include <cstdint>

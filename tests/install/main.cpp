@@ -3,7 +3,7 @@
 
 #include "core/transfer.h"
 #include "nn/sequence_predictor.h"
-#include "train/state_file.h"
+#include "train/weights/state_file.h"
 
 using namespace tarn;
 

@@ -9,6 +9,7 @@
 #include "core/io/safetensors.h"
 #include "kernels/table.h"
 #include "tests/reference/logistic_mixture.h"
+#include "tests/support/paths.h"
 
 namespace tarn::kernels {
 namespace {
@@ -187,8 +188,7 @@ TEST_CASE("logistic_mixture: the gradient is scaled and added") {
 // One of the golden file's sequences: [3, 30, 48] as rows of [logits | means | log-scales].
 class Golden {
  public:
-  Golden()
-      : file_(std::filesystem::path(TARN_SOURCE_DIR) / "tests" / "golden" / "dmll.safetensors") {}
+  Golden() : file_(test::source_dir() / "tests" / "golden" / "dmll.safetensors") {}
 
   Tensor read(const char* name, DType dtype) const { return test::cast(file_.read(name), dtype); }
   Tensor rows(const char* name, DType dtype) const {

@@ -7,6 +7,7 @@
 #include "core/io/safetensors.h"
 #include "kernels/table.h"
 #include "tests/reference/lsh.h"
+#include "tests/support/paths.h"
 #include "tests/support/random_tensor.h"
 
 namespace tarn::kernels {
@@ -174,8 +175,7 @@ TEST_CASE("lsh attention: shows a NaN, and survives scores that exp cannot hold"
 // first, ours last: with theirs given, all is equal.
 void check_golden(const std::string& name, const LshAttentionOptions& options, DType dtype) {
   CAPTURE(name);
-  const SafetensorsFile file(std::filesystem::path(TARN_SOURCE_DIR) / "tests" / "golden" /
-                             "reformer.safetensors");
+  const SafetensorsFile file(test::source_dir() / "tests" / "golden" / "reformer.safetensors");
   const auto heads_first = [&](const char* part) {  // [R, N, L, H] to [N, H, R, L]
     const Tensor t = file.read(name + part).transpose(0, 1).transpose(1, 3);  // [N, H, L, R]
     return test::cast(t.transpose(2, 3), DType::i32);

@@ -11,12 +11,13 @@
 #include "core/io/safetensors.h"
 #include "optim/optimizer.h"
 #include "tests/nn/tokens.h"
+#include "tests/support/paths.h"
 
 namespace tarn::nn {
 namespace {
 
 SafetensorsFile golden(const char* name) {
-  return SafetensorsFile(std::filesystem::path(TARN_SOURCE_DIR) / "tests" / "golden" / name);
+  return SafetensorsFile(test::source_dir() / "tests" / "golden" / name);
 }
 
 // The model of copy_causal-linear.safetensors with its weights.

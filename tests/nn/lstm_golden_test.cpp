@@ -12,6 +12,7 @@
 #include "autograd/views.h"
 #include "core/check.h"
 #include "core/io/safetensors.h"
+#include "tests/support/paths.h"
 #include "tests/support/random_tensor.h"
 
 namespace tarn::ad {
@@ -26,8 +27,7 @@ constexpr std::int64_t kBatch = 3, kFrames = 17, kIn = 12, kHidden = 8;
 class Golden {
  public:
   explicit Golden(DType dtype)
-      : file_(std::filesystem::path(TARN_SOURCE_DIR) / "tests" / "golden" / "lstm_bi2.safetensors"),
-        dtype_(dtype) {
+      : file_(test::source_dir() / "tests" / "golden" / "lstm_bi2.safetensors"), dtype_(dtype) {
     for (const char* layer : {"_l0", "_l1", "_l0_reverse", "_l1_reverse"}) {
       const std::string suffix = layer;
       add("weight_ih" + suffix, flagged(read("state_dict.weight_ih" + suffix)));

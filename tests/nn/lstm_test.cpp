@@ -10,6 +10,7 @@
 #include "core/io/safetensors.h"
 #include "core/transfer.h"
 #include "tests/nn/tokens.h"
+#include "tests/support/paths.h"
 
 namespace tarn::nn {
 namespace {
@@ -18,8 +19,7 @@ using test::build_of;
 using test::random_tensor;
 
 SafetensorsFile golden() {
-  return SafetensorsFile(std::filesystem::path(TARN_SOURCE_DIR) / "tests" / "golden" /
-                         "lstm_bi2.safetensors");
+  return SafetensorsFile(test::source_dir() / "tests" / "golden" / "lstm_bi2.safetensors");
 }
 
 TEST_CASE("bi_lstm: names, shapes and order are torch.nn.LSTM's") {

@@ -8,6 +8,7 @@
 #include "core/io/safetensors.h"
 #include "optim/optimizer.h"
 #include "tests/optim/parameters.h"
+#include "tests/support/paths.h"
 
 namespace tarn::optim {
 namespace {
@@ -36,8 +37,7 @@ std::vector<Case> cases() {
 // Not here: radam_nodegen skips the first steps instead of taking them as momentum, and
 // adamw_warmup10 has a warm-up inside the optimizer; tarn offers neither.
 TEST_CASE("optimizer: the authors' trajectories, after every one of 30 steps") {
-  const SafetensorsFile golden(std::filesystem::path(TARN_SOURCE_DIR) / "tests" / "golden" /
-                               "radam.safetensors");
+  const SafetensorsFile golden(test::source_dir() / "tests" / "golden" / "radam.safetensors");
   for (const Case& c : cases()) {
     const std::string name = c.name;
     CAPTURE(name);

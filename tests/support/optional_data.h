@@ -6,6 +6,8 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "tests/support/paths.h"
+
 namespace tarn::test {
 
 // The folder, from TARN_DATA or beside the source; empty, with a message, where it is absent. A
@@ -13,8 +15,7 @@ namespace tarn::test {
 inline std::filesystem::path optional_data(const std::filesystem::path& wanted = {}) {
   const char* given = std::getenv("TARN_DATA");
   const std::filesystem::path folder =
-      given != nullptr ? std::filesystem::path(given)
-                       : std::filesystem::path(TARN_SOURCE_DIR).parent_path() / "shared";
+      given != nullptr ? std::filesystem::path(given) : test::source_dir().parent_path() / "shared";
   if (std::filesystem::exists(folder / wanted)) return folder;
   MESSAGE("skipped: there is no ", (folder / wanted).string(),
           "; TARN_DATA names the optional data folder");

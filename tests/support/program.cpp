@@ -14,6 +14,8 @@
 #include <system_error>
 #include <thread>
 
+#include "tests/support/paths.h"
+
 namespace tarn::test {
 namespace {
 
@@ -75,7 +77,7 @@ std::vector<char*> pointers(std::vector<std::string>& texts) {
 
 Program::Program(const Arguments& arguments, const Environment& environment)
     : out_(memory_file()), err_(memory_file()), started_(now()) {
-  std::vector<std::string> command{TARN_PROGRAM};
+  std::vector<std::string> command{program()};
   command.insert(command.end(), arguments.begin(), arguments.end());
   std::vector<std::string> variables = environment_with(environment);
   posix_spawn_file_actions_t actions;
@@ -83,10 +85,10 @@ Program::Program(const Arguments& arguments, const Environment& environment)
   posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
   posix_spawn_file_actions_adddup2(&actions, out_, STDOUT_FILENO);
   posix_spawn_file_actions_adddup2(&actions, err_, STDERR_FILENO);
-  const int error = posix_spawn(&process_, TARN_PROGRAM, &actions, nullptr,
+  const int error = posix_spawn(&process_, program().c_str(), &actions, nullptr,
                                 pointers(command).data(), pointers(variables).data());
   posix_spawn_file_actions_destroy(&actions);
-  check(error, TARN_PROGRAM);
+  check(error, program().c_str());
 }
 
 Program::~Program() {

@@ -6,7 +6,7 @@ get_property(folders GLOBAL PROPERTY TARN_FOLDERS)
 foreach(folder IN LISTS folders)
   install(TARGETS tarn_${folder} EXPORT tarnTargets)
   install(DIRECTORY ${PROJECT_SOURCE_DIR}/${folder} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/tarn
-    FILES_MATCHING PATTERN *.h PATTERN *.def)
+    FILES_MATCHING PATTERN *.h PATTERN *.def PATTERN program EXCLUDE)
 endforeach()
 install(FILES ${PROJECT_BINARY_DIR}/include/core/build_info.h
   DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/tarn/core)

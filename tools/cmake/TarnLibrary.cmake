@@ -3,7 +3,7 @@
 # file; CONFIGURE_DEPENDS makes each build look for new ones.
 function(tarn_library folder)
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS *.cpp *.h)
-  list(FILTER sources EXCLUDE REGEX "/train/main\\.cpp$")  # the program's own, see train/
+  list(FILTER sources EXCLUDE REGEX "/train/program/")  # no part of the library
   add_library(tarn_${folder} STATIC CMakeLists.txt ${sources})
   add_library(tarn::${folder} ALIAS tarn_${folder})
   set_target_properties(tarn_${folder} PROPERTIES LINKER_LANGUAGE CXX EXPORT_NAME ${folder})

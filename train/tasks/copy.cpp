@@ -4,8 +4,8 @@
 #include "core/transfer.h"
 #include "data/copy_task.h"
 #include "nn/sequence_predictor.h"
-#include "train/model.h"
-#include "train/recorded.h"
+#include "train/tasks/model.h"
+#include "train/weights/recorded.h"
 
 namespace tarn::train {
 namespace {

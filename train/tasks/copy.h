@@ -1,6 +1,6 @@
 #pragma once
 
-#include "train/task.h"
+#include "train/tasks/task.h"
 
 namespace tarn::train {
 

@@ -9,8 +9,8 @@
 #include "autograd/logistic_mixture.h"
 #include "core/transfer.h"
 #include "data/image_batches.h"
-#include "train/model.h"
-#include "train/recorded.h"
+#include "train/tasks/model.h"
+#include "train/weights/recorded.h"
 
 namespace tarn::train {
 namespace {

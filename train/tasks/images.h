@@ -1,7 +1,7 @@
 #pragma once
 
 #include "nn/sequence_predictor.h"
-#include "train/task.h"
+#include "train/tasks/task.h"
 
 namespace tarn::train {
 

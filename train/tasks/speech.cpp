@@ -6,9 +6,9 @@
 #include "autograd/ctc.h"
 #include "core/transfer.h"
 #include "data/speech/edits.h"
-#include "train/recorded.h"
 #include "train/tasks/speech_data.h"
 #include "train/tasks/speech_recogniser.h"
+#include "train/weights/recorded.h"
 
 namespace tarn::train {
 namespace {

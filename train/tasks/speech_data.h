@@ -8,7 +8,7 @@
 #include "data/speech/batches.h"
 #include "data/speech/features.h"
 #include "data/speech/folder.h"
-#include "train/config.h"
+#include "train/config/config.h"
 
 namespace tarn::train {
 

@@ -3,7 +3,7 @@
 #include "core/transfer.h"
 #include "data/speech/augment.h"
 #include "data/speech/fbank.h"
-#include "train/model.h"
+#include "train/tasks/model.h"
 #include "train/tasks/speech_data.h"
 
 namespace tarn::train {

@@ -8,7 +8,7 @@
 #include "data/speech/decode.h"
 #include "data/speech/phones.h"
 #include "nn/speech_model.h"
-#include "train/config.h"
+#include "train/config/config.h"
 
 namespace tarn::train {
 

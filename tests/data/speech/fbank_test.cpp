@@ -13,12 +13,13 @@
 #include "core/io/safetensors.h"
 #include "data/speech/audio.h"
 #include "tests/support/audio_files.h"
+#include "tests/support/paths.h"
 #include "tests/support/random_tensor.h"
 
 namespace tarn::data {
 namespace {
 
-const std::filesystem::path kGolden = std::filesystem::path(TARN_SOURCE_DIR) / "tests/golden";
+const std::filesystem::path kGolden = test::source_dir() / "tests/golden";
 
 double largest_difference(const Tensor& a, const Tensor& b) {
   REQUIRE(a.shape() == b.shape());

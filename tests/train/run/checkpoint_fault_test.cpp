@@ -1,0 +1,131 @@
+// A kill, a torn write, a full disk or a failing one at each change that a run makes to its folder:
+// what was saved stays loadable, and going on ends in the bytes of a run that nothing happened to.
+#include <csignal>
+
+#include "core/check.h"
+#include "tests/support/paths.h"
+#include "tests/train/tiny_run.h"
+
+namespace tarn::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Five checkpoints or so, of which two and the best are kept.
+const Arguments kShort = {"train.steps=6", "train.eval_every=3", "train.checkpoint_every=2",
+                          "train.log_every=1"};
+
+class FaultRuns {
+ public:
+  FaultRuns() {
+    run_ok(runs_.train("whole", kShort));
+    fs::create_directory(runs_ / "counted");
+    Environment count = fault("counted", "kill", 0);
+    count.emplace_back("TARN_FAULT_COUNT_FILE", runs_ / "count");
+    run_ok(runs_.train("counted", kShort), count);
+    calls_ = std::stoi(read_file(runs_ / "count"));
+  }
+
+  int calls() const { return calls_; }
+  fs::path folder(const std::string& name) const { return runs_ / name; }
+
+  Outcome strike(const std::string& name, const std::string& kind, int call) const {
+    fs::create_directory(runs_ / name);
+    return run_program(runs_.train(name, kShort), fault(name, kind, call));
+  }
+
+  // What was saved can be read, and the run goes on to the end of the whole one.
+  void check_recovery(const std::string& name) const {
+    const fs::path latest = runs_ / name / "checkpoints" / "latest";
+    const bool saved = fs::exists(latest);
+    const bool holds_run = fs::exists(runs_ / name / "config.toml");
+    CHECK((saved || !holds_run));
+    if (saved) {
+      const Outcome info = run_program({"info", runs_ / name});
+      INFO(info.err);
+      CHECK(info.code == 0);
+    }
+    run_ok(runs_.go_on(name, kShort));
+    CHECK(run_difference(runs_ / "whole", runs_ / name) == "");
+    CHECK_FALSE(holds_unfinished(name));
+  }
+
+  bool holds_unfinished(const std::string& name) const {
+    if (!fs::exists(runs_ / name)) return false;
+    for (const auto& entry : fs::recursive_directory_iterator(runs_ / name)) {
+      if (contains(entry.path().filename().string(), ".unfinished")) return true;
+    }
+    return false;
+  }
+
+ private:
+  Environment fault(const std::string& name, const std::string& kind, int call) const {
+    return {{"LD_PRELOAD", fault_injector()},
+            {"TARN_FAULT_DIR", runs_ / name},
+            {"TARN_FAULT_KIND", kind},
+            {"TARN_FAULT_AT", std::to_string(call)}};
+  }
+
+  TinyRuns runs_;
+  int calls_ = 0;
+};
+
+void check_crashes(int stride) {
+  const FaultRuns runs;
+  REQUIRE(runs.calls() > 50);
+  int crashes = 0;
+  for (const char* kind : {"kill", "tear"}) {
+    // The two kinds take different calls.
+    for (int call = kind[0] == 'k' ? 1 : 1 + stride / 2; call <= runs.calls(); call += stride) {
+      const std::string name = message(kind, call);
+      CAPTURE(name);
+      const Outcome outcome = runs.strike(name, kind, call);
+      INFO(outcome.err);
+      CHECK(outcome.signal == SIGKILL);
+      runs.check_recovery(name);
+      fs::remove_all(runs.folder(name));
+      ++crashes;
+    }
+  }
+  MESSAGE(crashes, " crashes at the ", runs.calls(), " calls");
+}
+
+void check_failures(int stride) {
+  const FaultRuns runs;
+  int failures = 0;
+  for (const char* kind : {"ENOSPC", "EIO"}) {
+    for (int call = kind[1] == 'N' ? 1 : 1 + stride / 2; call <= runs.calls(); call += stride) {
+      const std::string name = message(kind, call);
+      CAPTURE(name);
+      const Outcome outcome = runs.strike(name, kind, call);
+      INFO(outcome.err);
+      CHECK(outcome.code == 2);
+      CHECK(contains(outcome.err, "tarn: cannot "));
+      CHECK(contains(outcome.err.substr(outcome.err.rfind("tarn: cannot ")),
+                     runs.folder(name).string()));
+      const bool removing = contains(outcome.err, "cannot remove");
+      CHECK((removing || !runs.holds_unfinished(name)));
+      runs.check_recovery(name);
+      fs::remove_all(runs.folder(name));
+      ++failures;
+    }
+  }
+  MESSAGE(failures, " failures at the ", runs.calls(), " calls");
+}
+
+TEST_CASE("checkpoint: a crash at every thirteenth call loses nothing that was saved") {
+  check_crashes(13);
+}
+
+TEST_CASE("checkpoint: a crash at every call loses nothing that was saved [slow]") {
+  check_crashes(1);
+}
+
+TEST_CASE("checkpoint: a full or failing disk is an error that names the file; all else stays") {
+  check_failures(13);
+}
+
+TEST_CASE("checkpoint: the same at every call [slow]") { check_failures(1); }
+
+}  // namespace
+}  // namespace tarn::test

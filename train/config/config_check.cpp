@@ -1,0 +1,164 @@
+// What may not be: values out of their range, and values that contradict each other.
+#include <algorithm>
+#include <cmath>
+
+#include "core/check.h"
+#include "train/config/config_keys.h"
+
+namespace tarn::train {
+
+bool Limits::holds(double value) const {
+  return (open_low ? value > low : value >= low) && (open_high ? value < high : value <= high);
+}
+
+bool Limits::holds(std::string_view value) const {
+  if (choices.empty()) return may_be_empty || !value.empty();
+  for (std::string_view rest = choices; !rest.empty();) {
+    const std::string_view choice = rest.substr(0, rest.find(", "));
+    if (value == choice) return true;
+    rest.remove_prefix(std::min(rest.size(), choice.size() + 2));
+  }
+  return false;
+}
+
+namespace {
+
+// How a value breaks its key's limits, "it must be in [0, 1)", or nothing if it keeps them.
+std::string complaint(const Key& key, const std::string* value) {
+  return key.limits.holds(*value) ? "" : message("it must be ", limits_text(key));
+}
+
+std::string complaint(const Key& /*key*/, const bool* /*value*/) { return ""; }
+
+std::string complaint(const Key& key, const double* value) {
+  if (!std::isfinite(*value)) return "it must be finite";
+  return key.limits.holds(*value) ? "" : message("it must be ", limits_text(key));
+}
+
+std::string complaint(const Key& key, const std::int64_t* value) {
+  const bool held = key.limits.holds(static_cast<double>(*value));
+  return held ? "" : message("it must be ", limits_text(key));
+}
+
+std::string complaint(const Key& key, const std::uint64_t* value) {
+  const bool held = *value <= std::numeric_limits<std::int64_t>::max();
+  return held ? "" : message("it must be ", limits_text(key));
+}
+
+std::string complaint(const Key& key, const std::vector<std::int64_t>* values) {
+  const bool held = std::all_of(values->begin(), values->end(), [&](std::int64_t value) {
+    return key.limits.holds(static_cast<double>(value));
+  });
+  return held ? "" : message("each entry must be ", limits_text(key));
+}
+
+std::optional<Complaint> range_complaint(const Config& config) {
+  Config copy = config;
+  for (const Key& key : keys()) {
+    const Field field = key.field(copy);
+    const std::string text =
+        std::visit([&](const auto* value) { return complaint(key, value); }, field);
+    if (text.empty()) continue;
+    const std::string name = key.full_name();
+    return Complaint{{name}, message(name, " is ", value_text(field), "; ", text)};
+  }
+  return std::nullopt;
+}
+
+// A sequence holds n symbols, a separator and the n symbols again. n is drawn from these, as in the
+// authors' script: from a quarter of the length up to what fits.
+std::int64_t fewest_copied(std::int64_t length) { return length / 4; }
+std::int64_t most_copied(std::int64_t length) { return (length - 1) / 2 - 1; }
+
+std::optional<Complaint> copy_task_contradiction(const Config& c) {
+  const std::int64_t length = c.task.sequence_length;
+  if (fewest_copied(length) < 1 || most_copied(length) < fewest_copied(length)) {
+    return Complaint{{"task.sequence_length"},
+                     message("task.sequence_length is ", length,
+                             ", too short for the copy task, which needs at least 5")};
+  }
+  return std::nullopt;
+}
+
+// Copying and images predict what follows from what came before; speech is heard as a whole.
+std::optional<Complaint> attention_contradiction(const Config& c) {
+  const std::string& attention = c.model.attention;
+  if (c.task.kind == "speech") {
+    if (attention != "causal-linear" || c.model.kind != "transformer") return std::nullopt;
+    return Complaint{{"model.attention", "task.kind"},
+                     "model.attention is \"causal-linear\", which sees the past only; use "
+                     "linear, full or lsh for speech"};
+  }
+  if (attention != "linear") return std::nullopt;
+  const bool copies = c.task.kind == "copy";
+  return Complaint{{"model.attention", "task.kind"},
+                   message("model.attention is \"linear\", which sees the ",
+                           copies ? "symbols that the copy" : "values that the images",
+                           " task asks for; use causal-linear, full or lsh")};
+}
+
+std::optional<Complaint> kind_contradiction(const Config& c) {
+  if (c.model.kind == "transformer" || c.task.kind == "speech") return std::nullopt;
+  return Complaint{{"model.kind", "task.kind"},
+                   message("model.kind is \"", c.model.kind,
+                           "\", which reads a sequence in both "
+                           "directions; task.kind \"",
+                           c.task.kind, "\" needs a transformer")};
+}
+
+std::optional<Complaint> model_contradiction(const ModelConfig& m) {
+  if (m.heads * m.head_dim % 2 != 0) {
+    return Complaint{
+        {"model.head_dim", "model.heads"},
+        message("model.heads * model.head_dim is ", m.heads * m.head_dim,
+                "; it must be even: half is the token's embedding, half the position")};
+  }
+  return std::nullopt;
+}
+
+std::optional<Complaint> schedule_contradiction(const ScheduleConfig& s, const TrainConfig& t) {
+  const auto later = [](std::int64_t a, std::int64_t b) { return a >= b; };
+  if (std::adjacent_find(s.milestones.begin(), s.milestones.end(), later) != s.milestones.end()) {
+    std::vector<std::int64_t> milestones = s.milestones;
+    return Complaint{{"schedule.milestones"},
+                     message("schedule.milestones is ", value_text(Field(&milestones)),
+                             "; each entry must be greater than the one before")};
+  }
+  if (s.warmup_steps > 0 && s.kind != "cosine") {
+    return Complaint{{"schedule.warmup_steps", "schedule.kind"},
+                     message("schedule.warmup_steps is ", s.warmup_steps,
+                             ", but schedule.kind is \"", s.kind, "\"; only cosine has a warm-up")};
+  }
+  if (t.steps == 0) return std::nullopt;  // what follows is about how long the run is
+  if (s.warmup_steps > t.steps) {
+    return Complaint{{"schedule.warmup_steps", "train.steps"},
+                     message("schedule.warmup_steps is ", s.warmup_steps,
+                             ", but train.steps is only ", t.steps)};
+  }
+  if (s.kind == "plateau" && t.eval_every > t.steps) {
+    return Complaint{{"train.eval_every", "schedule.kind", "train.steps"},
+                     message("schedule.kind is \"plateau\", which needs evaluations, but "
+                             "train.eval_every is ",
+                             t.eval_every, " and train.steps only ", t.steps)};
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<Complaint> first_complaint(const Config& config) {
+  if (auto found = range_complaint(config)) return found;
+  if (auto found = model_contradiction(config.model)) return found;
+  if (config.task.kind == "copy") {
+    if (auto found = copy_task_contradiction(config)) return found;
+  }
+  if (auto found = attention_contradiction(config)) return found;
+  if (auto found = kind_contradiction(config)) return found;
+  return schedule_contradiction(config.schedule, config.train);
+}
+
+void validate(const Config& config) {
+  if (const auto found = first_complaint(config)) fail<ConfigError>(found->text);
+}
+
+}  // namespace tarn::train

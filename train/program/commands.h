@@ -1,0 +1,91 @@
+// What each sub-command does, after its arguments were parsed (command_line.cpp). Each returns an
+// exit code.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "train/tasks/task.h"
+#include "train/weights/trace.h"
+
+namespace tarn::train {
+
+struct TrainCommand {
+  std::filesystem::path config;
+  std::vector<std::string> set;
+  std::filesystem::path out;          // empty: runs/<run.name>
+  std::optional<std::string> resume;  // "auto", or a checkpoint
+  std::string weights;                // to start from, as load_weights() takes them; empty: fresh
+  bool dry_run = false;
+};
+int train_command(const TrainCommand& command);
+
+struct EvalCommand {
+  std::filesystem::path target;
+  std::vector<std::string> set;
+  SplitOptions options;
+  bool json = false;
+};
+int eval_command(const EvalCommand& command);
+
+struct TranscribeCommand {
+  std::filesystem::path target;
+  std::vector<std::filesystem::path> audio;  // files, folders of them, Kaldi-style folders
+  std::vector<std::string> set;
+  std::int64_t beam = 0;  // 0: as the config has it
+  bool json = false;
+  std::filesystem::path features;  // a file to write them to; empty: none
+};
+int transcribe_command(const TranscribeCommand& command);
+
+struct TraceCommand {
+  std::filesystem::path config;
+  std::vector<std::string> set;
+  TraceRequest request;
+};
+int trace_command(const TraceCommand& command);
+
+// How folders of speech are read; as the keys of the section speech.
+struct SpeechDataOptions {
+  std::string root;  // empty: the folder that the command names
+  std::string phones, lexicon;
+  std::string text = "text";
+  std::int64_t channel = 0;
+};
+
+struct DataCommand {
+  std::filesystem::path folder;
+  SpeechDataOptions speech;
+  std::int64_t draw_images = 0;  // training images to draw into a new folder first; 0: none
+  std::string shape = "28x28";   // of those: HEIGHTxWIDTH or HEIGHTxWIDTHxCHANNELS
+  std::uint64_t seed = 1;
+};
+int data_command(const DataCommand& command);
+bool describe_speech(const DataCommand& command);  // false if there is no speech
+
+struct GenerateCommand {
+  std::filesystem::path target;
+  std::vector<std::string> set;
+  std::int64_t count = 0, batch = 16;
+  std::filesystem::path given;  // empty: nothing but the first value
+  std::optional<std::int64_t> keep;
+  std::int64_t completions = 1;  // of each given image
+  double temperature = 1;
+  std::uint64_t seed = 1;
+  std::string mode;  // empty: the fastest that the model's attention has
+  std::string sampler = "exact";
+  std::filesystem::path out, json;
+};
+int generate_command(const GenerateCommand& command);
+
+int info_command(const std::filesystem::path& checkpoint);  // empty: of this program
+int config_command(const std::string& key, bool markdown);
+
+// Parses the command line and runs the sub-command. Errors become a line on standard error and exit
+// code 2 (the user's to mend) or 1.
+int run_program(int argc, char** argv);
+
+}  // namespace tarn::train

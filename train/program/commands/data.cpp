@@ -1,0 +1,100 @@
+// `tarn data`: a plain function for each kind of folder.
+#include <array>
+#include <charconv>
+#include <cstdio>
+
+#include "core/check.h"
+#include "core/io/file.h"
+#include "data/drawn_images.h"
+#include "data/images.h"
+#include "train/program/commands.h"
+
+namespace tarn::train {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int kLabels = 256;
+
+std::array<long long, kLabels> count_labels(const data::ImageSet& set) {
+  std::array<long long, kLabels> counts{};
+  for (const std::uint8_t label : set.labels) ++counts[label];
+  return counts;
+}
+
+void print_labels(const data::ImageFolder& images) {
+  if (images.train.labels.empty() && images.test.labels.empty()) {
+    std::printf("no labels\n");
+    return;
+  }
+  const auto train = count_labels(images.train), test = count_labels(images.test);
+  std::printf("label     train      test\n");
+  for (std::size_t i = 0; i < kLabels; ++i) {
+    if (train[i] == 0 && test[i] == 0) continue;
+    std::printf("%5zu %9lld %9lld%s%s\n", i, train[i], test[i],
+                i < images.classes.size() ? "  " : "",
+                i < images.classes.size() ? images.classes[i].c_str() : "");
+  }
+}
+
+void describe_images(const fs::path& folder) {
+  const data::ImageFolder images = data::open_image_folder(folder);
+  std::printf("%s: %s\n", folder.c_str(), images.kind.c_str());
+  std::printf("%lld training and %lld test images of %s: %lld values each\n\n",
+              static_cast<long long>(images.train.count), static_cast<long long>(images.test.count),
+              images.train.shape.str().c_str(),
+              static_cast<long long>(images.train.shape.values()));
+  std::printf("   crc32      bytes  file\n");
+  for (const data::ImageFile& file : images.files) {
+    std::printf("%08x %10llu  %s: %s\n", static_cast<unsigned>(crc32_of_file(file.path)),
+                static_cast<unsigned long long>(fs::file_size(file.path)),
+                file.path.filename().c_str(), file.content.c_str());
+  }
+  std::printf("\n");
+  print_labels(images);
+}
+
+// "28x28" or "32x32x3".
+data::ImageShape parse_shape(const std::string& text) {
+  std::array<std::int64_t, 3> sizes{0, 0, 1};
+  std::size_t count = 0;
+  const char* at = text.data();
+  const char* const end = at + text.size();
+  while (count < sizes.size()) {
+    const auto parsed = std::from_chars(at, end, sizes[count]);
+    if (parsed.ec != std::errc()) break;
+    ++count;
+    at = parsed.ptr;
+    if (at == end || *at != 'x') break;
+    ++at;
+  }
+  const bool whole = at == end && !text.ends_with('x');
+  TARN_CHECK_AS(ConfigError, whole && count >= 2, "--shape ", text,
+                " is not HEIGHTxWIDTH or HEIGHTxWIDTHxCHANNELS, as 28x28 and 32x32x3 are");
+  return {sizes[0], sizes[1], sizes[2]};
+}
+
+void draw_images(const DataCommand& command) {
+  const data::ImageShape shape = parse_shape(command.shape);
+  const std::int64_t test = (command.draw_images + 5) / 6;  // MNIST's proportion
+  data::write_image_folder(command.folder,
+                           data::draw_images(shape, command.draw_images, "train", command.seed),
+                           data::draw_images(shape, test, "test", command.seed));
+}
+
+}  // namespace
+
+int data_command(const DataCommand& command) {
+  if (command.draw_images > 0) draw_images(command);
+  if (data::is_image_folder(command.folder)) {
+    describe_images(command.folder);
+    return 0;
+  }
+  if (describe_speech(command)) return 0;
+  fail<IoError>(command.folder.string(),
+                ": holds no data that tarn reads. Images: train-images-idx3-ubyte, plain or .gz, "
+                "and what belongs to it (MNIST), or data_batch_1.bin and so on (CIFAR-10). "
+                "Speech: wav.scp, utt2spk and text, or folders with these");
+}
+
+}  // namespace tarn::train

@@ -1,0 +1,202 @@
+#include "train/generation/generate.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "core/io/file.h"
+#include "kernels/backend.h"
+#include "train/generation/given_images.h"
+#include "train/program/commands.h"
+#include "train/run/checkpoint.h"
+#include "train/run/signals.h"
+#include "train/run/status_line.h"
+#include "train/tasks/images.h"
+#include "train/tasks/model.h"
+
+namespace tarn::train {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int kSignalled = 128;  // plus the signal's number, as shells report it
+
+Config config_of(const Checkpoint& checkpoint, const GenerateCommand& command) {
+  const std::string source = (checkpoint.directory() / "config.toml").string();
+  Config config = parse_config(checkpoint.config_toml(), source, command.set);
+  TARN_CHECK_AS(ConfigError, config.task.kind == "images", source, ": task.kind is \"",
+                config.task.kind, "\"; only models of images generate");
+  return config;
+}
+
+// Mode full, chosen or the only one of an attention that has no steps, reads the parameters.
+void check_weights(const ModelConfig& model, GenerateMode mode) {
+  if (mode != GenerateMode::full) return;
+  const bool only = generate_modes(model.attention).size() == 1;
+  check_f32_weights(
+      model, only ? message("mode full, the only one of attention \"", model.attention, "\",")
+                  : "mode full");
+}
+
+void check_numbers(const GenerateCommand& command) {
+  TARN_CHECK_AS(ConfigError, std::isfinite(command.temperature) && command.temperature >= 0,
+                "--temperature ", command.temperature, " must be a finite number, at least 0");
+}
+
+// Nothing is overwritten, and nothing mixed with what another run left.
+void make_empty_directory(const fs::path& directory) {
+  TARN_CHECK_AS(IoError, !fs::is_directory(directory) || fs::is_empty(directory), "--out ",
+                directory.string(), " is not empty; choose another folder, or remove it");
+  make_directories(directory);
+}
+
+std::string file_name(std::int64_t image) {
+  char name[32];
+  std::snprintf(name, sizeof name, "%04lld.png", static_cast<long long>(image));
+  return name;
+}
+
+data::Picture picture_of(const Tensor& values, std::int64_t row, const data::ImageShape& shape) {
+  const std::int32_t* first = values.select(0, row).data<std::int32_t>();
+  data::Picture picture{shape, {}};
+  picture.values.reserve(static_cast<std::size_t>(shape.values()));
+  for (std::int64_t i = 0; i < shape.values(); ++i) {
+    picture.values.push_back(static_cast<std::uint8_t>(first[i]));
+  }
+  return picture;
+}
+
+// Generates the images batch by batch, and writes each batch as soon as it is there.
+class Generation {
+ public:
+  Generation(const GenerateCommand& command, const GivenImages& given)
+      : command_(command), given_(given) {}
+
+  // Until all images are there, or a signal arrived.
+  void run(const Generator& generator) {
+    while (done() < command_.count && signal_received() == 0) {
+      const std::int64_t size = std::min(command_.batch, command_.count - done());
+      const auto start = Clock::now();
+      const Tensor values =
+          generator.complete(given_.values(done(), size), given_.shape().values(),
+                             static_cast<std::uint32_t>(done()), [&](std::int64_t position) {
+                               if (status_.due())
+                                 status_.show(state(size, position, seconds_since(start)));
+                               return signal_received() == 0;
+                             });
+      if (!values.defined()) break;
+      seconds_ += seconds_since(start);
+      for (std::int64_t row = 0; row < size; ++row) {
+        pictures_.push_back(picture_of(values, row, given_.shape()));
+        write_file_atomically(command_.out / file_name(done() - 1),
+                              data::encode_png(pictures_.back()));
+      }
+    }
+    if (done() == 0) return;
+    write_file_atomically(command_.out / "sheet.png", data::encode_png(given_.sheet(pictures_)));
+  }
+
+  std::int64_t done() const { return static_cast<std::int64_t>(pictures_.size()); }
+  double seconds() const { return seconds_; }  // of generating, without reading and writing files
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  static double seconds_since(Clock::time_point start) {
+    return std::chrono::duration<double>(Clock::now() - start).count();
+  }
+
+  // "images 32/64  value 400/784  eta 1m20s": as if the next values took as long as those so far.
+  std::string state(std::int64_t batch, std::int64_t position, double seconds) const {
+    const std::int64_t values = given_.shape().values();
+    const double made =
+        static_cast<double>(position - given_.kept()) / static_cast<double>(values - given_.kept());
+    const double images = static_cast<double>(done()) + static_cast<double>(batch) * made;
+    std::string text =
+        message("images ", done(), "/", command_.count, "  value ", position, "/", values);
+    if (images > 0) {
+      const double left = static_cast<double>(command_.count) - images;
+      text += message("  eta ", duration_text((seconds_ + seconds) / images * left));
+    }
+    return text;
+  }
+
+  const GenerateCommand& command_;
+  const GivenImages& given_;
+  StatusLine status_;
+  std::vector<data::Picture> pictures_;
+  double seconds_ = 0;
+};
+
+void write_record(const GenerateCommand& command, const GenerateOptions& options,
+                  const GivenImages& given, const Checkpoint& checkpoint, const Config& config,
+                  const Generation& generation) {
+  const data::ImageShape& shape = given.shape();
+  const auto images = static_cast<double>(generation.done());
+  nlohmann::ordered_json record{{"checkpoint", checkpoint.directory().string()},
+                                {"step", checkpoint.state().step},
+                                {"attention", config.model.attention},
+                                {"mode", name_of(options.mode)},
+                                {"weights", config.model.weights},
+                                {"sampler", command.sampler},
+                                {"temperature", command.temperature},
+                                {"seed", command.seed},
+                                {"shape", {shape.height, shape.width, shape.channels}},
+                                {"given_values", given.kept()},
+                                {"batch", command.batch},
+                                {"threads", kernels::cpu_backend().threads},
+                                {"images", generation.done()},
+                                {"seconds", generation.seconds()},
+                                {"images_per_s", images / generation.seconds()},
+                                {"s_per_image", generation.seconds() / images}};
+  write_file_atomically(command.json, record.dump(2) + "\n");
+}
+
+}  // namespace
+
+int generate_command(const GenerateCommand& command) {
+  check_numbers(command);
+  const Checkpoint checkpoint(find_checkpoint(command.target, true));
+  const Config config = config_of(checkpoint, command);
+  const GenerateOptions options{
+      find_generate_mode(command.mode, config.model.attention),
+      config.model.head == "categorical",
+      command.sampler == "compat" ? ad::LogisticScale::compat : ad::LogisticScale::exact,
+      command.temperature,
+      command.seed,
+      step_storage(config.model)};
+  check_weights(config.model, options.mode);
+  const GivenImages given({command.given, command.keep, command.completions, command.count,
+                           config.task.sequence_length + 1});
+  nn::SequencePredictor model({.path = "",
+                               .dtype = DType::f32,
+                               .device = parse_device(config.run.device),
+                               .seed = config.run.seed},
+                              image_predictor_options(config));
+  kernels::set_cpu_threads(config.run.threads);
+  checkpoint.load_model(model);
+  make_empty_directory(command.out);
+  watch_signals();
+  Generation generation(command, given);
+  generation.run(Generator(model, options));
+
+  const double images = static_cast<double>(generation.done());
+  if (generation.done() > 0) {
+    std::printf("%lld images of %s by mode %s in %.3g s: images_per_s %.4g  s_per_image %.4g\n",
+                static_cast<long long>(generation.done()), given.shape().str().c_str(),
+                std::string(name_of(options.mode)).c_str(), generation.seconds(),
+                images / generation.seconds(), generation.seconds() / images);
+    if (!command.json.empty()) {
+      write_record(command, options, given, checkpoint, config, generation);
+    }
+  }
+  if (generation.done() == command.count) return 0;
+  std::fprintf(stderr, "stopped by signal %d after %lld of %lld images, which are written\n",
+               signal_received(), static_cast<long long>(generation.done()),
+               static_cast<long long>(command.count));
+  return kSignalled + signal_received();
+}
+
+}  // namespace tarn::train

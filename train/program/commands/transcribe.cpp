@@ -1,0 +1,156 @@
+#include <algorithm>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "core/io/safetensors.h"
+#include "data/speech/audio.h"
+#include "kernels/backend.h"
+#include "train/program/commands.h"
+#include "train/run/checkpoint.h"
+#include "train/tasks/model.h"
+#include "train/tasks/speech_data.h"
+#include "train/tasks/speech_recogniser.h"
+
+namespace tarn::train {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Audio to hear, with its normalised features.
+struct Sound {
+  std::string name;  // the file, or the utterance's id
+  Tensor frames;     // f32 [frames, bins]
+};
+
+bool is_audio(const fs::path& file) {
+  std::string extension = file.extension().string();
+  std::transform(extension.begin(), extension.end(), extension.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  const auto known = {".wav", ".flac", ".sph", ".wv1", ".wv2"};
+  return std::find(known.begin(), known.end(), extension) != known.end();
+}
+
+// The audio files below a folder, in the order of their paths.
+std::vector<fs::path> audio_files(const fs::path& folder) {
+  std::vector<fs::path> files;
+  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
+    if (entry.is_regular_file() && is_audio(entry.path())) files.push_back(entry.path());
+  }
+  std::sort(files.begin(), files.end());
+  TARN_CHECK_AS(IoError, !files.empty(), folder.string(),
+                " holds no audio (.wav, .flac, .sph) and no wav.scp");
+  return files;
+}
+
+class Listener {
+ public:
+  explicit Listener(const Config& config) : config_(config) {}
+
+  std::vector<Sound> sounds(const fs::path& source) {
+    TARN_CHECK_AS(IoError, fs::exists(source), "there is no audio file or folder ",
+                  source.string());
+    if (!fs::is_directory(source)) return {of_file(source)};
+    if (fs::exists(source / "wav.scp")) return of_kaldi_folder(source);
+    std::vector<Sound> sounds;
+    for (const fs::path& file : audio_files(source)) sounds.push_back(of_file(file));
+    return sounds;
+  }
+
+ private:
+  // Nothing is known of who speaks: the file is normalised by itself.
+  Sound of_file(const fs::path& file) const {
+    const data::FeatureOptions options = feature_options(config_.speech);
+    const data::Audio audio = data::read_audio(file, options.channel);
+    TARN_CHECK_AS(IoError, options.sample_rate == 0 || audio.sample_rate == options.sample_rate,
+                  file.string(), " has ", audio.sample_rate, " Hz; the model was trained on ",
+                  options.sample_rate, " Hz (speech.sample_rate): resample it first");
+    const data::Fbank fbank(options.fbank, audio.sample_rate);
+    const Tensor frames = fbank.compute(audio.samples);
+    if (options.normalisation != data::Normalisation::none) data::normalise({&frames, 1});
+    return {file.string(), frames};
+  }
+
+  std::vector<Sound> of_kaldi_folder(const fs::path& folder) const {
+    const fs::path root =
+        config_.task.data.empty() ? fs::path() : speech_path(config_, config_.speech.audio_root);
+    const data::SpeechFolder read =
+        data::read_speech_folder({.folder = folder, .root = root, .text = ""});
+    const data::SpeechFeatures features =
+        data::load_features(read, feature_options(config_.speech), config_.speech.cache);
+    std::vector<Sound> sounds;
+    for (std::size_t i = 0; i < read.utterances.size(); ++i) {
+      sounds.push_back({read.utterances[i].id, features.frames[i]});
+    }
+    return sounds;
+  }
+
+  const Config& config_;
+};
+
+// A batch of one.
+data::SpeechBatch batch_of(const Sound& sound) {
+  const Tensor& frames = sound.frames;
+  data::SpeechBatch batch;
+  batch.features = frames.view({1, frames.size(0), frames.size(1)});
+  batch.lengths = Tensor::empty({1}, DType::i32, Device::cpu());
+  batch.lengths.mutable_data<std::int32_t>()[0] = static_cast<std::int32_t>(frames.size(0));
+  return batch;
+}
+
+void print_text(const Sound& sound, const data::Heard& heard, const SpeechRecogniser& recogniser) {
+  std::string line = sound.name + " ";
+  for (const data::HeardPhone& phone : heard.phones) {
+    line += " " + recogniser.phones().name(phone.phone);
+  }
+  std::printf("%s  (log-probability %.3f)\n", line.c_str(), heard.log_probability);
+  const double seconds = recogniser.seconds_per_position();
+  for (const data::HeardPhone& phone : heard.phones) {
+    std::printf("  %8.3f %8.3f  %-4s %.3f\n", static_cast<double>(phone.first) * seconds,
+                static_cast<double>(phone.end) * seconds,
+                recogniser.phones().name(phone.phone).c_str(), phone.probability);
+  }
+}
+
+void print_json(const Sound& sound, const data::Heard& heard, const SpeechRecogniser& recogniser) {
+  const double seconds = recogniser.seconds_per_position();
+  nlohmann::ordered_json line{{"audio", sound.name}, {"log_probability", heard.log_probability}};
+  line["phones"] = nlohmann::ordered_json::array();
+  for (const data::HeardPhone& phone : heard.phones) {
+    line["phones"].push_back({{"phone", recogniser.phones().name(phone.phone)},
+                              {"start", static_cast<double>(phone.first) * seconds},
+                              {"end", static_cast<double>(phone.end) * seconds},
+                              {"probability", phone.probability}});
+  }
+  std::printf("%s\n", line.dump().c_str());
+}
+
+}  // namespace
+
+int transcribe_command(const TranscribeCommand& command) {
+  const Checkpoint checkpoint(find_checkpoint(command.target, true));
+  const std::string source = (checkpoint.directory() / "config.toml").string();
+  Config config = parse_config(checkpoint.config_toml(), source, command.set);
+  TARN_CHECK_AS(ConfigError, config.task.kind == "speech", source, ": task.kind is \"",
+                config.task.kind, "\"; tarn transcribe needs a model of speech");
+  check_f32_weights(config.model, "tarn transcribe");
+  if (command.beam > 0) config.speech.beam = command.beam;
+  kernels::set_cpu_threads(config.run.threads);
+  SpeechRecogniser recogniser(config, parse_device(config.run.device));
+  checkpoint.load_model(recogniser.model());
+  Listener listener(config);
+  NamedTensors features;
+  for (const fs::path& audio : command.audio) {
+    for (const Sound& sound : listener.sounds(audio)) {
+      check_fits(config, sound.frames.size(0), sound.name);
+      const data::SpeechBatch batch = recogniser.prepare(batch_of(sound), {});
+      const data::Heard heard =
+          recogniser.decode(recogniser.logits(batch, {}), batch, config.speech.beam).front();
+      (command.json ? print_json : print_text)(sound, heard, recogniser);
+      if (!command.features.empty()) features.emplace_back(sound.name, sound.frames);
+    }
+  }
+  if (!command.features.empty()) write_safetensors(command.features, features);
+  return 0;
+}
+
+}  // namespace tarn::train

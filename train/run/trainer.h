@@ -1,0 +1,91 @@
+// The loop: next batch, record, backward, clip, step, log, evaluate, save.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "autograd/tape.h"
+#include "core/io/file.h"
+#include "core/io/file_lock.h"
+#include "optim/optimizer.h"
+#include "train/config/config.h"
+#include "train/run/checkpoint.h"
+#include "train/run/progress.h"
+#include "train/tasks/task.h"
+
+namespace tarn::train {
+
+// A loss or a gradient was not finite. The message names the first op; the exit code is 1.
+class NonFiniteError : public Error {
+ public:
+  using Error::Error;
+};
+
+// What the batches of one update gave: the means of their metrics, and all their tokens.
+struct UpdateBatches {
+  Metrics metrics;
+  std::int64_t tokens = 0;
+};
+
+// Forward and backward of the train.accumulate batches of the update after `step` of them. The mean
+// of their gradients is left with the parameters, added to what they hold. Ends early, with that
+// loss among the metrics, at a loss that is not finite, and where the tape watches, at anything.
+UpdateBatches run_batches(Task& task, const Config& config, std::int64_t step, ad::Tape& tape);
+
+struct TrainOutcome {
+  std::int64_t step = 0;
+  Metrics evaluation;  // the last one; empty if there was none
+  int signal = 0;      // the one that ended it early, after saving; 0: the run is complete
+};
+
+// One run in one folder: config.toml, metrics.jsonl, timing.jsonl and checkpoints/.
+class Trainer {
+ public:
+  // A new run: the folder must not hold one. It starts from the weights that load_weights() takes,
+  // or from fresh ones if they are empty. Throws UserError.
+  static std::unique_ptr<Trainer> start(const Config& config, const std::filesystem::path& folder,
+                                        const std::string& weights);
+  // Goes on from a checkpoint of this run; std::nullopt is its latest. The config may differ from
+  // the run's in what does not change the past (more steps, other intervals, threads).
+  static std::unique_ptr<Trainer> resume(const Config& config, const std::filesystem::path& folder,
+                                         const std::optional<std::filesystem::path>& checkpoint);
+
+  TrainOutcome run();
+
+ private:
+  Trainer(const Config& config, const std::filesystem::path& folder, std::unique_ptr<Task> task,
+          const TrainState& state, const Checkpoint* checkpoint);
+
+  void train_step();
+  void evaluate();
+  void save();
+  void log(const StepReport& report);
+  bool stalled() const;  // no evaluation was better for train.early_stop of them
+  double learning_rate() const;
+  void check_weights();
+  std::string last_checkpoint() const;  // for messages
+  [[noreturn]] void explain_nonfinite(double loss, double norm);
+
+  Config config_;
+  std::filesystem::path folder_;
+  std::string config_toml_;
+  FileLock lock_;
+  std::unique_ptr<Task> task_;
+  std::unique_ptr<optim::Optimizer> optimizer_;
+  CheckpointFolder checkpoints_;
+  TrainState state_;
+  AppendFile metrics_;
+  AppendFile timing_;
+  Progress progress_;
+  ad::Tape tape_;
+  Metrics last_evaluation_;
+  std::int64_t saved_step_ = -1;
+};
+
+// The optimizer that a config asks for, over a model's parameters.
+std::unique_ptr<optim::Optimizer> optimizer_for(const Config& config, nn::Module& model);
+optim::ScheduleOptions schedule_options(const Config& config);
+
+}  // namespace tarn::train

@@ -1,0 +1,79 @@
+// What a kind of experiment adds to the loop: its model, its batches, its loss and its metrics.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/io/safetensors.h"
+#include "core/tensor.h"
+#include "nn/module.h"
+#include "train/config/config.h"
+
+namespace tarn::train {
+
+// Named numbers in a fixed order: {"loss", 0.31}, {"accuracy", 0.92}.
+struct Metric {
+  std::string name;
+  double value = 0;
+};
+using Metrics = std::vector<Metric>;
+
+// One forward pass over a batch.
+struct ForwardResult {
+  Tensor loss;  // one element; stands on the tape if one recorded
+  Tensor logits;
+  Metrics metrics;
+  std::int64_t tokens = 0;
+};
+
+// What of a split is evaluated, and how. Only models of images have more than the split.
+struct SplitOptions {
+  std::string split = "test";  // or "validation"
+  std::int64_t count = 0;      // so many images, from the first; 0: all
+  bool recurrent = false;      // step by step, by the model as an RNN; else all positions at once
+};
+
+class Task {
+ public:
+  virtual ~Task() = default;
+
+  virtual nn::Module& model() = 0;
+
+  // Reads the files that training and its evaluations need. Called once, before either; `tarn
+  // trace` and evaluate_split() do without.
+  virtual void open_data() {}
+
+  // Training batch `index` from 0: a function of the config's seed and the index alone.
+  virtual ForwardResult train_batch(std::int64_t index, const nn::Pass& pass) = 0;
+
+  // The metrics over the task's evaluation data, in evaluation mode.
+  virtual Metrics evaluate() = 0;
+
+  // The same over a split, whose files it reads. A task that draws its data has test alone, which
+  // is what evaluate() takes.
+  virtual Metrics evaluate_split(const SplitOptions& options);
+
+  // What a reader must know of the metrics, in a line; empty if their names say it all.
+  virtual std::string note() const { return ""; }
+
+  // Which metric says what the best checkpoint is; lower is better.
+  virtual std::string_view best_metric() const = 0;
+
+  // Recorded batches, for `tarn trace`. Throws IoError that lists every missing or misshapen
+  // tensor.
+  virtual std::int64_t count_recorded(const SafetensorsFile& file) const = 0;
+  virtual ForwardResult recorded_batch(const SafetensorsFile& file, std::int64_t index,
+                                       const nn::Pass& pass) = 0;
+};
+
+// The task that config.task.kind names, with a model of fresh parameters on the device.
+std::unique_ptr<Task> make_task(const Config& config, Device device);
+// The same with its data opened, ready to train.
+std::unique_ptr<Task> make_ready_task(const Config& config, Device device);
+
+// The value of a metric; throws Error when there is none of this name.
+double metric(const Metrics& metrics, std::string_view name);
+
+}  // namespace tarn::train
