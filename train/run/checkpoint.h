@@ -1,5 +1,5 @@
-// Checkpoints: directories that are complete or absent, and hold everything that a run needs to go
-// on as if it had not stopped. docs/checkpoints.md describes the format.
+// A checkpoint: a directory that holds everything that a run needs to go on as if it had not
+// stopped. docs/checkpoints.md describes the format.
 #pragma once
 
 #include <filesystem>
@@ -22,39 +22,17 @@ struct TrainState {
   std::int64_t best_step = 0;
 };
 
-// The checkpoints of one run, under <run>/checkpoints: step_000001000/ and the pointers `latest`
-// and `best`, files of one line that name one.
-class CheckpointFolder {
- public:
-  explicit CheckpointFolder(std::filesystem::path folder) : folder_(std::move(folder)) {}
-
-  // Writes step_N and then moves `latest` to it, and `best` if the state's best step is this one.
-  // A crash at any point leaves the earlier checkpoints and pointers; a failure throws IoError and
-  // does the same. Then removes what `keep_last` and `best` do not protect.
-  void save(const TrainState& state, const std::string& config_toml, const nn::Module& model,
-            const optim::Optimizer& optimizer, std::int64_t keep_last) const;
-
-  std::optional<std::filesystem::path> latest() const;
-  std::optional<std::filesystem::path> best() const;
-
-  // Makes the checkpoint of this state the latest: removes those after it, which belong to a future
-  // that will be made again, and what an interrupted save left behind.
-  void rewind_to(const TrainState& state) const;
-  void clear() const;  // removes every checkpoint and what is left of any
-
- private:
-  std::optional<std::filesystem::path> pointed(const char* pointer) const;
-  std::vector<std::string> names(const char* prefix) const;  // that begin so, oldest first
-  void remove(const std::string& name) const;
-  void prune(const std::string& newest, std::int64_t keep_last) const;
-
-  std::filesystem::path folder_;
-};
+// Writes the files of a checkpoint into the directory, which is made if absent; each is synced.
+void write_checkpoint(const std::filesystem::path& directory, const TrainState& state,
+                      const std::string& config_toml, const nn::Module& model,
+                      const optim::Optimizer& optimizer);
 
 // An opened checkpoint: state.json is read, and the other files' sizes and checksums are compared
 // with it. Every problem is an IoError that names the file.
 class Checkpoint {
  public:
+  static constexpr const char* kStateFile = "state.json";
+
   explicit Checkpoint(std::filesystem::path directory);
 
   const std::filesystem::path& directory() const { return directory_; }
@@ -73,10 +51,5 @@ class Checkpoint {
   std::string config_toml_;
   std::string made_by_;
 };
-
-// The checkpoint that a user's path means: a checkpoint, or a run (its best if `prefer_best` and
-// there is one, else its latest). Throws IoError that says what was looked for.
-std::filesystem::path find_checkpoint(const std::filesystem::path& run_or_checkpoint,
-                                      bool prefer_best);
 
 }  // namespace tarn::train

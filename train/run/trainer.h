@@ -11,7 +11,7 @@
 #include "core/io/file_lock.h"
 #include "optim/optimizer.h"
 #include "train/config/config.h"
-#include "train/run/checkpoint.h"
+#include "train/run/checkpoint_folder.h"
 #include "train/run/progress.h"
 #include "train/tasks/task.h"
 

@@ -2,7 +2,7 @@
 
 #include "autograd/tape.h"
 #include "core/transfer.h"
-#include "train/run/checkpoint.h"
+#include "train/run/checkpoint_folder.h"
 
 namespace tarn::train {
 

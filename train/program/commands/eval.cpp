@@ -4,7 +4,7 @@
 #include "kernels/backend.h"
 #include "train/generation/generate.h"
 #include "train/program/commands.h"
-#include "train/run/checkpoint.h"
+#include "train/run/checkpoint_folder.h"
 #include "train/tasks/model.h"
 #include "train/tasks/task.h"
 

@@ -10,7 +10,7 @@
 #include "kernels/backend.h"
 #include "train/generation/given_images.h"
 #include "train/program/commands.h"
-#include "train/run/checkpoint.h"
+#include "train/run/checkpoint_folder.h"
 #include "train/run/signals.h"
 #include "train/run/status_line.h"
 #include "train/tasks/images.h"

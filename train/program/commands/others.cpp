@@ -3,7 +3,7 @@
 #include "core/build_info.h"
 #include "kernels/backend.h"
 #include "train/program/commands.h"
-#include "train/run/checkpoint.h"
+#include "train/run/checkpoint_folder.h"
 
 namespace tarn::train {
 

@@ -6,7 +6,7 @@
 #include "data/speech/audio.h"
 #include "kernels/backend.h"
 #include "train/program/commands.h"
-#include "train/run/checkpoint.h"
+#include "train/run/checkpoint_folder.h"
 #include "train/tasks/model.h"
 #include "train/tasks/speech_data.h"
 #include "train/tasks/speech_recogniser.h"
