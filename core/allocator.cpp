@@ -1,11 +1,8 @@
 #include "core/allocator.h"
 
-#include <sys/mman.h>
-
-#include <algorithm>
+#include <array>
 #include <bit>
-#include <cstdlib>
-#include <cstring>
+#include <memory>
 
 #include "core/check.h"
 
@@ -32,38 +29,27 @@ constexpr bool kChecked = false;
 
 constexpr std::size_t kAlignment = 64;
 constexpr std::size_t kLargest = std::size_t{1} << 62;  // above it, rounding up would wrap around
-constexpr std::size_t kHugePage = std::size_t{2} << 20;
 // In checked builds every block ends in a band that must still hold its pattern when it is freed.
 constexpr std::size_t kGuard = kChecked ? 64 : 0;
 constexpr int kGuardByte = 0xA5;
 constexpr int kPoisonByte = 0xFF;  // every float and double made of it is NaN
 
-void* cpu_allocate(std::size_t bytes) {
-  const bool huge = bytes >= 2 * kHugePage;
-  const std::size_t alignment = huge ? kHugePage : kAlignment;
-  void* block = std::aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
-  if (block != nullptr && huge) madvise(block, bytes, MADV_HUGEPAGE);  // a wish; refusal is fine
-  return block;
+}  // namespace
+
+void Allocator::guard(void* block, std::size_t bytes) const {
+  runtime_.fill(device_.index, block, kPoisonByte, bytes);
+  runtime_.fill(device_.index, static_cast<std::byte*>(block) + bytes, kGuardByte, kGuard);
 }
 
-void cpu_release(void* block, std::size_t /*bytes*/) { std::free(block); }
-
-void cpu_zero(void* block, std::size_t bytes) { std::memset(block, 0, bytes); }
-
-void guard(void* block, std::size_t bytes) {
-  std::memset(block, kPoisonByte, bytes);
-  std::fill_n(static_cast<std::byte*>(block) + bytes, kGuard, std::byte{kGuardByte});
-}
-
-void check_guard(const void* block, std::size_t bytes) {
-  const auto* band = static_cast<const std::byte*>(block) + bytes;
+void Allocator::check_guard(const void* block, std::size_t bytes) const {
+  std::array<std::byte, kGuard> band;
+  runtime_.copy_out(device_.index, band.data(), static_cast<const std::byte*>(block) + bytes,
+                    kGuard);
   for (std::size_t i = 0; i < kGuard; ++i) {
     TARN_CHECK(band[i] == std::byte{kGuardByte}, "allocator: something wrote ", i,
                " bytes past the end of a block of ", bytes, " bytes");
   }
 }
-
-}  // namespace
 
 std::size_t Allocator::block_size(std::size_t bytes) {
   if (bytes <= 4 * kAlignment) return (bytes + kAlignment - 1) / kAlignment * kAlignment;
@@ -82,20 +68,22 @@ void* Allocator::take_cached(std::size_t size) {
 
 void* Allocator::allocate(std::size_t bytes) {
   if (bytes == 0) return nullptr;
-  TARN_CHECK(bytes <= kLargest, "out of memory: ", bytes, " bytes were asked for");
+  TARN_CHECK(bytes <= kLargest, "out of memory on ", device_, ": ", bytes, " bytes were asked for");
   const std::size_t size = block_size(bytes + kGuard);
   const std::lock_guard lock(mutex_);
   void* block = take_cached(size);
   if (block == nullptr) {
-    block = source_.allocate(size);
+    block = runtime_.allocate(device_.index, size);
     ++stats_.system_blocks;
   }
   if (block == nullptr) {
     drop_cache();
-    block = source_.allocate(size);
+    block = runtime_.allocate(device_.index, size);
   }
-  TARN_CHECK(block != nullptr, "out of memory: ", size, " bytes were asked for while ", stats_.live,
-             " are in use; a smaller train.batch_size needs less");
+  TARN_CHECK(block != nullptr, "out of memory on ", device_, ": ", size,
+             " bytes were asked for while ", stats_.live,
+             " are in use; a smaller train.batch_size, more train.accumulate or train.recompute "
+             "need less");
   stats_.live += static_cast<std::int64_t>(size);
   if (stats_.live > stats_.peak) stats_.peak = stats_.live;
   if (kChecked) guard(block, bytes);
@@ -112,7 +100,7 @@ void Allocator::release(void* block, std::size_t bytes) {
     free_[size].push_back(block);
     stats_.cached += static_cast<std::int64_t>(size);
   } else {
-    source_.release(block, size);
+    runtime_.release(device_.index, block, size);
   }
 }
 
@@ -133,17 +121,23 @@ void Allocator::release_cached() {
 
 void Allocator::drop_cache() {
   for (auto& [size, blocks] : free_) {
-    for (void* block : blocks) source_.release(block, size);
+    for (void* block : blocks) runtime_.release(device_.index, block, size);
     blocks.clear();
   }
   stats_.cached = 0;
 }
 
 Allocator& allocator(Device device) {
-  TARN_CHECK_AS(DeviceError, device.kind == DeviceKind::cpu, "device ", device,
-                ": this build of tarn has no CUDA backend");
-  static Allocator cpu({cpu_allocate, cpu_release, cpu_zero});
-  return cpu;
+  static Allocator cpu(*device_runtime(DeviceKind::cpu), Device::cpu());
+  if (device == Device::cpu()) return cpu;
+  const DeviceRuntime& runtime = runtime_of(device);
+  static std::mutex mutex;
+  static std::vector<std::unique_ptr<Allocator>> others;  // by index; a device has one kind but CPU
+  const std::lock_guard lock(mutex);
+  const auto index = static_cast<std::size_t>(device.index);
+  if (others.size() <= index) others.resize(index + 1);
+  if (others[index] == nullptr) others[index] = std::make_unique<Allocator>(runtime, device);
+  return *others[index];
 }
 
 }  // namespace tarn

@@ -8,7 +8,7 @@
 #include <mutex>
 #include <vector>
 
-#include "core/device.h"
+#include "core/device_runtime.h"
 
 namespace tarn {
 
@@ -22,14 +22,8 @@ struct MemoryStats {
 // Thread-safe. Blocks are aligned to 64 bytes; large ones ask for huge pages.
 class Allocator {
  public:
-  // A device's raw memory.
-  struct Source {
-    void* (*allocate)(std::size_t bytes);  // nullptr when there is none left
-    void (*release)(void* block, std::size_t bytes);
-    void (*zero)(void* block, std::size_t bytes);
-  };
-
-  explicit Allocator(const Source& source) : source_(source) {}
+  // Memory of a device, as its runtime gives it out.
+  Allocator(const DeviceRuntime& runtime, Device device) : runtime_(runtime), device_(device) {}
   Allocator(const Allocator&) = delete;
   Allocator& operator=(const Allocator&) = delete;
   ~Allocator() { release_cached(); }
@@ -38,7 +32,7 @@ class Allocator {
   // for 0 bytes. Throws Error when the memory cannot be had even after dropping the cache.
   void* allocate(std::size_t bytes);
   void release(void* block, std::size_t bytes);  // with the bytes that were asked for
-  void zero(void* block, std::size_t bytes) const { source_.zero(block, bytes); }
+  void zero(void* block, std::size_t bytes) const { runtime_.fill(device_.index, block, 0, bytes); }
 
   MemoryStats stats() const;
   void reset_peak();
@@ -52,13 +46,18 @@ class Allocator {
   void* take_cached(std::size_t size);  // the mutex is held in both
   void drop_cache();
 
-  Source source_;
+  void guard(void* block, std::size_t bytes) const;  // of checked builds
+  void check_guard(const void* block, std::size_t bytes) const;
+
+  DeviceRuntime runtime_;
+  Device device_;
   mutable std::mutex mutex_;
   std::map<std::size_t, std::vector<void*>> free_;  // by block size
   MemoryStats stats_;
 };
 
-// The allocator of a device; it lives as long as the program.
+// The allocator of a device; it lives as long as the program. DeviceError for a device that is not
+// there.
 Allocator& allocator(Device device);
 
 }  // namespace tarn

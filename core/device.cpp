@@ -1,6 +1,9 @@
 #include "core/device.h"
 
+#include <charconv>
+
 #include "core/check.h"
+#include "core/device_runtime.h"
 
 namespace tarn {
 
@@ -10,11 +13,19 @@ std::string Device::str() const {
 
 Device parse_device(std::string_view text) {
   if (text == "cpu") return Device::cpu();
-  if (text == "cuda" || text.starts_with("cuda:")) {
-    fail<DeviceError>("device \"", text,
-                      "\" is not available: this build of tarn has no CUDA backend; use \"cpu\"");
+  Device device = Device::cuda(0);
+  constexpr std::string_view kIndexed = "cuda:";
+  bool known = text == "cuda";
+  if (text.starts_with(kIndexed)) {
+    const char* begin = text.data() + kIndexed.size();
+    const char* end = text.data() + text.size();
+    const auto [stop, error] = std::from_chars(begin, end, device.index);
+    known = error == std::errc() && stop == end && device.index >= 0;
   }
-  fail<DeviceError>("\"", text, "\" is not a device; use \"cpu\" or \"cuda:0\"");
+  TARN_CHECK_AS(DeviceError, known, "\"", text,
+                "\" is not a device; use \"cpu\", \"cuda\" or \"cuda:1\"");
+  runtime_of(device);
+  return device;
 }
 
 }  // namespace tarn

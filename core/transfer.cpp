@@ -1,6 +1,9 @@
 #include "core/transfer.h"
 
 #include <cstring>
+#include <vector>
+
+#include "core/device_runtime.h"
 
 namespace tarn {
 namespace {
@@ -16,29 +19,56 @@ void gather(const Tensor& from, std::byte* to, std::size_t size) {
   }
 }
 
+// Bytes between any two devices; by way of the program's memory where neither end is it.
+void copy_bytes(const std::byte* from, Device from_device, std::byte* to, Device to_device,
+                std::size_t bytes) {
+  if (from_device == to_device) {
+    return runtime_of(to_device).copy_within(to_device.index, to, from, bytes);
+  }
+  if (from_device == Device::cpu()) {
+    return runtime_of(to_device).copy_in(to_device.index, to, from, bytes);
+  }
+  if (to_device == Device::cpu()) {
+    return runtime_of(from_device).copy_out(from_device.index, to, from, bytes);
+  }
+  std::vector<std::byte> staged(bytes);
+  copy_bytes(from, from_device, staged.data(), Device::cpu(), bytes);
+  copy_bytes(staged.data(), Device::cpu(), to, to_device, bytes);
+}
+
 }  // namespace
 
 Tensor copy_to(const Tensor& tensor, Device device) {
   Tensor out = Tensor::empty(tensor.shape(), tensor.dtype(), device);
   if (tensor.elements() == 0) return out;
+  const auto bytes = static_cast<std::size_t>(tensor.bytes());
   if (tensor.is_contiguous()) {
-    std::memcpy(out.raw(), tensor.raw(), static_cast<std::size_t>(tensor.bytes()));
-  } else {
-    gather(tensor, out.raw(), static_cast<std::size_t>(size_of(tensor.dtype())));
+    copy_bytes(tensor.raw(), tensor.device(), out.raw(), device, bytes);
+    return out;
   }
-  return out;
+  TARN_CHECK_AS(DeviceError, tensor.device() == Device::cpu(), "copy_to: ", tensor.str(), " on ",
+                tensor.device(),
+                " is not contiguous, and only the CPU's memory is gathered here; the kernel copy "
+                "makes it so");
+  if (device == Device::cpu()) {
+    gather(tensor, out.raw(), static_cast<std::size_t>(size_of(tensor.dtype())));
+    return out;
+  }
+  return copy_to(copy_to(tensor, Device::cpu()), device);
 }
 
 void copy_into(const Tensor& from, const Tensor& to) {
   TARN_CHECK_SHAPE(from.shape() == to.shape() && from.dtype() == to.dtype() &&
                        from.is_contiguous() && to.is_contiguous(),
                    "copy_into: ", from.str(), " does not fit ", to.str());
-  if (from.elements() > 0)
-    std::memcpy(to.raw(), from.raw(), static_cast<std::size_t>(from.bytes()));
+  if (from.elements() == 0) return;
+  copy_bytes(from.raw(), from.device(), to.raw(), to.device(),
+             static_cast<std::size_t>(from.bytes()));
 }
 
 double item(const Tensor& tensor) {
   TARN_CHECK_SHAPE(tensor.elements() == 1, "item: ", tensor.str(), " is not one element");
+  if (tensor.device() != Device::cpu()) return item(copy_to(tensor.view({}), Device::cpu()));
   switch (tensor.dtype()) {
     case DType::f32:
       return static_cast<double>(*tensor.data<float>());
@@ -62,7 +92,10 @@ Tensor from_values(std::span<const T> values, const Shape& shape, Device device)
   TARN_CHECK_SHAPE(static_cast<std::int64_t>(values.size()) == shape.elements(),
                    "from_values: ", values.size(), " values for shape ", shape);
   Tensor out = Tensor::empty(shape, dtype_of<T>, device);
-  if (!values.empty()) std::memcpy(out.raw(), values.data(), values.size_bytes());
+  if (!values.empty()) {
+    copy_bytes(reinterpret_cast<const std::byte*>(values.data()), Device::cpu(), out.raw(), device,
+               values.size_bytes());
+  }
   return out;
 }
 

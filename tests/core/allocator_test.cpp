@@ -24,28 +24,29 @@ constexpr std::size_t kGuard = 0;
 int system_live = 0;
 int system_limit = 0;
 
-void* limited_allocate(std::size_t bytes) {
+void* limited_allocate(std::int32_t /*index*/, std::size_t bytes) {
   if (system_live == system_limit) return nullptr;
   ++system_live;
   return std::aligned_alloc(64, bytes);
 }
 
-void limited_release(void* block, std::size_t /*bytes*/) {
+void limited_release(std::int32_t /*index*/, void* block, std::size_t /*bytes*/) {
   --system_live;
   std::free(block);
 }
 
-void plain_zero(void* block, std::size_t bytes) { std::memset(block, 0, bytes); }
-
-Allocator::Source limited_source(int blocks) {
+DeviceRuntime limited_source(int blocks) {
   system_live = 0;
   system_limit = blocks;
-  return {limited_allocate, limited_release, plain_zero};
+  DeviceRuntime runtime = *device_runtime(DeviceKind::cpu);
+  runtime.allocate = limited_allocate;
+  runtime.release = limited_release;
+  return runtime;
 }
 
 // False under the address sanitizer, where every block goes back at once.
 bool caches() {
-  Allocator probe(limited_source(1));
+  Allocator probe(limited_source(1), Device::cpu());
   probe.release(probe.allocate(1), 1);
   return probe.stats().cached > 0;
 }
@@ -90,7 +91,7 @@ TEST_CASE("allocator: blocks are aligned to 64 bytes and can be written to the l
 
 TEST_CASE("allocator: a freed block serves the next request of its size") {
   if (!caches()) return;
-  Allocator cpu(limited_source(10));
+  Allocator cpu(limited_source(10), Device::cpu());
   void* first = cpu.allocate(1000);
   cpu.release(first, 1000);
   CHECK(cpu.allocate(990) == first);
@@ -102,7 +103,7 @@ TEST_CASE("allocator: a freed block serves the next request of its size") {
 
 TEST_CASE("allocator: statistics follow what is in use and what waits") {
   const bool cached = caches();
-  Allocator cpu(limited_source(10));
+  Allocator cpu(limited_source(10), Device::cpu());
   const auto block = static_cast<std::int64_t>(Allocator::block_size(1000 + kGuard));
   void* a = cpu.allocate(1000);
   void* b = cpu.allocate(1000);
@@ -121,31 +122,31 @@ TEST_CASE("allocator: statistics follow what is in use and what waits") {
 }
 
 TEST_CASE("allocator: nothing is allocated for nothing") {
-  Allocator cpu(limited_source(0));
+  Allocator cpu(limited_source(0), Device::cpu());
   CHECK(cpu.allocate(0) == nullptr);
   cpu.release(nullptr, 0);
   CHECK(cpu.stats().system_blocks == 0);
 }
 
 TEST_CASE("allocator: waiting blocks are given up before memory counts as out") {
-  Allocator cpu(limited_source(1));
+  Allocator cpu(limited_source(1), Device::cpu());
   cpu.release(cpu.allocate(1000), 1000);
   void* other = cpu.allocate(9000);
   CHECK(other != nullptr);
   CHECK(system_live == 1);
-  CHECK_THROWS_WITH_AS(cpu.allocate(1), doctest::Contains("out of memory: "), Error);
+  CHECK_THROWS_WITH_AS(cpu.allocate(1), doctest::Contains("out of memory on cpu: "), Error);
   cpu.release(other, 9000);
 }
 
 TEST_CASE("allocator: a size that no rounding can hold is out of memory") {
   CHECK_THROWS_WITH_AS(allocator(Device::cpu()).allocate(SIZE_MAX),
-                       doctest::Contains("out of memory: "), Error);
+                       doctest::Contains("out of memory on cpu: "), Error);
   CHECK_THROWS_AS(allocator(Device::cpu()).allocate(SIZE_MAX - 100), Error);
 }
 
 TEST_CASE("allocator: its end gives every waiting block back") {
   {
-    Allocator cpu(limited_source(10));
+    Allocator cpu(limited_source(10), Device::cpu());
     for (const std::size_t bytes : {100u, 200u, 3000u}) cpu.release(cpu.allocate(bytes), bytes);
   }
   CHECK(system_live == 0);
@@ -157,7 +158,7 @@ TEST_CASE("allocator: a device that this build lacks is an error that names it")
 
 #if defined(TARN_CHECKED)
 TEST_CASE("allocator: fresh and reused blocks are NaN") {
-  Allocator cpu(limited_source(10));
+  Allocator cpu(limited_source(10), Device::cpu());
   for (int round = 0; round < 2; ++round) {
     auto* block = static_cast<float*>(cpu.allocate(257 * sizeof(float)));
     for (int i = 0; i < 257; ++i) REQUIRE(std::isnan(block[i]));
@@ -167,7 +168,7 @@ TEST_CASE("allocator: fresh and reused blocks are NaN") {
 }
 
 TEST_CASE("allocator: a write past the end is found when the block is freed") {
-  Allocator cpu(limited_source(10));
+  Allocator cpu(limited_source(10), Device::cpu());
   auto* block = static_cast<unsigned char*>(cpu.allocate(100));
   const unsigned char kept = block[102];
   block[102] = 0;

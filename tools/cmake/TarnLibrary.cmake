@@ -4,6 +4,9 @@
 function(tarn_library folder)
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS *.cpp *.h)
   list(FILTER sources EXCLUDE REGEX "/train/program/")  # no part of the library
+  if(TARN_CUDA STREQUAL "OFF")
+    list(FILTER sources EXCLUDE REGEX "/cuda/")
+  endif()
   add_library(tarn_${folder} STATIC CMakeLists.txt ${sources})
   add_library(tarn::${folder} ALIAS tarn_${folder})
   set_target_properties(tarn_${folder} PROPERTIES LINKER_LANGUAGE CXX EXPORT_NAME ${folder})

@@ -1,0 +1,36 @@
+// What core asks of a kind of device: memory, copies, waiting. The CPU has one of these and CUDA
+// another (core/cuda); nothing else in core knows which it talks to.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "core/device.h"
+
+namespace tarn {
+
+// All functions take the index of a device of the kind. Work is done in the order in which it is
+// asked for; fill() and copies to a device may still be under way when they return, and copies from
+// a device to the program's memory are finished. Failures throw DeviceError with the call's name.
+struct DeviceRuntime {
+  std::int32_t (*count)();                                   // devices that can be used
+  std::string (*describe)(std::int32_t index);               // "NVIDIA H100 80GB", for a reader
+  std::string (*why_none)();                                 // what to say when count() is 0
+  void* (*allocate)(std::int32_t index, std::size_t bytes);  // nullptr when there is none left
+  void (*release)(std::int32_t index, void* block, std::size_t bytes);
+  void (*fill)(std::int32_t index, void* block, int byte, std::size_t bytes);
+  // Between the program's memory and a device, or two places of one device.
+  void (*copy_in)(std::int32_t index, void* to, const void* from, std::size_t bytes);
+  void (*copy_out)(std::int32_t index, void* to, const void* from, std::size_t bytes);
+  void (*copy_within)(std::int32_t index, void* to, const void* from, std::size_t bytes);
+  void (*wait)(std::int32_t index);  // until all that was asked for is done
+};
+
+// Null for a kind that this build lacks.
+const DeviceRuntime* device_runtime(DeviceKind kind);
+
+// The runtime of a device that exists; DeviceError that says why there is none.
+const DeviceRuntime& runtime_of(Device device);
+
+}  // namespace tarn

@@ -1,0 +1,16 @@
+# Whether CUDA devices are built in: by the toolkit, or emulated on the processor (docs/emulator.md).
+# What is not built in is left out of the libraries: core/cuda stands for all that needs a runtime.
+set(TARN_CUDA OFF CACHE STRING "CUDA devices: OFF, ON (needs the toolkit) or EMULATE")
+set_property(CACHE TARN_CUDA PROPERTY STRINGS OFF ON EMULATE)
+if(NOT TARN_CUDA MATCHES "^(OFF|ON|EMULATE)$")
+  message(FATAL_ERROR "TARN_CUDA is '${TARN_CUDA}': expected OFF, ON or EMULATE")
+endif()
+if(TARN_CUDA STREQUAL "EMULATE" AND TARN_SANITIZE)
+  message(FATAL_ERROR "TARN_CUDA=EMULATE has stacks that the sanitizers do not know; use one of them")
+endif()
+if(TARN_CUDA STREQUAL "ON")
+  find_package(CUDAToolkit REQUIRED)
+  set(TARN_CUDA_LIBRARIES CUDA::cudart_static)
+elseif(TARN_CUDA STREQUAL "EMULATE")
+  set(TARN_CUDA_LIBRARIES tarn_emulator)
+endif()
