@@ -88,15 +88,15 @@ struct GenerationOptions {
 };
 void generation(const GenerationOptions& options, Report& report);
 
-void step(const std::filesystem::path& config, const std::vector<std::string>& overrides,
-          Report& report);
+struct StepOptions {
+  std::filesystem::path config;
+  std::vector<std::string> set;  // overrides of its keys
+};
+void step(const StepOptions& options, Report& report);
 
 // GFLOP/s of the products of a linear layer [in, out] on `rows` rows: forward, gradient of the
 // input and gradient of the weight, as the training step calls them.
 double linear_layer_seconds(std::int64_t rows, std::int64_t in, std::int64_t out);
-
-// `tarn bench ...`; returns the exit code.
-int run_program(int argc, char** argv);
 
 }  // namespace tarn::bench
 

@@ -4,6 +4,7 @@
 #include "bench/bench.h"
 #include "core/build_info.h"
 #include "core/io/file.h"
+#include "core/io/standard_streams.h"
 #include "kernels/backend.h"
 
 namespace tarn::bench {
@@ -20,6 +21,7 @@ std::string text_of(const Value& value) {
 }  // namespace
 
 Report::Report(std::filesystem::path json) : json_(std::move(json)) {
+  if (!json_.empty()) check_can_write(json_);
   const kernels::CpuBackend cpu = kernels::cpu_backend();
   std::printf("tarn %s (%s) on %s: %lld threads, %s, %s core %s; medians\n", kVersion, kGitCommit,
               cpu.processor.c_str(), static_cast<long long>(cpu.threads),
@@ -39,7 +41,7 @@ void Report::add(const Row& row) {
   }
   for (const auto& [name, value] : row) std::printf("%15s", text_of(value).c_str());
   std::printf("\n");
-  std::fflush(stdout);
+  flush_standard_output();
   rows_.push_back(row);
 }
 

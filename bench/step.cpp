@@ -41,9 +41,8 @@ double attention_flops(const nn::EncoderOptions& o, std::int64_t tokens, std::in
 
 }  // namespace
 
-void step(const std::filesystem::path& file, const std::vector<std::string>& overrides,
-          Report& report) {
-  const train::Config config = train::load_config(file, overrides);
+void step(const StepOptions& options, Report& report) {
+  const train::Config config = train::load_config(options.config, options.set);
   const auto task = train::make_ready_task(config, parse_device(config.run.device));
   const auto optimizer = train::optimizer_for(config, task->model());
   std::vector<double> forward, backward, update;

@@ -23,7 +23,7 @@ LAYERS = {
     "tests": ALL,
 }
 
-PROGRAM = ("train/program/", "bench/command_line.cpp")
+PROGRAM = ("train/program/",)
 
 # A token, how it looks, and the places (by the start of the path) where it may stand.
 TOKENS = [
@@ -37,7 +37,7 @@ TOKENS = [
     ("kissfft", r'[<"]kiss_fft', ("data/speech/fbank.cpp",)),
     ("<fstream>", r"<fstream>", ("core/io/", "data/", "tests/")),
     ("toml++", r'[<"]toml\+\+/|\btoml::', ("train/config/config.cpp",)),
-    ("CLI11", r'[<"]CLI/|\bCLI::', PROGRAM),
+    ("cxxopts", r'[<"]cxxopts|\bcxxopts::', ("train/program/parse.cpp",)),
     ("<png.h>", r'[<"]png\.h', ("data/png.cpp", "tests/support/")),
     ("<doctest/...>", r'[<"]doctest/', ("tests/",)),
     ("<random>", r"<random>|\bstd::(random_device|mt19937(_64)?)\b", ()),

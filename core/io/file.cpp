@@ -150,6 +150,16 @@ void write_file_atomically(const path& file, std::string_view content) {
   sync_directory(parent_of(file));
 }
 
+void check_can_write(const path& file) {
+  struct stat status {};
+  if (::stat(file.c_str(), &status) == 0) {
+    if (S_ISDIR(status.st_mode)) fail_system(EISDIR, "write", file);
+  } else if (errno != ENOENT) {
+    fail_system(errno, "write", file);
+  }
+  if (::access(parent_of(file).c_str(), W_OK | X_OK) != 0) fail_system(errno, "write", file);
+}
+
 void publish_directory(const path& temporary, const path& final) {
   sync_directory(temporary);
   struct stat status {};

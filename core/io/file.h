@@ -23,6 +23,10 @@ void write_file(const std::filesystem::path& file, std::span<const std::string_v
 // renamed over it, and the name is synced too.
 void write_file_atomically(const std::filesystem::path& file, std::string_view content);
 
+// IoError unless a file of this name could be made or replaced now: asked before long work whose
+// result it is to hold.
+void check_can_write(const std::filesystem::path& file);
+
 // Makes a directory of finished files visible under its final name: syncs it, renames it, and syncs
 // the parent. The final name must not exist.
 void publish_directory(const std::filesystem::path& temporary, const std::filesystem::path& final);

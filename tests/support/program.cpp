@@ -75,20 +75,32 @@ std::vector<char*> pointers(std::vector<std::string>& texts) {
 
 }  // namespace
 
-Program::Program(const Arguments& arguments, const Environment& environment)
+Program::Program(Command command, const Environment& environment)
     : out_(memory_file()), err_(memory_file()), started_(now()) {
-  std::vector<std::string> command{program()};
-  command.insert(command.end(), arguments.begin(), arguments.end());
   std::vector<std::string> variables = environment_with(environment);
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
   posix_spawn_file_actions_adddup2(&actions, out_, STDOUT_FILENO);
   posix_spawn_file_actions_adddup2(&actions, err_, STDERR_FILENO);
-  const int error = posix_spawn(&process_, program().c_str(), &actions, nullptr,
-                                pointers(command).data(), pointers(variables).data());
+  const int error = posix_spawnp(&process_, command.words[0].c_str(), &actions, nullptr,
+                                 pointers(command.words).data(), pointers(variables).data());
   posix_spawn_file_actions_destroy(&actions);
-  check(error, program().c_str());
+  check(error, command.words[0].c_str());
+}
+
+Program::Program(const Arguments& arguments, const Environment& environment)
+    : Program(
+          [&] {
+            Command command{{program().string()}};
+            command.words.insert(command.words.end(), arguments.begin(), arguments.end());
+            return command;
+          }(),
+          environment) {}
+
+Program Program::of_command(const std::vector<std::string>& command,
+                            const Environment& environment) {
+  return Program(Command{command}, environment);
 }
 
 Program::~Program() {
@@ -144,6 +156,12 @@ Outcome run_program(const Arguments& arguments, const Environment& environment) 
 
 Outcome run_and_kill(const Arguments& arguments, double seconds, const Environment& environment) {
   return Program(arguments, environment).wait(seconds);
+}
+
+Outcome run_script(const std::string& script, const Environment& environment) {
+  Environment variables = environment;
+  variables.emplace_back("TARN", program());
+  return Program::of_command({"bash", "-c", script}, variables).wait();
 }
 
 std::filesystem::path fast_directory() {

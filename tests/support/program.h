@@ -26,6 +26,9 @@ struct Outcome {
 class Program {
  public:
   explicit Program(const Arguments& arguments, const Environment& environment = {});
+  // Any command, found as a shell finds it.
+  static Program of_command(const std::vector<std::string>& command,
+                            const Environment& environment = {});
   ~Program();  // kills it if it still runs
   Program(const Program&) = delete;
   Program& operator=(const Program&) = delete;
@@ -37,6 +40,10 @@ class Program {
   Outcome wait(double limit_seconds = 120);
 
  private:
+  struct Command {
+    std::vector<std::string> words;
+  };
+  Program(Command command, const Environment& environment);
   bool ended();
   double seconds() const;
 
@@ -51,6 +58,10 @@ class Program {
 Outcome run_program(const Arguments& arguments, const Environment& environment = {});
 Outcome run_and_kill(const Arguments& arguments, double seconds,
                      const Environment& environment = {});
+
+// A script of bash in which "$TARN" is the program: for redirections, pipes and what else is a
+// shell's.
+Outcome run_script(const std::string& script, const Environment& environment = {});
 
 // A file system in memory where there is one, else the place for temporary files.
 std::filesystem::path fast_directory();

@@ -1,6 +1,7 @@
 // What may not be: values out of their range, and values that contradict each other.
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "core/check.h"
 #include "train/config/config_keys.h"
@@ -23,6 +24,10 @@ bool Limits::holds(std::string_view value) const {
 
 namespace {
 
+// What f32 holds in full precision. A number beyond would be another one where it is used.
+constexpr double kSmallest = std::numeric_limits<float>::min();
+constexpr double kLargest = std::numeric_limits<float>::max();
+
 // How a value breaks its key's limits, "it must be in [0, 1)", or nothing if it keeps them.
 std::string complaint(const Key& key, const std::string* value) {
   return key.limits.holds(*value) ? "" : message("it must be ", limits_text(key));
@@ -32,6 +37,11 @@ std::string complaint(const Key& /*key*/, const bool* /*value*/) { return ""; }
 
 std::string complaint(const Key& key, const double* value) {
   if (!std::isfinite(*value)) return "it must be finite";
+  const double size = std::abs(*value);
+  if (size != 0 && (size < kSmallest || size > kLargest)) {
+    return message("it must be 0 or from ", kSmallest, " to ", kLargest,
+                   " in size: f32, which training uses, makes it ", size < 1 ? "0" : "infinite");
+  }
   return key.limits.holds(*value) ? "" : message("it must be ", limits_text(key));
 }
 

@@ -4,6 +4,7 @@
 #include <cstddef>
 
 #include "core/check.h"
+#include "core/names.h"
 
 namespace tarn::train {
 namespace {
@@ -209,33 +210,6 @@ constexpr Key kKeys[] = {
      "stop when so many evaluations in a row were no better than the best; 0: never"},
 };
 
-// Insertions, deletions, replacements and swaps of neighbours that make a of b.
-std::size_t edits(std::string_view a, std::string_view b) {
-  std::vector<std::vector<std::size_t>> d(a.size() + 1, std::vector<std::size_t>(b.size() + 1));
-  for (std::size_t i = 0; i <= a.size(); ++i) {
-    for (std::size_t j = 0; j <= b.size(); ++j) {
-      if (i == 0 || j == 0) {
-        d[i][j] = i + j;
-        continue;
-      }
-      const std::size_t replaced = d[i - 1][j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1);
-      d[i][j] = std::min({replaced, d[i - 1][j] + 1, d[i][j - 1] + 1});
-      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) {
-        d[i][j] = std::min(d[i][j], d[i - 2][j - 2] + 1);
-      }
-    }
-  }
-  return d[a.size()][b.size()];
-}
-
-// Longer names are nobody's misspelling; the bound keeps edits() cheap on hostile input.
-constexpr std::size_t kLongestName = 64;
-
-// A misspelling may change a third of a name; beyond that a suggestion would be a guess.
-bool is_near(std::size_t distance, std::string_view name) {
-  return distance <= std::max<std::size_t>(1, name.size() / 3);
-}
-
 std::string_view bare(std::string_view full_name) {
   return full_name.substr(full_name.find('.') + 1);  // npos + 1 is 0: all of it
 }
@@ -243,27 +217,12 @@ std::string_view bare(std::string_view full_name) {
 // Null if nothing is near. The right key in the wrong section, or in none, counts as one edit.
 const Key* nearest_key(std::string_view full_name) {
   const Key* best = nullptr;
-  std::size_t best_distance = kLongestName;
-  if (full_name.size() > kLongestName) return nullptr;
+  std::size_t best_distance = std::numeric_limits<std::size_t>::max();
   for (const Key& key : kKeys) {
-    const std::size_t distance =
-        std::min(edits(full_name, key.full_name()), 1 + edits(bare(full_name), key.name));
-    if (distance < best_distance && is_near(distance, key.name)) {
+    const std::size_t distance = std::min(edit_distance(full_name, key.full_name()),
+                                          1 + edit_distance(bare(full_name), key.name));
+    if (distance < best_distance && is_misspelling(distance, key.name)) {
       best = &key;
-      best_distance = distance;
-    }
-  }
-  return best;
-}
-
-const Section* nearest_section(std::string_view name) {
-  const Section* best = nullptr;
-  std::size_t best_distance = kLongestName;
-  if (name.size() > kLongestName) return nullptr;
-  for (const Section& section : kSections) {
-    const std::size_t distance = edits(name, section.name);
-    if (distance < best_distance && is_near(distance, section.name)) {
-      best = &section;
       best_distance = distance;
     }
   }
@@ -319,9 +278,10 @@ std::string unknown_key_text(std::string_view full_name) {
 
 std::string unknown_section_text(std::string_view name) {
   const std::string text = message("[", name, "] is not a known section; ");
-  if (const Section* section = nearest_section(name)) {
-    return message(text, "did you mean [", section->name, "]?");
-  }
+  std::vector<std::string> names;
+  for (const Section& section : kSections) names.emplace_back(section.name);
+  const std::string near = nearest_name(name, names);
+  if (!near.empty()) return message(text, "did you mean [", near, "]?");
   return message(text, "the sections are ", section_names());
 }
 

@@ -17,7 +17,7 @@ struct TrainCommand {
   std::filesystem::path config;
   std::vector<std::string> set;
   std::filesystem::path out;          // empty: runs/<run.name>
-  std::optional<std::string> resume;  // "auto", or a checkpoint
+  std::optional<std::string> resume;  // "latest", or a checkpoint
   std::string weights;                // to start from, as load_weights() takes them; empty: fresh
   bool dry_run = false;
 };
@@ -70,8 +70,8 @@ struct GenerateCommand {
   std::filesystem::path target;
   std::vector<std::string> set;
   std::int64_t count = 0, batch = 16;
-  std::filesystem::path given;  // empty: nothing but the first value
-  std::optional<std::int64_t> keep;
+  std::filesystem::path given;   // empty: nothing but the first value
+  std::int64_t keep = 0;         // pixels of each given image; 0: the upper half
   std::int64_t completions = 1;  // of each given image
   double temperature = 1;
   std::uint64_t seed = 1;
@@ -81,11 +81,25 @@ struct GenerateCommand {
 };
 int generate_command(const GenerateCommand& command);
 
-int info_command(const std::filesystem::path& checkpoint);  // empty: of this program
-int config_command(const std::string& key, bool markdown);
+struct InfoCommand {
+  std::filesystem::path target;  // a run or a checkpoint; empty: this program and machine
+};
+int info_command(const InfoCommand& command);
+
+struct ConfigCommand {
+  std::string key;  // or a section; empty: all
+  bool markdown = false;
+};
+int config_command(const ConfigCommand& command);
+
+struct CompletionCommand {
+  std::string shell;
+};
+int completion_command(const CompletionCommand& command);
+int man_command();
 
 // Parses the command line and runs the sub-command. Errors become a line on standard error and exit
-// code 2 (the user's to mend) or 1.
+// code 2 (the user's to mend) or 1; output that could not be written is such an error.
 int run_program(int argc, char** argv);
 
 }  // namespace tarn::train

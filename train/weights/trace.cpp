@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "core/io/file.h"
 #include "core/transfer.h"
 #include "train/run/trainer.h"
 #include "train/tasks/model.h"
@@ -34,6 +35,7 @@ void trace(const Config& config, const TraceRequest& request) {
                 "train.accumulate is ", config.train.accumulate,
                 ", but tarn trace --steps makes an update of each recorded batch; "
                 "--set train.accumulate=1");
+  check_can_write(request.out);
   const auto task = make_task(config, parse_device(config.run.device));
   load_weights(request.weights, task->model());
   const SafetensorsFile batches(request.batch);

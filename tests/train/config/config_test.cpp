@@ -92,7 +92,7 @@ TEST_CASE("config: what to_toml writes is read back equal") {
   c.task = {"speech", 5, 1, "a/b c", 7, 3};
   c.model = {"full",    "relu",        1, 2, 7,  9,     "gelu",   0.0,
              0.1 + 0.2, "categorical", 7, 8, 29, false, "bilstm", 6};
-  c.optimizer = {"sgd", 5e-324, 1e300, 0.0, "global", 1.0 / 3, 0.0, 1e-20, 0.99};
+  c.optimizer = {"sgd", 1.5e-38, 1e38, 0.0, "global", 1.0 / 3, 0.0, 1e-20, 0.99};
   c.schedule = {"cosine", {1, 2, 9223372036854775807}, 1.0, 7, 1.0, 0.25, 9};
   c.train = {1, 10, 9223372036854775807, 2, 3, 4, 5, true, 6, 8};
   const std::string text = to_toml(c);
@@ -202,7 +202,7 @@ TEST_CASE("config: out of range says what may be") {
 
 TEST_CASE("config: ranges at their edges") {
   for (const char* good :
-       {"model.dropout=0", "model.dropout=0.999", "optimizer.lr=1e-300", "optimizer.beta1=0",
+       {"model.dropout=0", "model.dropout=0.999", "optimizer.lr=1.2e-38", "optimizer.beta1=0",
         "optimizer.max_grad_norm=0", "schedule.factor=1", "schedule.min_factor=0",
         "schedule.min_factor=1", "train.steps=0", "run.threads=0", "run.threads=1024", "run.seed=0",
         "run.seed=9223372036854775807", "task.sequence_length=5", "task.sequence_length=1048576",

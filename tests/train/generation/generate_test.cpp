@@ -238,8 +238,8 @@ TEST_CASE("generate: what cannot be given or kept") {
   const fs::path images = model / "images", other = model / "other";
   check_refused(model, {"--given", images, "--keep", "64"},
                 {"tarn: --keep 64", "an image of 8x8 has 64 pixels, so that 1 to 63 can be kept"});
-  check_refused(model, {"--given", images, "--keep", "0"}, {"--keep 0"});
-  check_refused(model, {"--given", images, "--keep", "-3"}, {"--keep -3"});
+  check_refused(model, {"--given", images, "--keep", "0"}, {"--keep is \"0\""});
+  check_refused(model, {"--given", images, "--keep", "-3"}, {"--keep is \"-3\""});
   check_refused(model, {"--keep", "3"}, {"--keep", "of --given"});
   check_refused(model, {"--completions", "3"}, {"--completions", "of --given"});
   check_refused(model, {"--given", model / "none"}, {"none"});

@@ -91,7 +91,7 @@ TEST_CASE("data command: folders that are wrong") {
   const TempDir dir(fast_directory());
   check_refused({"data", dir / "none"}, {"cannot read the folder ", "none: No such file"});
   check_refused({"data", dir.path()}, {"holds no data that tarn reads", "train-images-idx3-ubyte"});
-  check_refused({"data"}, {"DIR is required"});
+  check_refused({"data"}, {"DIR is missing"});
   write_idx_folder(dir / "idx", 12, 5, 4, 3);
   const std::string images = read_file(dir / "idx/train-images-idx3-ubyte.gz");
   write_bytes(dir / "idx/train-images-idx3-ubyte.gz", images.substr(0, images.size() / 2));

@@ -98,7 +98,7 @@ TEST_CASE("accumulate: a run that was stopped and resumed ends in the same bytes
                            "optimizer.kind=radam"};
   run_ok(runs.train("whole", settings));
   run_ok(runs.train("parts", settings));
-  Arguments half{"--resume", runs / "parts" / "checkpoints" / "step_000000002"};
+  Arguments half{"--resume=" + (runs / "parts" / "checkpoints" / "step_000000002").string()};
   run_ok(runs.train("parts", settings, half));
   CHECK(run_difference(runs / "whole", runs / "parts") == "");
 

@@ -53,17 +53,13 @@ TEST_CASE("errors: an override that is wrong") {
 }
 
 TEST_CASE("errors: a device that this build has not") {
-  check_config(kTinyConfig, {"run.device=cuda"}, {"tarn: device cuda:0 is not available", "no CUDA backend"});
+  check_config(kTinyConfig, {"run.device=cuda"},
+               {"tarn: device cuda:0 is not available", "no CUDA backend"});
   check_config(kTinyConfig, {"run.device=tpu"}, {"tarn: \"tpu\" is not a device", "\"cpu\""});
 }
 
-TEST_CASE("errors: a command line that is wrong") {
+TEST_CASE("errors: names of keys and folders on the command line that are wrong") {
   const TinyRuns runs;
-  check_refused({}, {"subcommand is required"});
-  check_refused({"trian"}, {"\"trian\" is not a sub-command", "train, eval, "});
-  check_refused({"train"}, {"CONFIG is required"});
-  check_refused(runs.train("run", {}, {"--colour"}), {"--colour"});
-  check_refused(runs.train("run", {}, {"--out"}), {"--out"});
   check_refused({"config", "optimizer.lrr"}, {"did you mean optimizer.lr?"});
   check_refused({"info", runs / "none"}, {"none", "neither a run's folder nor a checkpoint"});
   check_refused({"eval", runs / "none"}, {"none", "neither a run's folder nor a checkpoint"});
@@ -89,7 +85,8 @@ TEST_CASE("errors: --resume with nothing to resume") {
   CHECK_FALSE(fs::exists(runs / "run"));
   fs::create_directory(runs / "run");
   check_refused(runs.resume("run"), {"nothing to resume", "holds no checkpoint"});
-  check_refused(runs.train("run", {}, {"--resume", runs / "elsewhere"}), {"elsewhere"});
+  check_refused(runs.train("run", {}, {"--resume=" + (runs / "elsewhere").string()}),
+                {"elsewhere"});
   check_refused({"eval", runs / "run"}, {"holds no checkpoint"});
   CHECK(fs::is_empty(runs / "run"));
 }
@@ -100,7 +97,7 @@ TEST_CASE("errors: a folder that holds another run") {
   run_ok(runs.train("other"));
   const auto before = snapshot(runs / "run");
   check_refused(runs.train("run"), {"holds a run already", "--resume", "--out"});
-  check_refused(runs.train("run", {}, {"--resume", runs / "other"}),
+  check_refused(runs.train("run", {}, {"--resume=" + (runs / "other").string()}),
                 {"is not a checkpoint of the run in"});
   CHECK(snapshot(runs / "run") == before);
 }
@@ -140,7 +137,7 @@ TEST_CASE("errors: a loss that is not finite stops the run and names an op") {
 TEST_CASE("errors: weights that an update made infinite are never saved") {
   const TinyRuns runs;
   // The first step is the last: no later loss would show what became of the weights.
-  const Arguments settings = {"optimizer.lr=1e39",    "optimizer.kind=sgd",
+  const Arguments settings = {"optimizer.lr=1e38",    "optimizer.kind=sgd",
                               "train.steps=1",        "optimizer.weight_decay=0",
                               "optimizer.momentum=0", "optimizer.max_grad_norm=100"};
   const Outcome outcome = run_program(runs.train("run", settings));

@@ -106,7 +106,7 @@ TEST_CASE("resume: from an earlier checkpoint the run's future is made again") {
   run_ok(runs.train("again", {"train.keep_last=100"}));
   for (const char* step : {"step_000000021", "step_000000000"}) {
     const auto checkpoint = runs / "again" / "checkpoints" / step;
-    run_ok(runs.train("again", {"train.keep_last=100"}, {"--resume", checkpoint}));
+    run_ok(runs.train("again", {"train.keep_last=100"}, {"--resume=" + checkpoint.string()}));
     CHECK(run_difference(runs / "whole", runs / "again") == "");
   }
   CHECK(run_program({"eval", runs / "again"}).code == 0);
@@ -123,7 +123,7 @@ TEST_CASE("resume: the pointer to the best checkpoint never names one that is go
       runs.train("run",
                  {"train.keep_last=100", "train.steps=100000000", "train.eval_every=1000000",
                   "train.checkpoint_every=1000000", "optimizer.lr=0.003"},
-                 {"--resume", first}),
+                 {"--resume=" + first.string()}),
       0.3);
   const Outcome outcome = run_program({"eval", runs / "run"});
   INFO(outcome.err);

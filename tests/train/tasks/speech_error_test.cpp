@@ -69,7 +69,7 @@ TEST_CASE("speech errors: transcribe") {
   const TinySpeech speech;
   run_ok(speech.runs().train("run", {"train.steps=5"}));
   const std::string run = speech / "run";
-  check_refused({"transcribe", run}, {"AUDIO is required"});
+  check_refused({"transcribe", run}, {"AUDIO is missing"});
   check_refused({"transcribe", run, speech / "none.wav"}, {"no audio file or folder", "none.wav"});
   fs::create_directory(speech / "empty");
   check_refused({"transcribe", run, speech / "empty"}, {"holds no audio", "wav.scp"});

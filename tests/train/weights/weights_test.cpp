@@ -97,7 +97,7 @@ TEST_CASE("weights: what starts from them is a run as any other, and is resumed 
     const std::string name = std::string("again_") + step;
     const Arguments keep = with(settings, {"train.keep_last=9"});
     run_ok(runs.train(name, keep, from));
-    run_ok(runs.train(name, keep, {"--resume", runs / name / "checkpoints" / step}));
+    run_ok(runs.train(name, keep, {"--resume=" + (runs / name / "checkpoints" / step).string()}));
     CHECK(run_difference(runs / "whole", runs / name) == "");
   }
   check_refused(runs.train("whole", settings, with(from, {"--resume"})),

@@ -168,8 +168,9 @@ int generate_command(const GenerateCommand& command) {
       command.seed,
       step_storage(config.model)};
   check_weights(config.model, options.mode);
-  const GivenImages given({command.given, command.keep, command.completions, command.count,
-                           config.task.sequence_length + 1});
+  const auto keep = command.keep > 0 ? std::optional(command.keep) : std::nullopt;
+  const GivenImages given(
+      {command.given, keep, command.completions, command.count, config.task.sequence_length + 1});
   nn::SequencePredictor model({.path = "",
                                .dtype = DType::f32,
                                .device = parse_device(config.run.device),
@@ -177,6 +178,10 @@ int generate_command(const GenerateCommand& command) {
                               image_predictor_options(config));
   kernels::set_cpu_threads(config.run.threads);
   checkpoint.load_model(model);
+  // The record may be wanted in the folder that is made here.
+  const auto folder_of = [](const fs::path& file) { return fs::weakly_canonical(file); };
+  const bool inside = folder_of(command.json).parent_path() == folder_of(command.out);
+  if (!command.json.empty() && !inside) check_can_write(command.json);
   make_empty_directory(command.out);
   watch_signals();
   Generation generation(command, given);

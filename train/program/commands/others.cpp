@@ -14,9 +14,9 @@ int trace_command(const TraceCommand& command) {
   return 0;
 }
 
-int info_command(const std::filesystem::path& checkpoint) {
-  if (!checkpoint.empty()) {
-    std::fputs(Checkpoint(find_checkpoint(checkpoint, false)).summary().c_str(), stdout);
+int info_command(const InfoCommand& command) {
+  if (!command.target.empty()) {
+    std::fputs(Checkpoint(find_checkpoint(command.target, false)).summary().c_str(), stdout);
     return 0;
   }
   const kernels::CpuBackend cpu = kernels::cpu_backend();
@@ -31,8 +31,8 @@ int info_command(const std::filesystem::path& checkpoint) {
   return 0;
 }
 
-int config_command(const std::string& key, bool markdown) {
-  std::fputs((markdown ? key_docs_markdown() : describe_key(key)).c_str(), stdout);
+int config_command(const ConfigCommand& command) {
+  std::fputs((command.markdown ? key_docs_markdown() : describe_key(command.key)).c_str(), stdout);
   return 0;
 }
 

@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "core/allocator.h"
+#include "core/check.h"
 #include "kernels/backend.h"
 #include "train/program/commands.h"
 #include "train/run/signals.h"
@@ -55,6 +56,8 @@ int dry_run(const Config& config, const std::string& weights) {
 }  // namespace
 
 int train_command(const TrainCommand& command) {
+  TARN_CHECK_AS(ConfigError, command.weights.empty() || !command.resume,
+                "--weights excludes --resume: a run that goes on has weights of its own");
   const Config config = load_config(command.config, command.set);
   parse_device(config.run.device);  // here, before anything is printed or made
   kernels::set_cpu_threads(config.run.threads);
@@ -66,7 +69,7 @@ int train_command(const TrainCommand& command) {
   std::unique_ptr<Trainer> trainer;
   if (!command.resume) {
     trainer = Trainer::start(config, folder, command.weights);
-  } else if (*command.resume == "auto") {
+  } else if (*command.resume == "latest") {
     trainer = Trainer::resume(config, folder, std::nullopt);
   } else {
     trainer = Trainer::resume(config, folder, *command.resume);

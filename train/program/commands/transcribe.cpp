@@ -2,7 +2,9 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "core/io/file.h"
 #include "core/io/safetensors.h"
+#include "core/io/standard_streams.h"
 #include "data/speech/audio.h"
 #include "kernels/backend.h"
 #include "train/program/commands.h"
@@ -133,6 +135,7 @@ int transcribe_command(const TranscribeCommand& command) {
   TARN_CHECK_AS(ConfigError, config.task.kind == "speech", source, ": task.kind is \"",
                 config.task.kind, "\"; tarn transcribe needs a model of speech");
   check_f32_weights(config.model, "tarn transcribe");
+  if (!command.features.empty()) check_can_write(command.features);
   if (command.beam > 0) config.speech.beam = command.beam;
   kernels::set_cpu_threads(config.run.threads);
   SpeechRecogniser recogniser(config, parse_device(config.run.device));
@@ -146,6 +149,7 @@ int transcribe_command(const TranscribeCommand& command) {
       const data::Heard heard =
           recogniser.decode(recogniser.logits(batch, {}), batch, config.speech.beam).front();
       (command.json ? print_json : print_text)(sound, heard, recogniser);
+      flush_standard_output();
       if (!command.features.empty()) features.emplace_back(sound.name, sound.frames);
     }
   }
