@@ -157,8 +157,8 @@ TEST_CASE("command line: a path that no file system takes is the user's to mend"
 TEST_CASE("command line: bash completes sub-commands, options, choices and files") {
   const auto completed = [](const std::string& line) {
     return run_script(R"(source <("$TARN" completion bash) || exit 3
-      read -ra COMP_WORDS <<< ")" +
-                      line + R"("; [[ ")" + line + R"(" == *' ' ]] && COMP_WORDS+=("")
+      read -ra COMP_WORDS < <(echo ")" +
+                      line + R"("); [[ ")" + line + R"(" == *' ' ]] && COMP_WORDS+=("")
       COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _tarn; echo "${COMPREPLY[*]}")")
         .out;
   };

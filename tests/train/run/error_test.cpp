@@ -138,7 +138,7 @@ TEST_CASE("errors: weights that an update made infinite are never saved") {
   const TinyRuns runs;
   // The first step is the last: no later loss would show what became of the weights.
   const Arguments settings = {"optimizer.lr=1e38",    "optimizer.kind=sgd",
-                              "train.steps=1",        "optimizer.weight_decay=0",
+                              "train.steps=1",        "optimizer.weight_decay=1000",
                               "optimizer.momentum=0", "optimizer.max_grad_norm=100"};
   const Outcome outcome = run_program(runs.train("run", settings));
   INFO(outcome.err);
