@@ -99,12 +99,23 @@ void check_replaceable(const path& file) {
                 ": it is not a regular file");
 }
 
+constexpr std::string_view kTemporary = ".tmp-";
+
+// The first name of a temporary that nothing has. A process of the same number, killed earlier or
+// in another container, may have the others.
+path free_temporary_of(const path& file) {
+  const std::string base = message(file.string(), kTemporary, ::getpid());
+  path name = base;
+  struct stat status {};
+  for (int i = 1; ::lstat(name.c_str(), &status) == 0; ++i) name = message(base, "-", i);
+  return name;
+}
+
 // Several processes may write the same file: each has its own temporary, and the last rename wins.
 void replace_file(const path& file, std::span<const std::string_view> parts) {
   check_replaceable(file);
-  path temporary = file;
-  temporary += message(".tmp-", ::getpid());
-  Descriptor out(temporary, O_WRONLY | O_CREAT | O_TRUNC, "create", file);
+  const path temporary = free_temporary_of(file);
+  Descriptor out(temporary, O_WRONLY | O_CREAT | O_EXCL, "create", file);
   try {
     for (const std::string_view part : parts) write_all(out.get(), part, file);
     sync_descriptor(out.get(), file);
@@ -160,6 +171,25 @@ void check_can_write(const path& file) {
   if (::access(parent_of(file).c_str(), W_OK | X_OK) != 0) fail_system(errno, "write", file);
 }
 
+bool is_temporary_of(std::string_view file_name, std::string_view name) {
+  if (!name.starts_with(file_name)) return false;
+  name.remove_prefix(file_name.size());
+  if (!name.starts_with(kTemporary)) return false;
+  name.remove_prefix(kTemporary.size());
+  return !name.empty() && name.find_first_not_of("0123456789-") == name.npos;
+}
+
+void remove_temporaries_of(const path& file) {
+  const std::string file_name = file.filename().string();
+  for (const auto& entry : std::filesystem::directory_iterator(parent_of(file))) {
+    if (is_temporary_of(file_name, entry.path().filename().string())) remove_file(entry.path());
+  }
+}
+
+void remove_file(const path& file) {
+  if (::unlink(file.c_str()) != 0 && errno != ENOENT) fail_system(errno, "remove", file);
+}
+
 void publish_directory(const path& temporary, const path& final) {
   sync_directory(temporary);
   struct stat status {};
@@ -189,8 +219,9 @@ std::uint32_t crc32_of(std::string_view bytes) {
   return static_cast<std::uint32_t>(::crc32_z(::crc32(0, nullptr, 0), data, bytes.size()));
 }
 
-std::uint32_t crc32_of_file(const path& file) {
-  const InputFile in(file);
+std::uint32_t crc32_of_file(const path& file) { return crc32_of_file(InputFile(file)); }
+
+std::uint32_t crc32_of_file(const InputFile& in) {
   std::vector<std::byte> buffer(std::size_t{1} << 20);
   uLong crc = ::crc32(0, nullptr, 0);
   for (std::int64_t position = 0; position < in.size();) {
@@ -213,7 +244,14 @@ InputFile::InputFile(const std::filesystem::path& file) : file_(file) {
   descriptor_ = in.release();
 }
 
-InputFile::~InputFile() { ::close(descriptor_); }
+InputFile::~InputFile() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+InputFile::InputFile(InputFile&& other) noexcept
+    : file_(std::move(other.file_)),
+      descriptor_(std::exchange(other.descriptor_, -1)),
+      size_(other.size_) {}
 
 void InputFile::read(std::int64_t position, std::span<std::byte> buffer) const {
   constexpr std::size_t kChunk = std::size_t{64} << 20;  // one call never moves more than 2 GiB

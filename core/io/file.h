@@ -19,13 +19,22 @@ std::string read_file(const std::filesystem::path& file);
 // old file back: for files inside a directory that is published when all are written.
 void write_file(const std::filesystem::path& file, std::span<const std::string_view> parts);
 
-// Replaces the file as a whole: a temporary sibling, "<file>.tmp-<process>", is written, synced and
-// renamed over it, and the name is synced too.
+// Replaces the file as a whole: a new temporary sibling, "<file>.tmp-<process>" or, where that name
+// is taken, "<file>.tmp-<process>-<number>", is written, synced and renamed over it, and the name
+// is synced too.
 void write_file_atomically(const std::filesystem::path& file, std::string_view content);
 
 // IoError unless a file of this name could be made or replaced now: asked before long work whose
 // result it is to hold.
 void check_can_write(const std::filesystem::path& file);
+
+// Whether a name is that of such a temporary of the file of the other name. A process that is
+// killed leaves it behind.
+bool is_temporary_of(std::string_view file_name, std::string_view name);
+// Removes what killed processes left of the file. Only for files that no other process writes now.
+void remove_temporaries_of(const std::filesystem::path& file);
+
+void remove_file(const std::filesystem::path& file);  // no error if it is absent
 
 // Makes a directory of finished files visible under its final name: syncs it, renames it, and syncs
 // the parent. The final name must not exist.
@@ -38,13 +47,14 @@ void make_directories(const std::filesystem::path& directory);
 std::uint32_t crc32_of(std::string_view bytes);
 std::uint32_t crc32_of_file(const std::filesystem::path& file);
 
-// A regular file, open to be read at any position. Threads may share one.
+// A regular file, open to be read at any position. Threads may share one. It can be read to its end
+// even if it is removed meanwhile.
 class InputFile {
  public:
   explicit InputFile(const std::filesystem::path& file);
   ~InputFile();
-  InputFile(const InputFile&) = delete;
-  InputFile& operator=(const InputFile&) = delete;
+  InputFile(InputFile&& other) noexcept;
+  InputFile& operator=(InputFile&&) = delete;
 
   const std::filesystem::path& path() const { return file_; }
   std::int64_t size() const { return size_; }  // when it was opened
@@ -56,6 +66,8 @@ class InputFile {
   int descriptor_ = -1;
   std::int64_t size_ = 0;
 };
+
+std::uint32_t crc32_of_file(const InputFile& file);
 
 // A file that only grows, a line at a time: metrics. Opening one cuts it to the bytes that the
 // checkpoint knew of, so that a resumed run writes the lines after it again.

@@ -208,7 +208,11 @@ void write_safetensors(const std::filesystem::path& file, const NamedTensors& te
   write_file(file, parts);
 }
 
-SafetensorsFile::SafetensorsFile(const std::filesystem::path& file) : file_(file) {
+SafetensorsFile::SafetensorsFile(const std::filesystem::path& file)
+    : SafetensorsFile(InputFile(file)) {}
+
+SafetensorsFile::SafetensorsFile(InputFile opened) : file_(std::move(opened)) {
+  const std::filesystem::path& file = path();
   TARN_CHECK_AS(IoError, file_.size() >= kLengthBytes, file.string(),
                 ": not a safetensors file: it has only ", file_.size(), " bytes");
   std::uint64_t length = 0;

@@ -36,6 +36,7 @@ class SafetensorsFile {
   };
 
   explicit SafetensorsFile(const std::filesystem::path& file);
+  explicit SafetensorsFile(InputFile file);
 
   const std::filesystem::path& path() const { return file_.path(); }
   const std::vector<Entry>& entries() const { return entries_; }  // sorted by name

@@ -75,6 +75,17 @@ std::optional<Complaint> range_complaint(const Config& config) {
   return std::nullopt;
 }
 
+// The name is a folder under runs/, and must not lead elsewhere.
+std::optional<Complaint> name_complaint(const std::string& name) {
+  const bool folder =
+      !name.empty() && name != "." && name != ".." && name.find('/') == std::string::npos;
+  if (folder) return std::nullopt;
+  return Complaint{{"run.name"},
+                   message("run.name is \"", name,
+                           "\"; it must be the name of one folder, which is made under runs/: not "
+                           "empty, . or .., and without a slash; --out names any other folder")};
+}
+
 // A sequence holds n symbols, a separator and the n symbols again. n is drawn from these, as in the
 // authors' script: from a quarter of the length up to what fits.
 std::int64_t fewest_copied(std::int64_t length) { return length / 4; }
@@ -158,6 +169,7 @@ std::optional<Complaint> schedule_contradiction(const ScheduleConfig& s, const T
 
 std::optional<Complaint> first_complaint(const Config& config) {
   if (auto found = range_complaint(config)) return found;
+  if (auto found = name_complaint(config.run.name)) return found;
   if (auto found = model_contradiction(config.model)) return found;
   if (config.task.kind == "copy") {
     if (auto found = copy_task_contradiction(config)) return found;

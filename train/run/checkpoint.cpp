@@ -1,5 +1,7 @@
 #include "train/run/checkpoint.h"
 
+#include <algorithm>
+#include <array>
 #include <nlohmann/json.hpp>
 #include <vector>
 
@@ -20,6 +22,7 @@ constexpr const char* kModelFile = "model.safetensors";
 constexpr const char* kOptimizerFile = "optimizer.safetensors";
 constexpr const char* kConfigFile = "config.toml";
 constexpr const char* kStateFile = Checkpoint::kStateFile;
+constexpr std::array kRecordedFiles = {kModelFile, kOptimizerFile, kConfigFile};
 
 json file_record(const fs::path& file) {
   return {{"bytes", fs::file_size(file)}, {"crc32", crc32_of_file(file)}};
@@ -38,6 +41,8 @@ json to_json(const TrainState& state, const optim::Optimizer& optimizer) {
             {"factor", state.plateau.factor}}},
           {"best", state.best ? json(*state.best) : json(nullptr)},
           {"best_step", state.best_step},
+          {"lowest", state.lowest ? json(*state.lowest) : json(nullptr)},
+          {"lowest_step", state.lowest_step},
           {"made_by",
            {{"tarn", kVersion},
             {"commit", kGitCommit},
@@ -54,8 +59,14 @@ TrainState state_from(const json& j) {
   const json& plateau = j.at("plateau");
   state.plateau = {plateau.at("best"), plateau.at("any"), plateau.at("bad_evaluations"),
                    plateau.at("factor")};
-  if (!j.at("best").is_null()) state.best = j.at("best").get<double>();
+  const auto value = [&j](const char* key) {
+    return j.at(key).is_null() ? std::nullopt : std::optional(j.at(key).get<double>());
+  };
+  state.best = value("best");
   state.best_step = j.at("best_step");
+  // Before 0.2 one pair served for both.
+  state.lowest = value(j.contains("lowest") ? "lowest" : "best");
+  state.lowest_step = j.value("lowest_step", state.best_step);
   return state;
 }
 
@@ -73,15 +84,26 @@ void check_state(const fs::path& file, const json& record) {
                 file.string(), " is corrupt: its checksum is not that of its content");
 }
 
-void check_file(const fs::path& file, const json& record) {
-  std::error_code error;
-  const auto bytes = fs::file_size(file, error);
-  TARN_CHECK_AS(IoError, !error, file.string(), " is missing from the checkpoint");
-  const auto wanted = record.at("bytes").get<std::uintmax_t>();
-  TARN_CHECK_AS(IoError, bytes == wanted, file.string(), " is truncated or overwritten: ", bytes,
-                " bytes, where the checkpoint has ", wanted);
-  TARN_CHECK_AS(IoError, crc32_of_file(file) == record.at("crc32").get<std::uint32_t>(),
-                file.string(), " is corrupt: its checksum is not the checkpoint's");
+InputFile open_file(const fs::path& file) {
+  TARN_CHECK_AS(IoError, fs::exists(file), file.string(), " is missing from the checkpoint");
+  return InputFile(file);
+}
+
+std::string text_of(const InputFile& file) {
+  std::string text(static_cast<std::size_t>(file.size()), '\0');
+  file.read(0, std::as_writable_bytes(std::span(text)));
+  return text;
+}
+
+// Compares a file with its entry under "files" in state.json.
+void check_file(const InputFile& file, const json& record) {
+  const json& entry = record.at("files").at(file.path().filename().string());
+  const auto wanted = entry.at("bytes").get<std::int64_t>();
+  TARN_CHECK_AS(IoError, file.size() == wanted, file.path().string(),
+                " is truncated or overwritten: ", file.size(), " bytes, where the checkpoint has ",
+                wanted);
+  TARN_CHECK_AS(IoError, crc32_of_file(file) == entry.at("crc32").get<std::uint32_t>(),
+                file.path().string(), " is corrupt: its checksum is not the checkpoint's");
 }
 
 void write_whole(const fs::path& file, std::string_view content) {
@@ -102,23 +124,33 @@ void write_checkpoint(const fs::path& directory, const TrainState& state,
   write_safetensors(directory / kOptimizerFile, moments);
   write_whole(directory / kConfigFile, config_toml);
   json record = to_json(state, optimizer);
-  for (const char* file : {kModelFile, kOptimizerFile, kConfigFile}) {
+  for (const char* file : kRecordedFiles) {
     record["files"][file] = file_record(directory / file);
   }
   record["crc32"] = checksum_of(record);
   write_whole(directory / kStateFile, record.dump(2) + "\n");
 }
 
-Checkpoint::Checkpoint(fs::path directory) : directory_(std::move(directory)) {
+bool is_checkpoint_file(std::string_view name) {
+  const auto is = [&](const char* file) { return name == file || is_temporary_of(file, name); };
+  return is(kStateFile) || std::any_of(kRecordedFiles.begin(), kRecordedFiles.end(), is);
+}
+
+Checkpoint::Checkpoint(fs::path directory, Use use) : directory_(std::move(directory)) {
   const fs::path state_file = directory_ / kStateFile;
   TARN_CHECK_AS(IoError, fs::exists(state_file), directory_.string(),
                 " is not a checkpoint: it has no ", kStateFile);
-  const json record = read_json(state_file);
+  const std::string state_text = read_file(state_file);
+  const InputFile config = open_file(directory_ / kConfigFile);
+  std::optional<InputFile> model, optimizer;
+  if (use != Use::state) model.emplace(open_file(directory_ / kModelFile));
+  if (use == Use::all) optimizer.emplace(open_file(directory_ / kOptimizerFile));
+  const json record = parse_json(state_text, state_file.string());
   try {
     check_state(state_file, record);
-    for (const char* file : {kModelFile, kOptimizerFile, kConfigFile}) {
-      check_file(directory_ / file, record.at("files").at(file));
-    }
+    check_file(config, record);
+    if (model) check_file(*model, record);
+    if (optimizer) check_file(*optimizer, record);
     state_ = state_from(record);
     updates_ = record.at("updates");
     for (const auto& [key, value] : record.at("made_by").items()) {
@@ -128,22 +160,23 @@ Checkpoint::Checkpoint(fs::path directory) : directory_(std::move(directory)) {
   } catch (const json::exception& error) {
     fail<IoError>(state_file.string(), " is not a checkpoint's state: ", error.what());
   }
-  config_toml_ = read_file(directory_ / kConfigFile);
+  config_toml_ = text_of(config);
+  if (model) model_.emplace(std::move(*model));
+  if (optimizer) optimizer_.emplace(std::move(*optimizer));
 }
 
 std::string Checkpoint::summary() const {
-  const SafetensorsFile model(directory_ / kModelFile);
   std::int64_t numbers = 0;
-  for (const SafetensorsFile::Entry& entry : model.entries()) numbers += entry.shape.elements();
+  for (const SafetensorsFile::Entry& entry : model_->entries()) numbers += entry.shape.elements();
   std::string text =
       message("checkpoint ", directory_.string(), "\n  step: ", state_.step,
-              "\n  tensors: ", model.entries().size(), " of ", numbers, " numbers\n");
+              "\n  tensors: ", model_->entries().size(), " of ", numbers, " numbers\n");
   if (state_.best) text += message("  best: ", *state_.best, " at step ", state_.best_step, "\n");
   return text + made_by_;
 }
 
 void Checkpoint::load_model(nn::Module& model) const {
-  load_tensors(SafetensorsFile(directory_ / kModelFile), "", wanted_tensors(model));
+  load_tensors(*model_, "", wanted_tensors(model));
 }
 
 void Checkpoint::load_optimizer(optim::Optimizer& optimizer) const {
@@ -151,7 +184,7 @@ void Checkpoint::load_optimizer(optim::Optimizer& optimizer) const {
   for (const optim::NamedState& moment : optimizer.state()) {
     wanted.push_back({moment.name, moment.value, true});
   }
-  load_tensors(SafetensorsFile(directory_ / kOptimizerFile), "", wanted);
+  load_tensors(*optimizer_, "", wanted);
   optimizer.set_updates(updates_);
 }
 

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "core/io/safetensors.h"
 #include "nn/module.h"
 #include "optim/optimizer.h"
 #include "optim/schedule.h"
@@ -18,8 +19,13 @@ struct TrainState {
   std::int64_t step = 0;           // updates done; they also say which batch is the next
   std::int64_t metrics_bytes = 0;  // of metrics.jsonl that belong to these updates
   optim::PlateauState plateau;
-  std::optional<double> best;  // the best evaluation so far, and where it was
+  // The evaluation of the best checkpoint, the last one where several are equal.
+  std::optional<double> best;
   std::int64_t best_step = 0;
+  // The lowest evaluation so far and where it was first, which is what an early stop counts from.
+  // The same as `best` but for ties, and when the best checkpoint was lost.
+  std::optional<double> lowest;
+  std::int64_t lowest_step = 0;
 };
 
 // Writes the files of a checkpoint into the directory, which is made if absent; each is synced.
@@ -27,18 +33,25 @@ void write_checkpoint(const std::filesystem::path& directory, const TrainState& 
                       const std::string& config_toml, const nn::Module& model,
                       const optim::Optimizer& optimizer);
 
+// Whether write_checkpoint() makes files of this name, or leaves them when it is killed.
+bool is_checkpoint_file(std::string_view name);
+
 // An opened checkpoint: state.json is read, and the other files' sizes and checksums are compared
-// with it. Every problem is an IoError that names the file.
+// with it. All files are opened first, so that it can be read to its end even if a run that goes on
+// removes it meanwhile. Every problem is an IoError that names the file.
 class Checkpoint {
  public:
   static constexpr const char* kStateFile = "state.json";
 
-  explicit Checkpoint(std::filesystem::path directory);
+  // Which files are opened and checked: state.json and config.toml alone, the model's too, or all.
+  enum class Use { state, model, all };
+
+  explicit Checkpoint(std::filesystem::path directory, Use use = Use::all);
 
   const std::filesystem::path& directory() const { return directory_; }
   const TrainState& state() const { return state_; }
   const std::string& config_toml() const { return config_toml_; }
-  std::string summary() const;  // a few lines for a reader
+  std::string summary() const;  // a few lines for a reader; wants the model
 
   // Fill the model, and the optimizer; all that does not fit is listed at once.
   void load_model(nn::Module& model) const;
@@ -50,6 +63,7 @@ class Checkpoint {
   std::int64_t updates_ = 0;
   std::string config_toml_;
   std::string made_by_;
+  std::optional<SafetensorsFile> model_, optimizer_;
 };
 
 }  // namespace tarn::train

@@ -8,8 +8,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kConfigFile = "config.toml";
-
 // The keys that a resumed run may change: they do not touch what the steps so far would have been,
 // as the end of a cosine would.
 void check_same_run(const Config& config, const Config& before, const fs::path& folder) {
@@ -34,69 +32,91 @@ void check_same_run(const Config& config, const Config& before, const fs::path& 
                 differences);
 }
 
-std::int64_t size_or_zero(const fs::path& file) {
-  return fs::exists(file) ? static_cast<std::int64_t>(fs::file_size(file)) : 0;
+void check_in(const fs::path& folder, const fs::path& checkpoint) {
+  const fs::path home = fs::weakly_canonical(folder / "checkpoints");
+  TARN_CHECK_AS(IoError, fs::weakly_canonical(checkpoint).parent_path() == home,
+                checkpoint.string(), " is not a checkpoint of the run in ", folder.string(),
+                "; --out names the run that goes on");
+}
+
+// Says what became of the best checkpoint when a run goes on from an older one.
+std::string lost_best(const TrainState& before, const TrainState& after) {
+  if (before.best_step == after.best_step && after.best == before.best) return "";
+  const std::string lost =
+      message("the best checkpoint that step ", before.step, " knows of, of step ",
+              before.best_step, " (", *before.best, "), is not there any more; ");
+  return after.best ? message(lost, "the best of those that are is of step ", after.best_step, " (",
+                              *after.best, ")")
+                    : message(lost, "the next evaluation makes the best one anew");
 }
 
 }  // namespace
 
 std::unique_ptr<Trainer> Trainer::start(const Config& config, const fs::path& folder,
                                         const std::string& weights) {
-  TARN_CHECK_AS(IoError, !fs::exists(folder / kConfigFile), folder.string(),
-                " holds a run already; go on with it with --resume, or choose another --out");
-  // First, so that data or weights that are missing or wrong are found before anything is written.
-  // A run of no steps, which makes a checkpoint of weights, reads no data.
+  RunFolder home(folder);
+  home.check_free();
+  // Before anything is made, so that data or weights that are missing or wrong leave nothing
+  // behind. A run of no steps, which makes a checkpoint of weights, reads no data.
   const Device device = parse_device(config.run.device);
   auto task = config.train.steps > 0 ? make_ready_task(config, device) : make_task(config, device);
   if (!weights.empty()) load_weights(weights, task->model());
-  make_directories(folder);
-  return std::unique_ptr<Trainer>(new Trainer(config, folder, std::move(task), {}, nullptr));
+  auto optimizer = optimizer_for(config, task->model());
+  home.begin();
+  std::unique_ptr<Trainer> trainer(
+      new Trainer(config, std::move(home), std::move(task), std::move(optimizer), {}));
+  trainer->save();
+  trainer->home_.publish(trainer->config_toml_);
+  return trainer;
 }
 
 std::unique_ptr<Trainer> Trainer::resume(const Config& config, const fs::path& folder,
                                          const std::optional<fs::path>& checkpoint) {
+  RunFolder home(folder);
   TARN_CHECK_AS(IoError, fs::exists(folder), "nothing to resume: there is no folder ",
                 folder.string());
-  TARN_CHECK_AS(IoError, checkpoint || CheckpointFolder(folder / "checkpoints").latest(),
+  TARN_CHECK_AS(IoError, checkpoint || home.checkpoints().latest(),
                 "nothing to resume: ", folder.string(), " holds no checkpoint");
-  const Checkpoint opened(checkpoint ? find_checkpoint(*checkpoint, false)
-                                     : find_checkpoint(folder, false));
-  const fs::path home = fs::weakly_canonical(folder / "checkpoints");
-  TARN_CHECK_AS(IoError, fs::weakly_canonical(opened.directory()).parent_path() == home,
-                opened.directory().string(), " is not a checkpoint of the run in ", folder.string(),
-                "; --out names the run that goes on");
-  const std::string source = (opened.directory() / kConfigFile).string();
-  check_same_run(config, parse_config(opened.config_toml(), source), folder);
+  const fs::path source = checkpoint.value_or(folder);
+  check_in(folder, find_checkpoint(source, Prefer::latest));
+  home.lock();
+  // Only now, since another process may have trained here until a moment ago.
+  const Checkpoint opened = open_checkpoint(source, Prefer::latest, Checkpoint::Use::all);
+  check_in(folder, opened.directory());
+  check_same_run(config,
+                 parse_config(opened.config_toml(), (opened.directory() / "config.toml").string()),
+                 folder);
   auto task = make_ready_task(config, parse_device(config.run.device));
-  return std::unique_ptr<Trainer>(
-      new Trainer(config, folder, std::move(task), opened.state(), &opened));
+  auto optimizer = optimizer_for(config, task->model());
+  opened.load_model(task->model());
+  opened.load_optimizer(*optimizer);
+  home.check_logs(opened.state().metrics_bytes);
+  // The pointer `latest` is moved before metrics.jsonl is cut to what that checkpoint knows: a kill
+  // between the two leaves a log that is too long, which the next resume cuts.
+  const TrainState state = home.checkpoints().rewind_to(opened.state());
+  std::unique_ptr<Trainer> trainer(
+      new Trainer(config, std::move(home), std::move(task), std::move(optimizer), state));
+  trainer->saved_step_ = state.step;
+  trainer->home_.publish(trainer->config_toml_);
+  if (const std::string note = lost_best(opened.state(), state); !note.empty()) {
+    trainer->progress_.note(note);
+  }
+  return trainer;
 }
 
-Trainer::Trainer(const Config& config, const fs::path& folder, std::unique_ptr<Task> task,
-                 const TrainState& state, const Checkpoint* checkpoint)
+Trainer::Trainer(const Config& config, RunFolder home, std::unique_ptr<Task> task,
+                 std::unique_ptr<optim::Optimizer> optimizer, const TrainState& state)
     : config_(config),
-      folder_(folder),
+      home_(std::move(home)),
       config_toml_(to_toml(config)),
-      lock_(folder / ".lock"),
       task_(std::move(task)),
-      optimizer_(optimizer_for(config, task_->model())),
-      checkpoints_(folder / "checkpoints"),
+      optimizer_(std::move(optimizer)),
+      checkpoints_(home_.checkpoints()),
       state_(state),
-      metrics_(folder / "metrics.jsonl", state.metrics_bytes),
-      timing_(folder / "timing.jsonl", size_or_zero(folder / "timing.jsonl")),
+      metrics_(home_.metrics(), state.metrics_bytes),
+      timing_(home_.timing(), bytes_of_whole_lines(home_.timing())),
       progress_(state.step, config.train.steps) {
   if (const std::string note = task_->note(); !note.empty()) progress_.note(note);
-  if (checkpoint != nullptr) {
-    checkpoint->load_model(task_->model());
-    checkpoint->load_optimizer(*optimizer_);
-    checkpoints_.rewind_to(state_);
-    saved_step_ = state_.step;
-  } else {
-    checkpoints_.clear();
-    save();
-  }
-  // Last: a folder without it holds no run, however far its making got.
-  write_file_atomically(folder / kConfigFile, config_toml_);
 }
 
 }  // namespace tarn::train

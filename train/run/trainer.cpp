@@ -79,10 +79,10 @@ TrainOutcome Trainer::run() {
   return {state_.step, last_evaluation_, state_.step < train.steps ? signal_received() : 0};
 }
 
-// The best step is in the checkpoint, so that a resumed run stops where it would have.
+// The lowest evaluation is in the checkpoint, so that a resumed run stops where it would have.
 bool Trainer::stalled() const {
   const std::int64_t patience = config_.train.early_stop * config_.train.eval_every;
-  return patience > 0 && state_.best && state_.step - state_.best_step >= patience;
+  return patience > 0 && state_.lowest && state_.step - state_.lowest_step >= patience;
 }
 
 double Trainer::learning_rate() const {
@@ -122,7 +122,13 @@ void Trainer::log(const StepReport& report) {
 void Trainer::evaluate() {
   last_evaluation_ = task_->evaluate();
   const double value = metric(last_evaluation_, task_->best_metric());
-  const bool best = std::isfinite(value) && (!state_.best || value < *state_.best);
+  const bool finite = std::isfinite(value);
+  if (finite && (!state_.lowest || value < *state_.lowest)) {
+    state_.lowest = value;
+    state_.lowest_step = state_.step;
+  }
+  // Of equal ones the later is the best: it has learnt longer.
+  const bool best = finite && (!state_.best || value <= *state_.best);
   if (best) {
     state_.best = value;
     state_.best_step = state_.step;

@@ -8,11 +8,10 @@
 
 #include "autograd/tape.h"
 #include "core/io/file.h"
-#include "core/io/file_lock.h"
 #include "optim/optimizer.h"
 #include "train/config/config.h"
-#include "train/run/checkpoint_folder.h"
 #include "train/run/progress.h"
+#include "train/run/run_folder.h"
 #include "train/tasks/task.h"
 
 namespace tarn::train {
@@ -43,8 +42,8 @@ struct TrainOutcome {
 // One run in one folder: config.toml, metrics.jsonl, timing.jsonl and checkpoints/.
 class Trainer {
  public:
-  // A new run: the folder must not hold one. It starts from the weights that load_weights() takes,
-  // or from fresh ones if they are empty. Throws UserError.
+  // A new run, in a folder as RunFolder wants it. It starts from the weights that load_weights()
+  // takes, or from fresh ones if they are empty. Throws UserError.
   static std::unique_ptr<Trainer> start(const Config& config, const std::filesystem::path& folder,
                                         const std::string& weights);
   // Goes on from a checkpoint of this run; std::nullopt is its latest. The config may differ from
@@ -55,8 +54,8 @@ class Trainer {
   TrainOutcome run();
 
  private:
-  Trainer(const Config& config, const std::filesystem::path& folder, std::unique_ptr<Task> task,
-          const TrainState& state, const Checkpoint* checkpoint);
+  Trainer(const Config& config, RunFolder home, std::unique_ptr<Task> task,
+          std::unique_ptr<optim::Optimizer> optimizer, const TrainState& state);
 
   void train_step();
   void evaluate();
@@ -69,9 +68,8 @@ class Trainer {
   [[noreturn]] void explain_nonfinite(double loss, double norm);
 
   Config config_;
-  std::filesystem::path folder_;
+  RunFolder home_;
   std::string config_toml_;
-  FileLock lock_;
   std::unique_ptr<Task> task_;
   std::unique_ptr<optim::Optimizer> optimizer_;
   CheckpointFolder checkpoints_;

@@ -50,8 +50,8 @@ void load_tensors(const SafetensorsFile& file, const std::string& prefix,
 }
 
 void load_weights(const std::string& source, nn::Module& model) {
-  if (fs::is_directory(source)) {
-    Checkpoint(find_checkpoint(source, true)).load_model(model);
+  if (names_checkpoint(source)) {
+    open_checkpoint(source, Prefer::best, Checkpoint::Use::model).load_model(model);
   } else {
     // FILE:PREFIX, unless a file of the whole name exists.
     const std::size_t colon = fs::exists(source) ? std::string::npos : source.rfind(':');

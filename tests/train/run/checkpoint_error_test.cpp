@@ -45,14 +45,18 @@ TEST_CASE("checkpoint: a file that is missing, cut or changed by a bit is named"
       const fs::path checkpoint = latest_checkpoint(runs / "bad");
       damage(checkpoint / file, how);
       const auto before = snapshot(runs / "bad");
-      for (const Arguments& command : {Arguments{"info", runs / "bad"},
-                                       Arguments{"eval", checkpoint}, runs.resume("bad", kShort)}) {
+      std::vector<Arguments> commands = {{"info", runs / "bad"}, runs.resume("bad", kShort)};
+      // An evaluation needs no optimizer.
+      const bool read_by_eval = file != "optimizer.safetensors";
+      if (read_by_eval) commands.push_back({"eval", checkpoint});
+      for (const Arguments& command : commands) {
         const Outcome outcome = run_program(command);
         INFO(outcome.err);
         CHECK(outcome.code == 2);
         CHECK(contains(outcome.err, "tarn: " + checkpoint.string()));
         CHECK(contains(outcome.err, file));
       }
+      if (!read_by_eval) CHECK(run_program({"eval", checkpoint}).code == 0);
       CHECK(snapshot(runs / "bad") == before);
     }
   }

@@ -24,7 +24,8 @@ void check_options(const Config& config, const SplitOptions& options) {
 }  // namespace
 
 int eval_command(const EvalCommand& command) {
-  const Checkpoint checkpoint(find_checkpoint(command.target, true));
+  const Checkpoint checkpoint =
+      open_checkpoint(command.target, Prefer::best, Checkpoint::Use::model);
   const std::string source = (checkpoint.directory() / "config.toml").string();
   const Config config = parse_config(checkpoint.config_toml(), source, command.set);
   check_options(config, command.options);

@@ -158,7 +158,8 @@ void write_record(const GenerateCommand& command, const GenerateOptions& options
 
 int generate_command(const GenerateCommand& command) {
   check_numbers(command);
-  const Checkpoint checkpoint(find_checkpoint(command.target, true));
+  const Checkpoint checkpoint =
+      open_checkpoint(command.target, Prefer::best, Checkpoint::Use::model);
   const Config config = config_of(checkpoint, command);
   const GenerateOptions options{
       find_generate_mode(command.mode, config.model.attention),

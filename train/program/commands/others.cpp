@@ -16,7 +16,9 @@ int trace_command(const TraceCommand& command) {
 
 int info_command(const InfoCommand& command) {
   if (!command.target.empty()) {
-    std::fputs(Checkpoint(find_checkpoint(command.target, false)).summary().c_str(), stdout);
+    const Checkpoint checkpoint =
+        open_checkpoint(command.target, Prefer::latest, Checkpoint::Use::all);
+    std::fputs(checkpoint.summary().c_str(), stdout);
     return 0;
   }
   const kernels::CpuBackend cpu = kernels::cpu_backend();

@@ -129,7 +129,8 @@ void print_json(const Sound& sound, const data::Heard& heard, const SpeechRecogn
 }  // namespace
 
 int transcribe_command(const TranscribeCommand& command) {
-  const Checkpoint checkpoint(find_checkpoint(command.target, true));
+  const Checkpoint checkpoint =
+      open_checkpoint(command.target, Prefer::best, Checkpoint::Use::model);
   const std::string source = (checkpoint.directory() / "config.toml").string();
   Config config = parse_config(checkpoint.config_toml(), source, command.set);
   TARN_CHECK_AS(ConfigError, config.task.kind == "speech", source, ": task.kind is \"",
