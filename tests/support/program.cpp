@@ -14,6 +14,8 @@
 #include <system_error>
 #include <thread>
 
+#include "core/check.h"
+#include "core/io/file.h"
 #include "tests/support/paths.h"
 
 namespace tarn::test {
@@ -114,6 +116,14 @@ Program::~Program() {
 
 void Program::send(int signal) const {
   if (!ended_) kill(process_, signal);
+}
+
+bool Program::handles(int signal) const {
+  const std::string status = read_file(message("/proc/", process_, "/status"));
+  const std::string key = "SigCgt:\t";
+  const std::size_t at = status.find(key);
+  if (at == std::string::npos) return false;  // it has ended
+  return (std::stoull(status.substr(at + key.size()), nullptr, 16) >> (signal - 1) & 1U) != 0;
 }
 
 bool Program::ended() {

@@ -34,6 +34,7 @@ class Program {
   Program& operator=(const Program&) = delete;
 
   void send(int signal) const;
+  bool handles(int signal) const;  // whether it has a handler for the signal by now
   // Until standard error holds the text; false if it ended, or the limit passed, without it.
   bool wait_for(const std::string& text, double limit_seconds = 60);
   // Until it ends. After the limit it is killed, which shows as SIGKILL.

@@ -43,6 +43,7 @@ json to_json(const TrainState& state, const optim::Optimizer& optimizer) {
           {"best_step", state.best_step},
           {"lowest", state.lowest ? json(*state.lowest) : json(nullptr)},
           {"lowest_step", state.lowest_step},
+          {"evaluation_due", state.evaluation_due},
           {"made_by",
            {{"tarn", kVersion},
             {"commit", kGitCommit},
@@ -67,6 +68,7 @@ TrainState state_from(const json& j) {
   // Before 0.2 one pair served for both.
   state.lowest = value(j.contains("lowest") ? "lowest" : "best");
   state.lowest_step = j.value("lowest_step", state.best_step);
+  state.evaluation_due = j.value("evaluation_due", false);  // absent before 0.2
   return state;
 }
 
@@ -123,12 +125,17 @@ void write_checkpoint(const fs::path& directory, const TrainState& state,
   write_safetensors(directory / kModelFile, named_tensors(model));
   write_safetensors(directory / kOptimizerFile, moments);
   write_whole(directory / kConfigFile, config_toml);
+  write_state(directory, state, optimizer);
+}
+
+void write_state(const fs::path& directory, const TrainState& state,
+                 const optim::Optimizer& optimizer) {
   json record = to_json(state, optimizer);
   for (const char* file : kRecordedFiles) {
     record["files"][file] = file_record(directory / file);
   }
   record["crc32"] = checksum_of(record);
-  write_whole(directory / kStateFile, record.dump(2) + "\n");
+  write_file_atomically(directory / kStateFile, record.dump(2) + "\n");
 }
 
 bool is_checkpoint_file(std::string_view name) {

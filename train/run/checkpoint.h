@@ -26,12 +26,16 @@ struct TrainState {
   // The same as `best` but for ties, and when the best checkpoint was lost.
   std::optional<double> lowest;
   std::int64_t lowest_step = 0;
+  bool evaluation_due = false;  // a signal came before the evaluation after this step was made
 };
 
 // Writes the files of a checkpoint into the directory, which is made if absent; each is synced.
 void write_checkpoint(const std::filesystem::path& directory, const TrainState& state,
                       const std::string& config_toml, const nn::Module& model,
                       const optim::Optimizer& optimizer);
+// Replaces state.json alone: an evaluation changes the state, and neither weights nor moments.
+void write_state(const std::filesystem::path& directory, const TrainState& state,
+                 const optim::Optimizer& optimizer);
 
 // Whether write_checkpoint() makes files of this name, or leaves them when it is killed.
 bool is_checkpoint_file(std::string_view name);

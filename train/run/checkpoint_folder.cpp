@@ -70,6 +70,23 @@ void check_own(const fs::path& directory) {
 void CheckpointFolder::save(const TrainState& state, const std::string& config_toml,
                             const nn::Module& model, const optim::Optimizer& optimizer,
                             std::int64_t keep_last) const {
+  if (awaits_evaluation(state.step)) {
+    write_state(of_step(state.step), state, optimizer);
+  } else {
+    write_new(state, config_toml, model, optimizer);
+  }
+  point(kLatest, state.step);
+  if (state.best && state.best_step == state.step) point(kBest, state.step);
+  prune(state.step, keep_last);
+}
+
+bool CheckpointFolder::awaits_evaluation(std::int64_t step) const {
+  return holds_state(of_step(step)) &&
+         Checkpoint(of_step(step), Checkpoint::Use::state).state().evaluation_due;
+}
+
+void CheckpointFolder::write_new(const TrainState& state, const std::string& config_toml,
+                                 const nn::Module& model, const optim::Optimizer& optimizer) const {
   const fs::path temporary = unfinished(state.step);
   TARN_CHECK_AS(IoError, !fs::exists(fs::symlink_status(temporary)), "cannot write ",
                 temporary.string(), ": it exists already");
@@ -83,9 +100,6 @@ void CheckpointFolder::save(const TrainState& state, const std::string& config_t
     }
     throw;
   }
-  point(kLatest, state.step);
-  if (state.best && state.best_step == state.step) point(kBest, state.step);
-  prune(state.step, keep_last);
 }
 
 fs::path CheckpointFolder::of_step(std::int64_t step) const {

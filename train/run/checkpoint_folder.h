@@ -19,7 +19,8 @@ class CheckpointFolder {
 
   // Writes step_N and then moves `latest` to it, and `best` if the state's best step is this one.
   // A crash at any point leaves the earlier checkpoints and pointers; a failure throws IoError and
-  // does the same. Then removes what `keep_last` and `best` do not protect.
+  // does the same. Then removes what `keep_last` and `best` do not protect. Where step_N is there
+  // already, without the evaluation after the step, its state is replaced alone.
   void save(const TrainState& state, const std::string& config_toml, const nn::Module& model,
             const optim::Optimizer& optimizer, std::int64_t keep_last) const;
 
@@ -49,6 +50,9 @@ class CheckpointFolder {
   void clear_unfinished() const;
   void prune(std::int64_t newest, std::int64_t keep_last) const;
   void find_best(TrainState& state) const;
+  bool awaits_evaluation(std::int64_t step) const;
+  void write_new(const TrainState& state, const std::string& config_toml, const nn::Module& model,
+                 const optim::Optimizer& optimizer) const;
 
   std::filesystem::path folder_;
 };

@@ -47,6 +47,7 @@ UpdateBatches run_batches(Task& task, const Config& config, std::int64_t step, a
   const std::int64_t count = config.train.accumulate;
   UpdateBatches out;
   for (std::int64_t i = 0; i < count; ++i) {
+    stop_if_signalled();
     const std::int64_t index = step * count + i;
     ForwardResult result;
     {
@@ -68,15 +69,30 @@ UpdateBatches run_batches(Task& task, const Config& config, std::int64_t step, a
 
 TrainOutcome Trainer::run() {
   const TrainConfig& train = config_.train;
-  const auto due = [&](std::int64_t every) { return every > 0 && state_.step % every == 0; };
-  while (state_.step < train.steps && !stalled() && signal_received() == 0) {
-    train_step();
-    const bool last = state_.step == train.steps;
-    if (last || due(train.eval_every)) evaluate();
-    if (last || due(train.checkpoint_every)) save();
+  const auto due = [&](std::int64_t every) {
+    return state_.step == train.steps || (every > 0 && state_.step % every == 0);
+  };
+  // One that was interrupted may not be wanted any more.
+  state_.evaluation_due = state_.evaluation_due && due(train.eval_every);
+  try {
+    while (!complete()) {
+      stop_if_signalled();
+      if (!state_.evaluation_due) {
+        train_step();
+        state_.evaluation_due = due(train.eval_every);
+      }
+      if (state_.evaluation_due) evaluate();
+      if (due(train.checkpoint_every)) save();
+    }
+  } catch (const Interrupted&) {
+    // Half an update and half an evaluation are dropped: the state is still that of the last step.
   }
-  if (saved_step_ != state_.step) save();
-  return {state_.step, last_evaluation_, state_.step < train.steps ? signal_received() : 0};
+  save();
+  return {state_.step, last_evaluation_, complete() ? 0 : signal_received()};
+}
+
+bool Trainer::complete() const {
+  return !state_.evaluation_due && (state_.step >= config_.train.steps || stalled());
 }
 
 // The lowest evaluation is in the checkpoint, so that a resumed run stops where it would have.
@@ -133,6 +149,8 @@ void Trainer::evaluate() {
     state_.best = value;
     state_.best_step = state_.step;
   }
+  state_.evaluation_due = false;
+  saved_step_ = -1;  // a checkpoint that an interrupted evaluation left is without this one
   state_.plateau = optim::observe(schedule_options(config_), state_.plateau, value);
   ordered_json line{{"step", state_.step}};
   add(line["evaluation"], last_evaluation_);

@@ -61,6 +61,7 @@ class Trainer {
   void evaluate();
   void save();
   void log(const StepReport& report);
+  bool complete() const;
   bool stalled() const;  // no evaluation was better for train.early_stop of them
   double learning_rate() const;
   void check_weights();

@@ -4,6 +4,7 @@
 #include "core/transfer.h"
 #include "data/copy_task.h"
 #include "nn/sequence_predictor.h"
+#include "train/run/signals.h"
 #include "train/tasks/model.h"
 #include "train/weights/recorded.h"
 
@@ -50,6 +51,7 @@ class CopyTraining final : public Task {
   Metrics evaluate() override {
     Totals totals;
     for (std::int64_t i = 0; i < config_.train.eval_batches; ++i) {
+      stop_if_signalled();
       const auto batch = data_.batch("evaluation", i, config_.train.batch_size);
       totals.add(run(batch, {}).totals);
     }

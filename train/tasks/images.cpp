@@ -9,6 +9,7 @@
 #include "autograd/logistic_mixture.h"
 #include "core/transfer.h"
 #include "data/image_batches.h"
+#include "train/run/signals.h"
 #include "train/tasks/model.h"
 #include "train/weights/recorded.h"
 
@@ -164,6 +165,7 @@ class ImageTraining final : public Task {
                        const Add& add) const {
     Totals totals;
     for (std::int64_t first = 0; first < count; first += size) {
+      stop_if_signalled();
       add(batch_of(data::evaluation_batch(set, first, std::min(size, count - first))), totals);
     }
     return totals.metrics();

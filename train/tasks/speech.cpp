@@ -6,6 +6,7 @@
 #include "autograd/ctc.h"
 #include "core/transfer.h"
 #include "data/speech/edits.h"
+#include "train/run/signals.h"
 #include "train/tasks/speech_data.h"
 #include "train/tasks/speech_recogniser.h"
 #include "train/weights/recorded.h"
@@ -127,6 +128,7 @@ class SpeechTraining final : public Task {
   Metrics metrics_over(const SpeechSplit& split) {
     Totals totals;
     for (std::int64_t i = 0; i < split.batches().per_epoch(); ++i) {
+      stop_if_signalled();
       const Run result = run(split.batches().evaluation(i), {});
       totals.add(result.ctc.totals);
       totals.edits += count(result, config_.speech.beam);

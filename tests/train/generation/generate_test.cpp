@@ -331,8 +331,9 @@ TEST_CASE("generate: a signal ends it, and what is written is whole") {
     CHECK(outcome.code == 128 + signal);
     const auto pictures = model.read(out);
     CHECK(pictures.size() >= 4);
-    CHECK(contains(outcome.err, message("stopped by signal ", signal, " after ", pictures.size(),
-                                        " of 100000 images")));
+    CHECK(contains(outcome.err,
+                   message("stopped by ", signal == SIGINT ? "Ctrl-C" : "SIGTERM (terminate)",
+                           " after ", pictures.size(), " of 100000 images")));
     CHECK(same(pictures, model.pictures(message("whole", signal),
                                         {"--count", std::to_string(pictures.size())})));
   }

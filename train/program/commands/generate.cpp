@@ -21,8 +21,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int kSignalled = 128;  // plus the signal's number, as shells report it
-
 Config config_of(const Checkpoint& checkpoint, const GenerateCommand& command) {
   const std::string source = (checkpoint.directory() / "config.toml").string();
   Config config = parse_config(checkpoint.config_toml(), source, command.set);
@@ -184,7 +182,7 @@ int generate_command(const GenerateCommand& command) {
   const bool inside = folder_of(command.json).parent_path() == folder_of(command.out);
   if (!command.json.empty() && !inside) check_can_write(command.json);
   make_empty_directory(command.out);
-  watch_signals();
+  const SignalWatch watch;
   Generation generation(command, given);
   generation.run(Generator(model, options));
 
@@ -199,10 +197,10 @@ int generate_command(const GenerateCommand& command) {
     }
   }
   if (generation.done() == command.count) return 0;
-  std::fprintf(stderr, "stopped by signal %d after %lld of %lld images, which are written\n",
-               signal_received(), static_cast<long long>(generation.done()),
+  std::fprintf(stderr, "stopped by %s after %lld of %lld images, which are written\n",
+               signal_name(signal_received()).c_str(), static_cast<long long>(generation.done()),
                static_cast<long long>(command.count));
-  return kSignalled + signal_received();
+  return signal_exit_code(signal_received());
 }
 
 }  // namespace tarn::train

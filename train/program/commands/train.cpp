@@ -1,5 +1,4 @@
 #include <chrono>
-#include <csignal>
 #include <cstdio>
 
 #include "core/allocator.h"
@@ -12,8 +11,6 @@
 
 namespace tarn::train {
 namespace {
-
-constexpr int kSignalled = 128;  // plus the signal's number, as shells report it
 
 std::int64_t parameter_count(const nn::Module& model) {
   std::int64_t numbers = 0;
@@ -65,7 +62,6 @@ int train_command(const TrainCommand& command) {
   if (command.dry_run) return dry_run(config, command.weights);
   const std::filesystem::path folder =
       command.out.empty() ? std::filesystem::path("runs") / config.run.name : command.out;
-  watch_signals();
   std::unique_ptr<Trainer> trainer;
   if (!command.resume) {
     trainer = Trainer::start(config, folder, command.weights);
@@ -74,11 +70,12 @@ int train_command(const TrainCommand& command) {
   } else {
     trainer = Trainer::resume(config, folder, *command.resume);
   }
+  const SignalWatch watch;  // from here on there is something to save
   const TrainOutcome outcome = trainer->run();
   if (outcome.signal != 0) {
-    std::fprintf(stderr, "stopped by signal %d after step %lld, which is saved; --resume goes on\n",
-                 outcome.signal, static_cast<long long>(outcome.step));
-    return kSignalled + outcome.signal;
+    std::fprintf(stderr, "stopped by %s after step %lld, which is saved; --resume goes on\n",
+                 signal_name(outcome.signal).c_str(), static_cast<long long>(outcome.step));
+    return signal_exit_code(outcome.signal);
   }
   if (outcome.step < config.train.steps) {
     std::fprintf(stderr, "stopped early: the best of the last %lld evaluations is the first\n",

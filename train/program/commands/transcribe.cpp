@@ -9,6 +9,7 @@
 #include "kernels/backend.h"
 #include "train/program/commands.h"
 #include "train/run/checkpoint_folder.h"
+#include "train/run/signals.h"
 #include "train/tasks/model.h"
 #include "train/tasks/speech_data.h"
 #include "train/tasks/speech_recogniser.h"
@@ -128,7 +129,7 @@ void print_json(const Sound& sound, const data::Heard& heard, const SpeechRecogn
 
 }  // namespace
 
-int transcribe_command(const TranscribeCommand& command) {
+int transcribe_command(const TranscribeCommand& command) try {
   const Checkpoint checkpoint =
       open_checkpoint(command.target, Prefer::best, Checkpoint::Use::model);
   const std::string source = (checkpoint.directory() / "config.toml").string();
@@ -144,7 +145,11 @@ int transcribe_command(const TranscribeCommand& command) {
   Listener listener(config);
   NamedTensors features;
   for (const fs::path& audio : command.audio) {
-    for (const Sound& sound : listener.sounds(audio)) {
+    const std::vector<Sound> sounds = listener.sounds(audio);
+    // Only now: reading can be left at any point, but not a line that is half printed.
+    const SignalWatch watch;
+    for (const Sound& sound : sounds) {
+      stop_if_signalled();
       check_fits(config, sound.frames.size(0), sound.name);
       const data::SpeechBatch batch = recogniser.prepare(batch_of(sound), {});
       const data::Heard heard =
@@ -156,6 +161,10 @@ int transcribe_command(const TranscribeCommand& command) {
   }
   if (!command.features.empty()) write_safetensors(command.features, features);
   return 0;
+} catch (const Interrupted&) {
+  std::fprintf(stderr, "stopped by %s; what is printed is whole\n",
+               signal_name(signal_received()).c_str());
+  return signal_exit_code(signal_received());
 }
 
 }  // namespace tarn::train
