@@ -94,6 +94,13 @@ struct StepOptions {
 };
 void step(const StepOptions& options, Report& report);
 
+struct ContentionOptions {
+  StepOptions step;                         // of training; without a config a small copy task
+  std::vector<std::int64_t> busy{0, 1, 2};  // programs beside
+  std::int64_t rounds = 7;
+};
+void contention(const ContentionOptions& options, Report& report);
+
 // GFLOP/s of the products of a linear layer [in, out] on `rows` rows: forward, gradient of the
 // input and gradient of the weight, as the training step calls them.
 double linear_layer_seconds(std::int64_t rows, std::int64_t in, std::int64_t out);

@@ -14,6 +14,8 @@ struct CpuBackend {
   std::string blas;             // "OpenBLAS 0.3.21"
   std::string blas_core;        // the kernels that OpenBLAS chose: "Zen"
   std::int64_t threads = 1;     // of the pool
+  std::string threads_reason;   // "one for each processor that this process may use"
+  std::string waiting;          // how its threads wait: "polls for at most 50 us, then sleeps"
   std::string advice;           // what to do when a faster choice was possible; else empty
 };
 CpuBackend cpu_backend();
@@ -26,8 +28,9 @@ std::vector<std::string> cpu_instruction_sets();
 // tests and comparisons; not while kernels run. OpenBLAS chooses for itself.
 void set_cpu_instruction_set(std::string_view name);
 
-// The size of the CPU kernels' thread pool from now on; 0 leaves it to OpenMP. It changes no bit of
-// any result.
+// The number of threads that CPU kernels use from now on, in the whole process; 0 leaves it as it
+// is: as OMP_NUM_THREADS says, else one for each processor that the process may use. It changes no
+// bit of any result.
 void set_cpu_threads(std::int64_t threads);
 
 }  // namespace tarn::kernels

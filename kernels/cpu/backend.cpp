@@ -1,13 +1,14 @@
 #include "kernels/backend.h"
 
 #include <cblas.h>
-#include <omp.h>
 
 #include <filesystem>
 
 #include "core/check.h"
 #include "core/io/file.h"
 #include "hwy/highway.h"
+#include "kernels/cpu/thread_pool.h"
+#include "kernels/cpu/thread_settings.h"
 
 namespace tarn::kernels {
 namespace {
@@ -57,7 +58,11 @@ CpuBackend cpu_backend() {
   const std::string config = openblas_get_config();  // "OpenBLAS 0.3.21 NO_AFFINITY ..."
   backend.blas = config.substr(0, config.find(' ', config.find(' ') + 1));
   backend.blas_core = openblas_get_corename();
-  backend.threads = omp_get_max_threads();
+  backend.threads = pool_size();
+  backend.threads_reason = thread_settings().threads == backend.threads
+                               ? thread_settings().threads_reason
+                               : "as the program asked";
+  backend.waiting = thread_settings().waiting;
   backend.advice = advice_for(backend.instruction_set, backend.blas_core);
   return backend;
 }
@@ -82,10 +87,6 @@ void set_cpu_instruction_set(std::string_view name) {
   }
   fail<UserError>("\"", name,
                   "\" is not an instruction set that this processor can use; there are ", known);
-}
-
-void set_cpu_threads(std::int64_t threads) {
-  if (threads > 0) omp_set_num_threads(static_cast<int>(threads));
 }
 
 }  // namespace tarn::kernels

@@ -68,7 +68,7 @@ struct Workspace {
 template <class T>
 class Step {
  public:
-  Step(const EncoderStepArgs& args, const TeamMember& member)
+  Step(const EncoderStepArgs& args, TeamMember& member)
       : args_(args), member_(member), work_(args) {
     work_.lay_out(args.scratch.mutable_data<T>());
   }
@@ -167,11 +167,11 @@ class Step {
   }
 
   const EncoderStepArgs& args_;
-  const TeamMember& member_;
+  TeamMember& member_;
   Workspace<T> work_;
 };
 
-void RunStep(const EncoderStepArgs& args, const TeamMember& member) {
+void RunStep(const EncoderStepArgs& args, TeamMember& member) {
   if (args.x.dtype() == DType::f32) {
     Step<float>(args, member).run();
   } else {
@@ -213,7 +213,7 @@ std::int64_t encoder_step_scratch(const EncoderStepArgs& args) {
 }
 
 void encoder_step(const EncoderStepArgs& args) {
-  parallel_team(multiplications(args) / kWorthAThread, [&](const TeamMember& member) {
+  parallel_team(multiplications(args) / kWorthAThread, [&](TeamMember& member) {
     HWY_DYNAMIC_DISPATCH(RunStep)(args, member);
   });
 }

@@ -1,26 +1,37 @@
 // The one way CPU kernels use threads. Work is cut into pieces by the shapes alone, never by the
 // number of threads, and each piece writes its own outputs: so the bits are the same for any
-// number.
+// number. Nobody waits for a thread that has not come, only for pieces that it has begun: another
+// program may have its processor.
 #pragma once
 
-#include <omp.h>
-
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstdint>
-#include <thread>
+
+#include "kernels/cpu/spin.h"
+#include "kernels/cpu/thread_pool.h"
 
 namespace tarn::kernels {
-
-// The threads of the pool: for cuts that change no bit, and for nothing else.
-inline std::int64_t pool_size() { return omp_get_max_threads(); }
 
 // Calls body(i) for i in [0, count) on the pool. The body must not throw.
 template <class Body>
 void parallel_for(std::int64_t count, const Body& body) {
-  if (count == 1) return body(std::int64_t{0});
-#pragma omp parallel for schedule(dynamic, 1)
-  for (std::int64_t i = 0; i < count; ++i) body(i);
+  const std::int64_t members = std::min(count, pool_size());
+  if (members <= 1) {
+    for (std::int64_t i = 0; i < count; ++i) body(i);
+    return;
+  }
+  alignas(64) std::atomic<std::int64_t> next = 0;
+  const auto work = [&] {
+    std::int64_t i = 0;
+    while ((i = next.fetch_add(1, std::memory_order_relaxed)) < count) body(i);
+  };
+  using Work = decltype(work);
+  run_on_pool(
+      members,
+      [](const void* context, std::int64_t) noexcept { (*static_cast<const Work*>(context))(); },
+      &work);
 }
 
 // Calls body(first, last) for consecutive chunks that cover [0, count).
@@ -30,56 +41,102 @@ void parallel_chunks(std::int64_t count, std::int64_t chunk, const Body& body) {
                [&](std::int64_t i) { body(i * chunk, std::min(count, (i + 1) * chunk)); });
 }
 
-// Where the members of a team wait for each other. They spin, since a phase lasts microseconds;
-// one that waits long lets another program have its core.
-class PhaseBarrier {
+// The phases of a team's work: which member's share of the current one is taken, and when all are
+// done.
+class Phases {
  public:
-  void wait(std::int64_t members) {
-    const std::uint32_t phase = phase_.load(std::memory_order_relaxed);
-    if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == members) {
-      arrived_.store(0, std::memory_order_relaxed);
-      phase_.store(phase + 1, std::memory_order_release);
-      return;
-    }
-    for (int spins = 0; phase_.load(std::memory_order_acquire) == phase; ++spins) {
-      if (spins >= kSpins) std::this_thread::yield();
-    }
+  static constexpr std::int64_t kMostMembers = 64;
+
+  explicit Phases(std::int64_t members) : members_(members) {}
+  std::int64_t members() const { return members_; }
+
+  // Whether the caller is the one to do this share of the phase: a number from 1 on.
+  bool take(std::int64_t share, std::uint32_t phase) {
+    std::uint32_t before = phase - 1;
+    return shares_[static_cast<std::size_t>(share)].taken.compare_exchange_strong(before, phase);
   }
 
+  // Says that a share is done. All who see the phase done see what was written in it.
+  void finish(std::uint32_t phase) {
+    if (finished_.fetch_add(1, std::memory_order_acq_rel) + 1 < members_) return;
+    finished_.store(0, std::memory_order_relaxed);
+    done_.store(phase);
+    done_.notify_all();
+  }
+
+  // Polls, if that is worth while.
+  bool spin_until_done(std::uint32_t phase) const {
+    thread_local AdaptiveSpin spin;
+    return spin.until([&] { return done_.load(std::memory_order_acquire) >= phase; });
+  }
+
+  void sleep_until_done(std::uint32_t phase) const { done_.wait(phase - 1); }
+
  private:
-  static constexpr int kSpins = 20000;
-  std::atomic<std::int64_t> arrived_ = 0;
-  std::atomic<std::uint32_t> phase_ = 0;
+  struct alignas(64) Share {
+    std::atomic<std::uint32_t> taken = 0;  // the last phase in which it was
+  };
+
+  const std::int64_t members_;
+  alignas(64) std::atomic<std::int64_t> finished_ = 0;
+  std::atomic<std::uint32_t> done_ = 0;  // the last phase that is
+  std::array<Share, kMostMembers> shares_;
 };
 
 // One thread's part in work of several phases, each of which reads what the one before wrote.
 class TeamMember {
  public:
-  TeamMember(PhaseBarrier& barrier, std::int64_t index, std::int64_t members)
-      : barrier_(barrier), index_(index), members_(members) {}
+  TeamMember(Phases& phases, std::int64_t index) : phases_(phases), index_(index) {}
 
-  // One phase: calls body(i) for this member's share of [0, count), then waits for the others.
+  // One phase: calls body(i) for this member's share of [0, count), and for the shares of members
+  // that are away; then waits for the others.
   template <class Body>
-  void share(std::int64_t count, const Body& body) const {
-    const std::int64_t last = count * (index_ + 1) / members_;
-    for (std::int64_t i = count * index_ / members_; i < last; ++i) body(i);
-    if (members_ > 1) barrier_.wait(members_);
+  void share(std::int64_t count, const Body& body) {
+    ++phase_;
+    const auto take = [&](std::int64_t index) {
+      if (!phases_.take(index, phase_)) return false;
+      const std::int64_t members = phases_.members(), last = count * (index + 1) / members;
+      for (std::int64_t i = count * index / members; i < last; ++i) body(i);
+      phases_.finish(phase_);
+      return true;
+    };
+    const auto take_from_others = [&] {
+      bool any = false;
+      for (std::int64_t i = 0; i < phases_.members(); ++i) any |= i != index_ && take(i);
+      return any;
+    };
+    take(index_);
+    if (others_away_) others_away_ = take_from_others();  // as in the phase before
+    if (phases_.spin_until_done(phase_)) return;
+    others_away_ = take_from_others();
+    phases_.sleep_until_done(phase_);
   }
 
  private:
-  PhaseBarrier& barrier_;
-  std::int64_t index_, members_;
+  Phases& phases_;
+  const std::int64_t index_;
+  std::uint32_t phase_ = 0;
+  bool others_away_ = false;
 };
 
-// Calls body(member) on each thread of the pool, or on `most` of them: for many short phases, where
+// Calls body(member) on the threads of the pool, or on `most` of them: for many short phases, where
 // a parallel_for each would cost more than the work. The bodies must go through the same phases.
 template <class Body>
 void parallel_team(std::int64_t most, const Body& body) {
-  PhaseBarrier barrier;
-  if (most <= 1) return body(TeamMember(barrier, 0, 1));
-  const int threads = static_cast<int>(std::min<std::int64_t>(most, omp_get_max_threads()));
-#pragma omp parallel num_threads(threads)
-  body(TeamMember(barrier, omp_get_thread_num(), omp_get_num_threads()));
+  const std::int64_t members =
+      std::clamp<std::int64_t>(std::min(most, pool_size()), 1, Phases::kMostMembers);
+  Phases phases(members);
+  const auto work = [&](std::int64_t index) {
+    TeamMember member(phases, index);
+    body(member);
+  };
+  using Work = decltype(work);
+  run_on_pool(
+      members,
+      [](const void* context, std::int64_t index) noexcept {
+        (*static_cast<const Work*>(context))(index);
+      },
+      &work);
 }
 
 }  // namespace tarn::kernels

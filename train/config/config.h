@@ -18,7 +18,7 @@ struct RunConfig {
   std::string name = "run";
   std::uint64_t seed = 1;
   std::string device = "cpu";
-  std::int64_t threads = 0;  // 0: as many as OpenMP gives
+  std::int64_t threads = 0;  // 0: as `tarn info` says
   bool operator==(const RunConfig&) const = default;
 };
 

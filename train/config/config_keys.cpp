@@ -46,7 +46,7 @@ constexpr Key kKeys[] = {
      "seed of every random number: initial weights, data, dropout"},
     {"run", "device", at<&Config::run, &RunConfig::device>, any_text(), "cpu, cuda or cuda:N"},
     {"run", "threads", at<&Config::run, &RunConfig::threads>, within(0, 1024),
-     "CPU threads; 0: as many as OpenMP gives"},
+     "CPU threads; 0: as OMP_NUM_THREADS says, else one a processor that the run may use"},
 
     {"task", "kind", at<&Config::task, &TaskConfig::kind>, one_of("copy, images, speech"),
      "copy: repeat a random sequence after a separator; images: predict each value of an image; "

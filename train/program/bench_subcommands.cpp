@@ -33,7 +33,7 @@ Subcommand benchmark(const std::string& name, std::string purpose,
                  }};
   fill(row, *options);
   row.options.push_back(number("--threads", common->threads, 1, 1024,
-                               "of the pool; as many as OpenMP gives if not given"));
+                               "of the pool; if not given, as `tarn info` says"));
   row.options.push_back(path("--json", "FILE", common->json, "also write the rows to this file"));
   row.options.push_back(text("--instruction-set", "NAME", common->instruction_set,
                              "AVX-512, AVX2 or portable, for tarn's own kernels; the best if not "
@@ -99,6 +99,17 @@ void fill_step(Subcommand& row, bench::StepOptions& options) {
   row.options = {overrides(options.set)};
 }
 
+void fill_contention(Subcommand& row, bench::ContentionOptions& options) {
+  Option config = operand("CONFIG", options.step.config,
+                          "of the training step; a small copy task if not given");
+  config.required = false;
+  row.operands = {std::move(config)};
+  row.options = {
+      overrides(options.step.set),
+      numbers("--busy", options.busy, 0, 1024, "programs that compute beside it"),
+      number("--rounds", options.rounds, 1, 1'000'000, "in which each setting is timed once")};
+}
+
 }  // namespace
 
 std::vector<Subcommand> bench_subcommands() {
@@ -111,7 +122,9 @@ std::vector<Subcommand> bench_subcommands() {
                 bench::generation, fill_generation),
       benchmark("lstm", "the bidirectional LSTM against length", bench::lstm, fill_lstm),
       benchmark("speech", "seconds per 1,000 frames of the paper's models of speech (its Table 3)",
-                bench::speech, fill_speech)};
+                bench::speech, fill_speech),
+      benchmark("contention", "steps on one thread and on all, beside busy programs",
+                bench::contention, fill_contention)};
 }
 
 }  // namespace tarn::train

@@ -25,7 +25,9 @@ int info_command(const InfoCommand& command) {
   std::printf("tarn %s (commit %s), %s, %s\n", kVersion, kGitCommit, kBuildType, kCompiler);
   std::printf("processor        %s\n", cpu.processor.c_str());
   std::printf("instruction set  %s\n", cpu.instruction_set.c_str());
-  std::printf("threads          %lld\n", static_cast<long long>(cpu.threads));
+  std::printf("threads          %lld, %s\n", static_cast<long long>(cpu.threads),
+              cpu.threads_reason.c_str());
+  std::printf("waiting          a thread without work %s\n", cpu.waiting.c_str());
   std::printf("blas             %s, core %s, one thread a call\n", cpu.blas.c_str(),
               cpu.blas_core.c_str());
   std::printf("devices          cpu (this build has no CUDA backend)\n");
