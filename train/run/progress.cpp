@@ -1,40 +1,63 @@
 #include "train/run/progress.h"
 
+#include <algorithm>
+
 #include "core/allocator.h"
 
 namespace tarn::train {
 namespace {
 
-constexpr double kSmoothing = 0.05;  // the weight of the newest step in the speeds
+constexpr double kSmoothing = 0.05;  // the least weight of the newest step in the speeds
 
-std::string describe_metrics(const Metrics& metrics) {
-  std::string text;
-  for (const Metric& entry : metrics) {
-    text += message("  ", entry.name, " ", number_text("%.4f", entry.value));
-  }
-  return text;
+// So much is seen before a time is told that is left.
+constexpr std::int64_t kKnownSteps = 4;
+constexpr double kKnownSeconds = 2;
+
+std::string describe_metric(const Metric& metric) {
+  return message(metric.name, " ", number_text("%.4f", metric.value));
 }
 
 }  // namespace
 
-Progress::Progress(std::int64_t first_step, std::int64_t total_steps) : total_steps_(total_steps) {
+Progress::Progress(std::int64_t first_step, std::int64_t total_steps, std::int64_t eval_every)
+    : total_steps_(total_steps), eval_every_(eval_every) {
   if (first_step > 0) note(message("going on after step ", first_step));
 }
 
-std::string Progress::describe(const StepReport& report) const {
-  const double left = seconds_per_step_ * static_cast<double>(total_steps_ - report.step);
+// The most telling first, since a narrow terminal shows only these.
+std::vector<std::string> Progress::describe(const StepReport& report) const {
+  std::vector<std::string> fields{message("step ", report.step, "/", total_steps_)};
+  for (const Metric& entry : report.metrics) fields.push_back(describe_metric(entry));
+  const std::string left = time_left(report.step);
+  if (!left.empty()) {  // behind the loss, which is the first metric
+    fields.insert(fields.begin() + (fields.size() > 1 ? 2 : 1), left);
+  }
+  fields.push_back(number_text("%.0f tokens/s", tokens_per_second_));
+  fields.push_back(number_text("lr %.2e", report.lr));
   const auto peak = static_cast<double>(allocator(Device::cpu()).stats().peak);
-  return message("step ", report.step, "/", total_steps_, describe_metrics(report.metrics), "  lr ",
-                 number_text("%.2e", report.lr), "  ", number_text("%.0f", tokens_per_second_),
-                 " tokens/s  eta ", duration_text(left), "  memory ",
-                 number_text("%.0f", peak / 1e6), " MB");
+  fields.push_back(number_text("memory %.0f MB", peak / 1e6));
+  return fields;
+}
+
+std::string Progress::time_left(std::int64_t step) const {
+  if (step == total_steps_ || steps_seen_ < kKnownSteps || seconds_seen_ < kKnownSeconds) return "";
+  const auto steps = static_cast<double>(total_steps_ - step);
+  const auto evaluations = static_cast<double>((total_steps_ - 1) / eval_every_ -
+                                               step / eval_every_ + 1);  // with the last step's
+  const double seconds = steps * seconds_per_step_ + evaluations * seconds_per_evaluation_;
+  // How long an evaluation takes is not known before the first.
+  return message(seconds_per_evaluation_ > 0 ? "eta " : "eta over ", duration_text(seconds));
 }
 
 void Progress::step(const StepReport& report) {
   const auto now = Clock::now();
   const double seconds = std::chrono::duration<double>(now - last_step_).count();
   last_step_ = now;
-  const double weight = seconds_per_step_ == 0 ? 1 : kSmoothing;
+  // A mean over all at first. The second step replaces the first, whose memory was not in place.
+  const double weight =
+      std::max(kSmoothing, 1 / static_cast<double>(std::max<std::int64_t>(1, steps_seen_)));
+  ++steps_seen_;
+  seconds_seen_ += seconds;
   const double speed = static_cast<double>(report.tokens) / seconds;
   seconds_per_step_ += weight * (seconds - seconds_per_step_);
   tokens_per_second_ += weight * (speed - tokens_per_second_);
@@ -42,8 +65,12 @@ void Progress::step(const StepReport& report) {
 }
 
 void Progress::evaluation(std::int64_t step, const Metrics& metrics, bool best) {
-  note(message("evaluation at step ", step, describe_metrics(metrics), best ? "  (best)" : ""));
-  last_step_ = Clock::now();  // the evaluation's time is not the next step's
+  std::string text = message("evaluation at step ", step);
+  for (const Metric& entry : metrics) text += "  " + describe_metric(entry);
+  note(text + (best ? "  (best)" : ""));
+  const auto now = Clock::now();
+  seconds_per_evaluation_ = std::chrono::duration<double>(now - last_step_).count();
+  last_step_ = now;  // the evaluation's time is not the next step's
 }
 
 void Progress::note(const std::string& text) { status_.note(text); }

@@ -17,10 +17,11 @@ struct StepReport {
   std::int64_t tokens = 0;
 };
 
-// Writes to standard error. Speeds are means since the last report of the same kind.
+// Writes to standard error. The speeds leave evaluations out; the time that is left counts them.
 class Progress {
  public:
-  Progress(std::int64_t first_step, std::int64_t total_steps);
+  // eval_every: steps between evaluations, besides the one after the last step.
+  Progress(std::int64_t first_step, std::int64_t total_steps, std::int64_t eval_every);
 
   void step(const StepReport& report);
   void evaluation(std::int64_t step, const Metrics& metrics, bool best);
@@ -32,13 +33,17 @@ class Progress {
  private:
   using Clock = std::chrono::steady_clock;
 
-  std::string describe(const StepReport& report) const;
+  std::vector<std::string> describe(const StepReport& report) const;
+  std::string time_left(std::int64_t step) const;  // empty while too little is known
 
-  std::int64_t total_steps_;
+  std::int64_t total_steps_, eval_every_;
   StatusLine status_;
   Clock::time_point last_step_ = Clock::now();
   double tokens_per_second_ = 0;
   double seconds_per_step_ = 0;
+  std::int64_t steps_seen_ = 0;
+  double seconds_seen_ = 0;            // in these steps
+  double seconds_per_evaluation_ = 0;  // of the last one; 0: there was none
 };
 
 }  // namespace tarn::train

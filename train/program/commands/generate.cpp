@@ -106,19 +106,20 @@ class Generation {
     return std::chrono::duration<double>(Clock::now() - start).count();
   }
 
-  // "images 32/64  value 400/784  eta 1m20s": as if the next values took as long as those so far.
-  std::string state(std::int64_t batch, std::int64_t position, double seconds) const {
+  // "images 32/64  eta 3 min 20 s  value 400/784": as if the next values took as long as those so
+  // far.
+  std::vector<std::string> state(std::int64_t batch, std::int64_t position, double seconds) const {
     const std::int64_t values = given_.shape().values();
     const double made =
         static_cast<double>(position - given_.kept()) / static_cast<double>(values - given_.kept());
     const double images = static_cast<double>(done()) + static_cast<double>(batch) * made;
-    std::string text =
-        message("images ", done(), "/", command_.count, "  value ", position, "/", values);
+    std::vector<std::string> fields{message("images ", done(), "/", command_.count)};
     if (images > 0) {
       const double left = static_cast<double>(command_.count) - images;
-      text += message("  eta ", duration_text((seconds_ + seconds) / images * left));
+      fields.push_back("eta " + duration_text((seconds_ + seconds) / images * left));
     }
-    return text;
+    fields.push_back(message("value ", position, "/", values));
+    return fields;
   }
 
   const GenerateCommand& command_;
@@ -188,10 +189,11 @@ int generate_command(const GenerateCommand& command) {
 
   const double images = static_cast<double>(generation.done());
   if (generation.done() > 0) {
-    std::printf("%lld images of %s by mode %s in %.3g s: images_per_s %.4g  s_per_image %.4g\n",
+    std::printf("%lld images of %s by mode %s in %s: images_per_s %.4g  s_per_image %.4g\n",
                 static_cast<long long>(generation.done()), given.shape().str().c_str(),
-                std::string(name_of(options.mode)).c_str(), generation.seconds(),
-                images / generation.seconds(), generation.seconds() / images);
+                std::string(name_of(options.mode)).c_str(),
+                duration_text(generation.seconds()).c_str(), images / generation.seconds(),
+                generation.seconds() / images);
     if (!command.json.empty()) {
       write_record(command, options, given, checkpoint, config, generation);
     }

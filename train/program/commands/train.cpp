@@ -1,5 +1,7 @@
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <ctime>
 
 #include "core/allocator.h"
 #include "core/check.h"
@@ -11,6 +13,12 @@
 
 namespace tarn::train {
 namespace {
+
+double thread_seconds() {
+  timespec used{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+  return static_cast<double>(used.tv_sec) + static_cast<double>(used.tv_nsec) * 1e-9;
+}
 
 std::int64_t parameter_count(const nn::Module& model) {
   std::int64_t numbers = 0;
@@ -27,26 +35,61 @@ void print_backend(const Config& config) {
   if (!cpu.advice.empty()) std::fprintf(stderr, "note: %s\n", cpu.advice.c_str());
 }
 
-// Two steps on the first batches: the second is the one to time, with its memory in place.
+// Seconds of some steps, and the share of them in which this thread had a processor.
+struct Timing {
+  std::vector<double> seconds;  // sorted
+  double share = 1;
+};
+
+// On the first batches, with a rate of 0. The first step, whose memory is not in place, is left
+// out.
+Timing time_steps(Task& task, optim::Optimizer& optimizer, const Config& config,
+                  std::int64_t& tokens) {
+  constexpr std::size_t kMost = 20, kLeast = 2;
+  constexpr double kEnough = 2;  // seconds
+  const auto step = [&](std::int64_t index) {
+    ad::Tape tape;
+    tokens = run_batches(task, config, index, tape).tokens;
+    optimizer.step(0);
+  };
+  step(0);
+  Timing timing;
+  double total = 0;
+  const double processor = thread_seconds();
+  while (timing.seconds.size() < kLeast || (timing.seconds.size() < kMost && total < kEnough)) {
+    const auto start = std::chrono::steady_clock::now();
+    step(static_cast<std::int64_t>(timing.seconds.size()) + 1);
+    timing.seconds.push_back(
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    total += timing.seconds.back();
+  }
+  timing.share = (thread_seconds() - processor) / total;
+  std::sort(timing.seconds.begin(), timing.seconds.end());
+  return timing;
+}
+
 int dry_run(const Config& config, const std::string& weights) {
   const auto task = make_ready_task(config, parse_device(config.run.device));
   if (!weights.empty()) load_weights(weights, task->model());
   const auto optimizer = optimizer_for(config, task->model());
-  double seconds = 0;
   std::int64_t tokens = 0;
-  for (int i = 0; i < 2; ++i) {
-    const auto start = std::chrono::steady_clock::now();
-    ad::Tape tape;
-    tokens = run_batches(*task, config, 0, tape).tokens;
-    optimizer->step(0);
-    seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  }
+  const Timing timing = time_steps(*task, *optimizer, config, tokens);
+  const std::vector<double>& seconds = timing.seconds;
+  const double median = seconds[seconds.size() / 2];
   const auto peak = static_cast<double>(allocator(Device::cpu()).stats().peak);
   std::printf("%s: %lld parameters, %lld steps of %lld tokens\n", config.run.name.c_str(),
               static_cast<long long>(parameter_count(task->model())),
               static_cast<long long>(config.train.steps), static_cast<long long>(tokens));
-  std::printf("a step takes about %.3f s and %.0f MB; all of them about %.1f minutes\n", seconds,
-              peak / 1e6, seconds * static_cast<double>(config.train.steps) / 60);
+  std::printf("a step takes about %s (%s to %s in %zu steps) and %.0f MB; all of them about %s\n",
+              duration_text(median).c_str(), duration_text(seconds.front()).c_str(),
+              duration_text(seconds.back()).c_str(), seconds.size(), peak / 1e6,
+              duration_text(median * static_cast<double>(config.train.steps)).c_str());
+  // The main thread has a part in all that is computed, so on a quiet machine it hardly waits.
+  constexpr double kQuietShare = 0.8;
+  if (parse_device(config.run.device) == Device::cpu() && timing.share < kQuietShare) {
+    std::printf("the machine was busy: of this time the program had a processor for %.0f %% only\n",
+                100 * timing.share);
+  }
   return 0;
 }
 
