@@ -119,6 +119,9 @@ void write_image_folder(const fs::path& folder, const ImageSet& train, const Ima
                 ": it exists already");
   fs::path temporary = named;
   temporary += ".tmp";
+  TARN_CHECK_AS(IoError, !fs::exists(fs::symlink_status(temporary)), "cannot make ", named.string(),
+                ": ", temporary.string(),
+                " is in the way, which an interrupted start may have left; remove it first");
   make_directories(temporary);
   try {
     write_part(temporary, "train", train);

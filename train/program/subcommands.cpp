@@ -159,7 +159,7 @@ std::vector<Subcommand> subcommands() {
                  fill_generate),
       subcommand("transcribe", "the phones in audio, with times and scores", transcribe_command,
                  fill_transcribe),
-      subcommand("info", "this program and machine, or a checkpoint", info_command, fill_info),
+      subcommand("info", "this program and machine, a checkpoint, or a folder of runs", info_command, fill_info),
       subcommand("config", "the keys of a config: meaning, default, range", config_command,
                  fill_config),
       subcommand("data", "what a folder of data holds: counts and checksums", data_command,

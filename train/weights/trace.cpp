@@ -11,6 +11,8 @@
 namespace tarn::train {
 namespace {
 
+namespace fs = std::filesystem;
+
 Tensor on_cpu(const Tensor& tensor) { return copy_to(tensor, Device::cpu()); }
 
 // Forward and backward of one recorded batch; the gradients are left with the parameters.
@@ -35,6 +37,11 @@ void trace(const Config& config, const TraceRequest& request) {
                 "train.accumulate is ", config.train.accumulate,
                 ", but tarn trace --steps makes an update of each recorded batch; "
                 "--set train.accumulate=1");
+  for (const fs::path& input : {request.batch, fs::path(request.weights)}) {
+    std::error_code absent;
+    TARN_CHECK_AS(IoError, !fs::equivalent(request.out, input, absent), "--out ",
+                  request.out.string(), " is what is read; choose another file");
+  }
   check_can_write(request.out);
   const auto task = make_task(config, parse_device(config.run.device));
   load_weights(request.weights, task->model());

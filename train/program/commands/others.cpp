@@ -4,8 +4,21 @@
 #include "kernels/backend.h"
 #include "train/program/commands.h"
 #include "train/run/checkpoint_folder.h"
+#include "train/run/run_list.h"
 
 namespace tarn::train {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Empty if the path is a run or a checkpoint itself, or holds none.
+std::string describe_folder_of_runs(const fs::path& path) {
+  const bool itself = fs::exists(path / Checkpoint::kStateFile) || fs::exists(path / "latest") ||
+                      fs::exists(path / "checkpoints");
+  return itself || !fs::is_directory(path) ? "" : describe_runs(path);
+}
+
+}  // namespace
 
 int trace_command(const TraceCommand& command) {
   const Config config = load_config(command.config, command.set);
@@ -16,6 +29,11 @@ int trace_command(const TraceCommand& command) {
 
 int info_command(const InfoCommand& command) {
   if (!command.target.empty()) {
+    const std::string runs = describe_folder_of_runs(command.target);
+    if (!runs.empty()) {
+      std::fputs(runs.c_str(), stdout);
+      return 0;
+    }
     const Checkpoint checkpoint =
         open_checkpoint(command.target, Prefer::latest, Checkpoint::Use::all);
     std::fputs(checkpoint.summary().c_str(), stdout);
