@@ -33,6 +33,7 @@ class Program {
   Program(const Program&) = delete;
   Program& operator=(const Program&) = delete;
 
+  pid_t id() const { return process_; }
   void send(int signal) const;
   bool handles(int signal) const;  // whether it has a handler for the signal by now
   // Until standard error holds the text; false if it ended, or the limit passed, without it.
