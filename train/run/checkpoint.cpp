@@ -65,7 +65,7 @@ TrainState state_from(const json& j) {
   };
   state.best = value("best");
   state.best_step = j.at("best_step");
-  // Before 0.2 one pair served for both.
+  // Older checkpoints have one pair for both.
   state.lowest = value(j.contains("lowest") ? "lowest" : "best");
   state.lowest_step = j.value("lowest_step", state.best_step);
   state.evaluation_due = j.value("evaluation_due", false);  // absent before 0.2
