@@ -113,6 +113,36 @@ void check_failures(int stride) {
   MESSAGE(failures, " failures at the ", runs.calls(), " calls");
 }
 
+// Going back to an earlier checkpoint changes a folder that holds a whole run: the pointers, the
+// checkpoints after it, the log. Each of the first calls is struck, which are those changes and the
+// first steps after them.
+TEST_CASE("checkpoint: a crash while a run goes back to an earlier checkpoint can be resumed") {
+  const TinyRuns runs;
+  const Arguments settings = {"train.steps=6", "train.eval_every=3", "train.checkpoint_every=2",
+                              "train.log_every=1", "train.keep_last=100"};
+  run_ok(runs.train("whole", settings));
+  for (const char* kind : {"kill", "tear"}) {
+    for (int call = 1; call <= 50; ++call) {
+      CAPTURE(kind);
+      CAPTURE(call);
+      fs::copy(runs / "whole", runs / "run", fs::copy_options::recursive);
+      const fs::path earlier = runs / "run" / "checkpoints" / "step_000000002";
+      const Outcome outcome =
+          run_program(runs.train("run", settings, {"--resume=" + earlier.string()}),
+                      {{"LD_PRELOAD", fault_injector()},
+                       {"TARN_FAULT_DIR", runs / "run"},
+                       {"TARN_FAULT_KIND", kind},
+                       {"TARN_FAULT_AT", std::to_string(call)}});
+      CHECK(outcome.signal == SIGKILL);
+      run_ok({"info", runs / "run"});
+      run_ok({"eval", runs / "run"});
+      run_ok(runs.resume("run", settings));
+      CHECK(run_difference(runs / "whole", runs / "run") == "");
+      fs::remove_all(runs / "run");
+    }
+  }
+}
+
 TEST_CASE("checkpoint: a crash at every thirteenth call loses nothing that was saved") {
   check_crashes(13);
 }
