@@ -12,6 +12,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kConfigFile = "config.toml";
+constexpr const char* kMetricsFile = "metrics.jsonl";
+constexpr const char* kTimingFile = "timing.jsonl";
 constexpr const char* kLockFile = ".lock";
 constexpr const char* kStartingFile = ".starting";
 
@@ -20,7 +22,7 @@ constexpr const char* kStartingFile = ".starting";
 bool left_by_start(const fs::path& entry) {
   const std::string name = entry.filename().string();
   if (name == kLockFile) return true;
-  if (name == kStartingFile || name == "metrics.jsonl" || name == "timing.jsonl") {
+  if (name == kStartingFile || name == kMetricsFile || name == kTimingFile) {
     return fs::is_regular_file(fs::symlink_status(entry)) && fs::file_size(entry) == 0;
   }
   if (name == "checkpoints") return CheckpointFolder(entry).holds_only_step_0();
@@ -80,6 +82,19 @@ void RunFolder::check_logs(std::int64_t metrics_bytes) const {
   TARN_CHECK_AS(IoError, held >= metrics_bytes, "cannot continue ", metrics().string(),
                 ": it holds ", held, " bytes, and the checkpoint knows of ", metrics_bytes,
                 "; lines are missing from it");
+}
+
+void check_result_file(const fs::path& file) {
+  check_can_write(file);
+  if (!fs::exists(file)) return;
+  const fs::path real = fs::canonical(file), folder = real.parent_path();
+  const std::string name = real.filename().string();
+  const bool of_run = fs::exists(folder / "checkpoints" / "latest") &&
+                      (name == kConfigFile || name == kMetricsFile || name == kTimingFile);
+  const bool of_checkpoint =
+      fs::exists(folder / Checkpoint::kStateFile) && is_checkpoint_file(name);
+  TARN_CHECK_AS(IoError, !of_run && !of_checkpoint, "cannot write ", file.string(),
+                ": a run wrote it, and needs it; choose another file");
 }
 
 std::int64_t bytes_of_whole_lines(const fs::path& file) {

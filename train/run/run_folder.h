@@ -40,6 +40,10 @@ class RunFolder {
   std::unique_ptr<FileLock> lock_;
 };
 
+// IoError unless a command may write its results to the file: it can be made or replaced
+// (check_can_write), and is no file that a run wrote.
+void check_result_file(const std::filesystem::path& file);
+
 // The bytes of the file up to the end of its last whole line; 0 if there is no file. A process that
 // was killed may have left half a line after it.
 std::int64_t bytes_of_whole_lines(const std::filesystem::path& file);

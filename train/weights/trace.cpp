@@ -4,6 +4,7 @@
 
 #include "core/io/file.h"
 #include "core/transfer.h"
+#include "train/run/run_folder.h"
 #include "train/run/trainer.h"
 #include "train/tasks/model.h"
 #include "train/weights/weights.h"
@@ -42,7 +43,7 @@ void trace(const Config& config, const TraceRequest& request) {
     TARN_CHECK_AS(IoError, !fs::equivalent(request.out, input, absent), "--out ",
                   request.out.string(), " is what is read; choose another file");
   }
-  check_can_write(request.out);
+  check_result_file(request.out);
   const auto task = make_task(config, parse_device(config.run.device));
   load_weights(request.weights, task->model());
   const SafetensorsFile batches(request.batch);

@@ -117,5 +117,20 @@ TEST_CASE("reader: trace does not write over what it reads") {
   CHECK(read_file(model) == before);
 }
 
+TEST_CASE("reader: results are not written over the files of a run") {
+  const TinyRuns runs;
+  run_ok(runs.train("run", {"train.steps=4"}));
+  run_ok(runs.train("other", {"train.steps=0"}));
+  const auto before = snapshot(runs / "run");
+  for (const fs::path& file :
+       {runs / "run" / "config.toml", runs / "run" / "metrics.jsonl", runs / "run" / "timing.jsonl",
+        latest_checkpoint(runs / "run") / "model.safetensors"}) {
+    check_refused({"trace", runs.config(), "--weights", runs / "other", "--batch", runs.config(),
+                   "--out", file},
+                  {"cannot write " + file.string(), "choose another file"});
+  }
+  CHECK(snapshot(runs / "run") == before);
+}
+
 }  // namespace
 }  // namespace tarn::test

@@ -11,6 +11,7 @@
 #include "train/generation/given_images.h"
 #include "train/program/commands.h"
 #include "train/run/checkpoint_folder.h"
+#include "train/run/run_folder.h"
 #include "train/run/signals.h"
 #include "train/run/status_line.h"
 #include "train/tasks/images.h"
@@ -181,7 +182,7 @@ int generate_command(const GenerateCommand& command) {
   // The record may be wanted in the folder that is made here.
   const auto folder_of = [](const fs::path& file) { return fs::weakly_canonical(file); };
   const bool inside = folder_of(command.json).parent_path() == folder_of(command.out);
-  if (!command.json.empty() && !inside) check_can_write(command.json);
+  if (!command.json.empty() && !inside) check_result_file(command.json);
   make_empty_directory(command.out);
   const SignalWatch watch;
   Generation generation(command, given);

@@ -9,6 +9,7 @@
 #include "kernels/backend.h"
 #include "train/program/commands.h"
 #include "train/run/checkpoint_folder.h"
+#include "train/run/run_folder.h"
 #include "train/run/signals.h"
 #include "train/tasks/model.h"
 #include "train/tasks/speech_data.h"
@@ -137,7 +138,7 @@ int transcribe_command(const TranscribeCommand& command) try {
   TARN_CHECK_AS(ConfigError, config.task.kind == "speech", source, ": task.kind is \"",
                 config.task.kind, "\"; tarn transcribe needs a model of speech");
   check_f32_weights(config.model, "tarn transcribe");
-  if (!command.features.empty()) check_can_write(command.features);
+  if (!command.features.empty()) check_result_file(command.features);
   if (command.beam > 0) config.speech.beam = command.beam;
   kernels::set_cpu_threads(config.run.threads);
   SpeechRecogniser recogniser(config, parse_device(config.run.device));
