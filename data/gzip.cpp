@@ -54,6 +54,10 @@ std::string gunzip(std::string_view bytes, std::int64_t limit, const std::string
     const int result = inflater.run(out.data() + size, out.size() - size, used);
     size += used;
     if (result == Z_STREAM_END) {
+      if (is_gzip(inflater.left)) {  // another member, as programs write that compress in parts
+        ::inflateReset(&inflater.stream);
+        continue;
+      }
       TARN_CHECK_AS(IoError, inflater.left.empty(), source, ": ", inflater.left.size(),
                     " bytes follow its gzip stream");
       break;

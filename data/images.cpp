@@ -9,6 +9,7 @@
 #include "core/io/file.h"
 #include "data/cifar.h"
 #include "data/idx.h"
+#include "data/text.h"
 
 namespace tarn::data {
 namespace {
@@ -38,18 +39,20 @@ std::string find_idx(const std::set<std::string>& names, const std::vector<std::
 }
 
 std::string find_idx_images(const std::set<std::string>& names, const std::string& part) {
-  return find_idx(names, {part + "-images-idx3-ubyte", part + "-images-idx4-ubyte"});
+  // Some archives have a dot before "idx" for MNIST's dash.
+  return find_idx(names, {part + "-images-idx3-ubyte", part + "-images-idx4-ubyte",
+                          part + "-images.idx3-ubyte", part + "-images.idx4-ubyte"});
 }
 
 std::string find_idx_labels(const std::set<std::string>& names, const std::string& part) {
-  return find_idx(names, {part + "-labels-idx1-ubyte"});
+  return find_idx(names, {part + "-labels-idx1-ubyte", part + "-labels.idx1-ubyte"});
 }
 
 bool has_idx(const std::set<std::string>& names) {
   return !find_idx_images(names, "train").empty() || !find_idx_images(names, "t10k").empty();
 }
 
-// CIFAR-10's training files by their numbers.
+// CIFAR-10's training files by their numbers. IoError for one whose number is none, or another's.
 std::map<int, std::string> cifar_batches(const std::set<std::string>& names) {
   constexpr std::string_view kStart = "data_batch_", kEnd = ".bin";
   constexpr std::size_t kMostDigits = 6;
@@ -59,9 +62,14 @@ std::map<int, std::string> cifar_batches(const std::set<std::string>& names) {
     const std::string number =
         name.substr(kStart.size(), name.size() - kStart.size() - kEnd.size());
     const bool digits = number.find_first_not_of("0123456789") == std::string::npos;
-    if (digits && !number.empty() && number.size() <= kMostDigits) {
-      batches[std::stoi(number)] = name;
-    }
+    TARN_CHECK_AS(IoError, digits && !number.empty() && number.size() <= kMostDigits, name, ": \"",
+                  number,
+                  "\" is no number of a batch; rename or remove the file, since "
+                  "batches are read in the order of their numbers");
+    const auto [other, is_new] = batches.emplace(std::stoi(number), name);
+    TARN_CHECK_AS(IoError, is_new, name, " and ", other->second,
+                  " have one number; only one of "
+                  "them can be that batch");
   }
   return batches;
 }
@@ -122,11 +130,12 @@ ImageFolder open_idx_folder(const fs::path& folder, const std::set<std::string>&
 
 // Names, one a line, from label 0.
 std::vector<std::string> read_classes(const fs::path& file) {
-  const std::string text = read_file(file);
+  const std::string content = read_file(file);
+  const std::string_view text = without_byte_order_mark(content, file.string());
   std::vector<std::string> classes;
   for (std::size_t at = 0; at < text.size();) {
     const std::size_t end = std::min(text.find('\n', at), text.size());
-    std::string name = text.substr(at, end - at);
+    std::string name(text.substr(at, end - at));
     if (name.ends_with('\r')) name.pop_back();
     if (!name.empty()) classes.push_back(std::move(name));
     at = end + 1;

@@ -35,6 +35,7 @@ TOKENS = [
     ("Highway", r'[<"]hwy/', ("kernels/cpu/", "tests/support/")),
     ("libsndfile", r'[<"]sndfile\.h', ("data/speech/audio.cpp", "tests/support/")),
     ("kissfft", r'[<"]kiss_fft', ("data/speech/fbank.cpp",)),
+    ("<md5.h>", r'[<"]md5\.h', ("data/md5.cpp",)),
     ("<fstream>", r"<fstream>", ("core/io/", "data/", "tests/")),
     ("toml++", r'[<"]toml\+\+/|\btoml::', ("train/config/config.cpp",)),
     ("cxxopts", r'[<"]cxxopts|\bcxxopts::', ("train/program/parse.cpp",)),

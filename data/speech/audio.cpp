@@ -80,6 +80,35 @@ class Decoder {
 
 bool begins(std::string_view bytes, std::string_view with) { return bytes.starts_with(with); }
 
+// What follows the tag with a title and the like that some programs put before the audio (ID3v2:
+// its size is 28 bits in four bytes).
+std::string_view without_id3(std::string_view bytes) {
+  constexpr std::size_t kHeader = 10;
+  if (!begins(bytes, "ID3") || bytes.size() < kHeader) return bytes;
+  std::size_t size = 0;
+  for (std::size_t i = 6; i < kHeader; ++i) {
+    size = size << 7 | (static_cast<unsigned char>(bytes[i]) & 0x7fU);
+  }
+  const bool has_footer = (static_cast<unsigned char>(bytes[5]) & 0x10U) != 0;
+  const std::size_t all = kHeader + size + (has_footer ? kHeader : 0);
+  return all < bytes.size() ? bytes.substr(all) : bytes;
+}
+
+// How many bytes a WAV file's data chunk promises beyond the end of the file. Programs that write
+// to a pipe put 0 or a very large number where they do not know the size.
+std::size_t missing_wave_data(std::string_view bytes) {
+  constexpr std::size_t kFirst = 12, kHeader = 8, kUnknown = 0x7fff0000;
+  for (std::size_t at = kFirst; at + kHeader <= bytes.size();) {
+    std::uint32_t size = 0;
+    std::memcpy(&size, bytes.data() + at + 4, sizeof size);
+    const std::size_t left = bytes.size() - at - kHeader;
+    if (bytes.substr(at, 4) == "data") return size < kUnknown && size > left ? size - left : 0;
+    if (size >= left) return 0;
+    at += kHeader + size + size % 2;
+  }
+  return 0;
+}
+
 // What libsndfile says nothing, or nothing helpful, about.
 void check_header(std::string_view bytes, const std::string& name) {
   TARN_CHECK_AS(IoError, !bytes.empty(), name, " is empty");
@@ -98,6 +127,9 @@ void check_header(std::string_view bytes, const std::string& name) {
     TARN_CHECK_AS(IoError, size >= 0x7fff0000 || size + std::size_t{8} <= bytes.size(), name,
                   " is cut short: its header says ", size + std::size_t{8}, " bytes, and it has ",
                   bytes.size());
+    const std::size_t missing = missing_wave_data(bytes);
+    TARN_CHECK_AS(IoError, missing == 0, name, " is cut short: its samples end ", missing,
+                  " bytes before its data chunk does");
   }
 }
 
@@ -132,7 +164,8 @@ void check_samples(std::span<const float> samples, const std::string& name) {
 
 }  // namespace
 
-Audio decode_audio(std::string_view bytes, const std::string& name, std::int64_t channel) {
+Audio decode_audio(std::string_view file, const std::string& name, std::int64_t channel) {
+  const std::string_view bytes = without_id3(file);
   check_header(bytes, name);
   Decoder decoder(bytes, name);
   const std::int64_t channels = decoder.info().channels;
@@ -162,8 +195,10 @@ Audio decode_audio(std::string_view bytes, const std::string& name, std::int64_t
 }
 
 void check_sample_rate(std::int64_t rate, std::int64_t wanted, const std::string& name) {
-  TARN_CHECK_AS(IoError, rate == wanted, name, " has ", rate, " samples a second, where ", wanted,
-                " are wanted, as other audio has; bring all audio to one rate first");
+  TARN_CHECK_AS(
+      IoError, rate == wanted, name, " has ", rate, " samples a second, and ", wanted,
+      " are wanted: what speech.sample_rate says, or else the first audio; bring all audio "
+      "to one rate first");
 }
 
 Audio read_audio(const std::filesystem::path& file, std::int64_t channel) {

@@ -6,13 +6,15 @@
 
 #include "core/check.h"
 #include "core/io/file.h"
+#include "core/rng.h"
 #include "data/speech/audio.h"
 #include "data/speech/feature_cache.h"
 
 namespace tarn::data {
 namespace {
 
-// The number is that of the code here: a change of it that changes features makes it one more.
+// The number is a version: whoever changes what the code here computes raises it, so that features
+// of the old code are not taken from a cache.
 std::string settings_of(const FeatureOptions& options) {
   return message("tarn 1 ", options.fbank.str(), " channel ", options.channel);
 }
@@ -25,16 +27,26 @@ class Loader {
     if (!cache_dir.empty()) cache_.emplace(cache_dir, settings_of(options));
   }
 
-  void load(const std::filesystem::path& audio, SpeechFeatures& out) {
-    const std::string bytes = read_file(audio);
-    std::optional<AudioFeatures> features = cached(bytes, out);
+  void load(const Utterance& utterance, SpeechFeatures& out) {
+    const std::filesystem::path& audio = utterance.audio;
+    if (audio != recording_) {  // many utterances may be stretches of one recording
+      bytes_ = read_file(audio);
+      decoded_.reset();
+      recording_ = audio;
+    }
+    const std::string interval = key_of(utterance.interval);
+    const std::string_view key = utterance.interval.whole() ? std::string_view(bytes_) : interval;
+    std::optional<AudioFeatures> features = cached(key, out);
     const bool computed = !features.has_value();
-    if (computed) features = compute(decode_audio(bytes, audio.string(), options_.channel));
+    if (computed) {
+      if (!decoded_) decoded_ = decode_audio(bytes_, audio.string(), options_.channel);
+      features = compute(cut(*decoded_, utterance.interval, audio.string()));
+    }
     if (rate_ == 0) rate_ = features->sample_rate;
     check_sample_rate(features->sample_rate, rate_, audio.string());
     if (computed) {
       ++out.computed;
-      if (cache_) cache_->store(bytes, *features);
+      if (cache_) cache_->store(key, *features);
     }
     out.samples += features->samples;
     out.sample_rate = rate_;
@@ -42,10 +54,17 @@ class Loader {
   }
 
  private:
-  std::optional<AudioFeatures> cached(std::string_view bytes, SpeechFeatures& out) const {
+  // What tells an interval of the recording in hand from others, in place of its bytes.
+  std::string key_of(const Interval& interval) const {
+    if (interval.whole()) return "";
+    return message("from ", std::to_string(interval.begin), " to ", std::to_string(interval.end),
+                   " of ", site_of(bytes_), " ", crc32_of(bytes_), " ", bytes_.size());
+  }
+
+  std::optional<AudioFeatures> cached(std::string_view key, SpeechFeatures& out) const {
     if (!cache_) return std::nullopt;
     try {
-      return cache_->find(bytes);
+      return cache_->find(key);
     } catch (const IoError& error) {
       out.warnings.push_back(message("computed again: ", error.what()));
       return std::nullopt;
@@ -62,6 +81,9 @@ class Loader {
   }
 
   FeatureOptions options_;
+  std::filesystem::path recording_;  // the file whose bytes are these
+  std::string bytes_;
+  std::optional<Audio> decoded_;
   std::optional<FeatureCache> cache_;
   std::optional<Fbank> fbank_;
   std::int64_t fbank_rate_ = 0;
@@ -93,7 +115,7 @@ SpeechFeatures load_features(const SpeechFolder& folder, const FeatureOptions& o
   Loader loader(options, cache_dir);
   for (const Utterance& utterance : folder.utterances) {
     try {
-      loader.load(utterance.audio, out);
+      loader.load(utterance, out);
     } catch (const IoError& error) {
       fail<IoError>(folder.where(utterance), ": ", error.what());
     }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <set>
 #include <string_view>
 #include <unordered_map>
@@ -26,17 +27,17 @@ std::unordered_map<std::string_view, const Line*> by_key(const LineFile& file) {
   return lines;
 }
 
-// Two files must name the same utterances: calls use(line of audio, line of the other) for each, in
-// the order of wav.scp.
+// Two files must name the same utterances: calls use(line of the other) for each, in the order of
+// the list of utterances.
 template <class Use>
-void join(const LineFile& audio, const LineFile& other, std::string_view what, Use use) {
-  const auto ids = by_key(audio), lines = by_key(other);
+void join(const LineFile& list, const LineFile& other, std::string_view what, Use use) {
+  const auto ids = by_key(list), lines = by_key(other);
   for (const Line& line : other.lines()) {
     TARN_CHECK_AS(IoError, ids.contains(line.key), other.where(line), line.key,
-                  " has no audio: it is not in ", audio.name());
+                  " has no audio: it is not in ", list.name());
   }
-  for (const Line& line : audio.lines()) {
-    TARN_CHECK_AS(IoError, lines.contains(line.key), audio.where(line), line.key, " has no ", what,
+  for (const Line& line : list.lines()) {
+    TARN_CHECK_AS(IoError, lines.contains(line.key), list.where(line), line.key, " has no ", what,
                   ": it is not in ", other.name());
     use(*lines.at(line.key));
   }
@@ -60,10 +61,10 @@ std::filesystem::path audio_of(const LineFile& file, const Line& line,
   return audio;
 }
 
-void read_speakers(const LineFile& audio, SpeechFolder& out) {
+void read_speakers(const LineFile& list, SpeechFolder& out) {
   const LineFile file(out.folder / "utt2spk");
   std::vector<std::string> names;
-  join(audio, file, "speaker", [&](const Line& line) {
+  join(list, file, "speaker", [&](const Line& line) {
     TARN_CHECK_AS(IoError, !line.rest.empty(), file.where(line), line.key, " has no speaker");
     names.emplace_back(line.rest);
   });
@@ -119,13 +120,12 @@ class Missing {
   std::map<std::string, Place> words_;
 };
 
-void read_transcripts(const LineFile& audio, const SpeechFolderOptions& options,
-                      SpeechFolder& out) {
+void read_transcripts(const LineFile& list, const SpeechFolderOptions& options, SpeechFolder& out) {
   TARN_CHECK(options.phones != nullptr, "transcripts need a list of phones");
   const LineFile file(out.folder / options.text);
   Missing missing;
   std::size_t next = 0;
-  join(audio, file, "transcript", [&](const Line& line) {
+  join(list, file, "transcript", [&](const Line& line) {
     std::vector<std::int32_t>& phones = out.utterances[next++].phones;
     if (options.lexicon == nullptr) {
       phones = phones_of(file, line, *options.phones);
@@ -141,10 +141,27 @@ void read_transcripts(const LineFile& audio, const SpeechFolderOptions& options,
   if (options.lexicon != nullptr) missing.check(file, *options.lexicon);
 }
 
+// The utterances of `segments`, whose recordings wav.scp names.
+void read_segments(const LineFile& segments, const LineFile& audio,
+                   const std::filesystem::path& root, SpeechFolder& out) {
+  const auto recordings = by_key(audio);
+  std::map<std::string_view, std::filesystem::path> files;  // each looked up once
+  for (const Line& line : segments.lines()) {
+    const Segment segment = parse_segment(segments, line);
+    const auto recording = recordings.find(segment.recording);
+    TARN_CHECK_AS(IoError, recording != recordings.end(), segments.where(line), line.key,
+                  " is of the recording ", segment.recording, ", which is not in ", audio.name());
+    auto [file, is_new] = files.try_emplace(segment.recording);
+    if (is_new) file->second = audio_of(audio, *recording->second, root);
+    out.utterances.push_back(
+        {std::string(line.key), file->second, segment.interval, line.number, 0, {}});
+  }
+}
+
 }  // namespace
 
 std::string SpeechFolder::where(const Utterance& utterance) const {
-  return message((folder / "wav.scp").string(), ":", utterance.line, ": ", utterance.id);
+  return message((folder / list).string(), ":", utterance.line, ": ", utterance.id);
 }
 
 SpeechFolder read_speech_folder(const SpeechFolderOptions& options) {
@@ -154,12 +171,22 @@ SpeechFolder read_speech_folder(const SpeechFolderOptions& options) {
   SpeechFolder out;
   out.folder = options.folder;
   const std::filesystem::path& root = options.root.empty() ? options.folder : options.root;
-  for (const Line& line : audio.lines()) {
-    out.utterances.push_back(
-        {std::string(line.key), audio_of(audio, line, root), line.number, 0, {}});
+  std::optional<LineFile> segments;
+  if (std::filesystem::exists(options.folder / "segments")) {
+    out.list = "segments";
+    segments.emplace(options.folder / out.list);
+    TARN_CHECK_AS(IoError, !segments->lines().empty(), segments->name(), " names no utterance");
+    by_key(*segments);
+    read_segments(*segments, audio, root, out);
+  } else {
+    for (const Line& line : audio.lines()) {
+      out.utterances.push_back(
+          {std::string(line.key), audio_of(audio, line, root), {}, line.number, 0, {}});
+    }
   }
-  read_speakers(audio, out);
-  if (!options.text.empty()) read_transcripts(audio, options, out);
+  const LineFile& list = segments ? *segments : audio;
+  read_speakers(list, out);
+  if (!options.text.empty()) read_transcripts(list, options, out);
   return out;
 }
 

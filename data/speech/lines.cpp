@@ -4,6 +4,7 @@
 
 #include "core/check.h"
 #include "core/io/file.h"
+#include "data/text.h"
 
 namespace tarn::data {
 namespace {
@@ -27,7 +28,7 @@ std::string_view take_word(std::string_view& text) {
 
 LineFile::LineFile(const std::filesystem::path& file)
     : name_(file.string()), content_(read_file(file)) {
-  std::string_view left = content_;
+  std::string_view left = without_byte_order_mark(content_, name_);
   for (std::int64_t number = 1; !left.empty(); ++number) {
     const std::size_t end = std::min(left.find('\n'), left.size());
     std::string_view rest = left.substr(0, end);

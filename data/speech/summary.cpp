@@ -31,7 +31,8 @@ SpeechSummary summarise(const SpeechFolder& folder, std::int64_t phones, std::in
   for (const Utterance& utterance : folder.utterances) {
     try {
       const std::string bytes = read_file(utterance.audio);
-      const Audio audio = decode_audio(bytes, utterance.audio.string(), channel);
+      const Audio audio = cut(decode_audio(bytes, utterance.audio.string(), channel),
+                              utterance.interval, utterance.audio.string());
       if (out.sample_rate == 0) out.sample_rate = audio.sample_rate;
       check_sample_rate(audio.sample_rate, out.sample_rate, utterance.audio.string());
       const auto samples = static_cast<std::int64_t>(audio.samples.size());

@@ -121,7 +121,16 @@ TEST_CASE("idx: a gzip stream with a byte changed gives an error or the same con
 TEST_CASE("idx: bytes behind a gzip stream") {
   const std::string stream = gzip_bytes(idx_bytes({3}, "abc"));
   check_refused(stream + "junk", "4 bytes follow its gzip stream");
-  check_refused(stream + stream, "bytes follow its gzip stream");
+  check_refused(stream + "\x1f\x8bjunk", "gzip stream");
+}
+
+TEST_CASE("idx: a gzip stream of several members") {
+  const std::string bytes = idx_bytes({20, 4, 4}, made_values(20, 16));
+  for (const std::size_t at : {std::size_t{0}, std::size_t{1}, std::size_t{16}, bytes.size()}) {
+    const std::string parts = gzip_bytes(bytes.substr(0, at)) + gzip_bytes(bytes.substr(at));
+    CHECK(parse_idx(parts, "file").values == bytes_of(made_values(20, 16)));
+    check_refused(parts.substr(0, parts.size() - 5), "gzip stream ends early");
+  }
 }
 
 TEST_CASE("idx: a header that promises more than there is costs nothing") {

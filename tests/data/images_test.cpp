@@ -97,6 +97,43 @@ TEST_CASE("images: a folder with MNIST's names") {
                                           "t10k-labels-idx1-ubyte: 5 labels"});
 }
 
+TEST_CASE("images: IDX names with a dot, as some archives have them") {
+  const test::TempDir dir;
+  write_bytes(dir / "train-images.idx3-ubyte", idx_bytes({3, 2, 2}, made_values(3, 4)));
+  write_bytes(dir / "train-labels.idx1-ubyte", idx_bytes({3}, "abc"));
+  write_bytes(dir / "t10k-images.idx3-ubyte.gz", gzip_bytes(idx_bytes({1, 2, 2}, "abcd")));
+  CHECK(is_image_folder(dir.path()));
+  const ImageFolder images = open_image_folder(dir.path());
+  CHECK(images.train.count == 3);
+  CHECK(images.train.labels.size() == 3);
+  CHECK(images.test.count == 1);
+}
+
+TEST_CASE("images: CIFAR-10 batches whose numbers are none, or the same") {
+  for (const char* name : {"data_batch_.bin", "data_batch_one.bin", "data_batch_1 (1).bin",
+                           "data_batch_-2.bin", "data_batch_1234567.bin", "data_batch_01.bin"}) {
+    CAPTURE(name);
+    const test::TempDir dir;
+    test::write_cifar_folder(dir.path(), 2, 3, 3);
+    write_bytes(dir / name, test::cifar_bytes(0, 1));
+    CHECK_THROWS_WITH_AS(open_image_folder(dir.path()), doctest::Contains(name), IoError);
+  }
+  const test::TempDir dir;
+  test::write_cifar_folder(dir.path(), 2, 3, 3);
+  write_bytes(dir / "data_batch_6.bin", test::cifar_bytes(0, 1));
+  CHECK(open_image_folder(dir.path()).train.count == 7);
+}
+
+TEST_CASE("images: names of classes with a byte order mark") {
+  const test::TempDir dir;
+  test::write_cifar_folder(dir.path(), 1, 3, 3);
+  write_bytes(dir / "batches.meta.txt",
+              "\xef\xbb\xbf"
+              "airplane\r\nautomobile");
+  CHECK(open_image_folder(dir.path()).classes ==
+        std::vector<std::string>{"airplane", "automobile"});
+}
+
 TEST_CASE(
     "images: IDX files with channels, without labels, and the plain file before the gzipped") {
   const test::TempDir dir;
@@ -112,7 +149,6 @@ TEST_CASE(
 TEST_CASE("images: a folder with any number of CIFAR-10's batches, in the order of their numbers") {
   const test::TempDir dir;
   test::write_cifar_folder(dir.path(), 11, 2, 3);
-  write_bytes(dir / "data_batch_x.bin", "not looked at");
   const ImageFolder images = open_image_folder(dir.path());
   CHECK(images.kind == "CIFAR-10's binary files");
   CHECK(images.train.count == 22);

@@ -17,7 +17,8 @@
 
 namespace {
 
-constexpr std::array kFiles = {"wav.scp", "text", "utt2spk", "phones.txt", "lexicon.txt"};
+constexpr std::array kFiles = {"wav.scp",    "text",        "utt2spk",
+                               "phones.txt", "lexicon.txt", "segments"};
 
 // A folder in memory, where there is one, for as long as the process lives.
 class Folder {
@@ -77,7 +78,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   std::string_view left(reinterpret_cast<const char*>(data), size);
   for (const char* file : kFiles) {
     const std::size_t end = std::min(left.find('\0'), left.size());
-    write(folder() / file, left.substr(0, end));
+    // A folder has segments only if it has the file.
+    if (end == 0 && std::string_view(file) == "segments") {
+      std::filesystem::remove(folder() / file);
+    } else {
+      write(folder() / file, left.substr(0, end));
+    }
     left.remove_prefix(std::min(end + 1, left.size()));
   }
   for (const bool words : {false, true}) {

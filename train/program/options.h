@@ -20,8 +20,9 @@ struct Option {
   std::string default_text = {};  // empty: none, or said in the help
   std::vector<std::string> choices = {};
   bool required = false;
-  bool repeatable = false;      // each time adds to what was given before
-  bool value_optional = false;  // "--resume", which means "--resume=latest", or "--resume=CHECKPOINT"
+  bool repeatable = false;  // each time adds to what was given before
+  bool value_optional =
+      false;  // "--resume", which means "--resume=latest", or "--resume=CHECKPOINT"
   std::function<void(const std::string&)> set = {};
 };
 

@@ -1,5 +1,9 @@
 #include "train/tasks/speech_data.h"
 
+#include <algorithm>
+
+#include "core/names.h"
+
 namespace tarn::train {
 namespace {
 
@@ -69,7 +73,10 @@ SpeechSplit::SpeechSplit(const Config& config, const std::string& name,
       data::SpeechBatchOptions{.frames = config.speech.batch_frames, .seed = config.run.seed});
 }
 
+// An utterance with fewer positions than its phones need has no path, and teaches nothing.
 void SpeechSplit::check_lengths(const Config& config) {
+  constexpr std::size_t kShown = 3;
+  std::vector<std::string> infeasible;
   for (std::size_t i = 0; i < folder_.utterances.size(); ++i) {
     const data::Utterance& utterance = folder_.utterances[i];
     const std::int64_t frames = features_.frames[i].size(0);
@@ -82,8 +89,20 @@ void SpeechSplit::check_lengths(const Config& config) {
                 needed, " positions with their repeats, and its audio has ", positions);
     TARN_CHECK_AS(IoError, config.speech.infeasible == "skip", what,
                   "; check the transcript, lower speech.stack, or set speech.infeasible=skip");
-    notes_.push_back(message(what, "; it is left out of the loss"));
+    infeasible.push_back(what);
   }
+  if (infeasible.empty()) return;
+  const std::size_t count = infeasible.size();
+  infeasible.resize(std::min(count, kShown));
+  const std::string list =
+      message("\n  ", joined(infeasible, "\n  "),
+              count > kShown ? message("\n  and ", count - kShown, " more") : "");
+  TARN_CHECK_AS(IoError, count < folder_.utterances.size(), folder_.folder.string(),
+                ": nothing can be learnt, since no utterance has as many positions as its phones "
+                "need; lower speech.stack, or check the transcripts:",
+                list);
+  notes_.push_back(message(folder_.folder.string(), ": ", count, " of ", folder_.utterances.size(),
+                           " utterances are left out of the loss:", list));
 }
 
 }  // namespace tarn::train

@@ -44,6 +44,42 @@ TEST_CASE("audio: each format and rate, to the bit") {
   }
 }
 
+TEST_CASE("audio: behind a tag with the title") {
+  const test::TempDir dir;
+  const auto samples = test::made_samples(5000, 1);
+  test::write_audio(dir / "plain", {samples, 16000, 1, AudioFormat::flac});
+  const std::string flac = read_file(dir / "plain");
+  for (const std::size_t size : {0, 1, 127, 128, 3000}) {
+    for (const bool footer : {false, true}) {
+      std::string tag("ID3\x04\0", 5);
+      tag += footer ? '\x10' : '\0';
+      for (const int shift : {21, 14, 7, 0}) tag += static_cast<char>(size >> shift & 0x7f);
+      tag += std::string(size + (footer ? 10 : 0), 'x');
+      test::write_text(dir / "tagged", tag + flac);
+      CHECK(read_audio(dir / "tagged", 0).samples == samples);
+    }
+  }
+  test::write_text(dir / "tag alone", std::string("ID3\x04\0\0\0\0\0\x05xxxxx", 15));
+  check_refused(dir / "tag alone", 0, "is no audio that tarn reads");
+}
+
+TEST_CASE("audio: a WAV file whose data chunk promises more than there is") {
+  const test::TempDir dir;
+  const auto samples = test::made_samples(1000, 1);
+  test::write_audio(dir / "whole", {samples, 8000, 1, AudioFormat::wav});
+  std::string wav = read_file(dir / "whole");
+  const std::size_t data = wav.find("data") + 4;
+  const auto with_size = [&](std::uint32_t size) {
+    std::string changed = wav;
+    std::memcpy(changed.data() + data, &size, sizeof size);
+    test::write_text(dir / "changed", changed);
+  };
+  with_size(2400);
+  check_refused(dir / "changed", 0, "its samples end 400 bytes before its data chunk does");
+  with_size(0xffffffff);  // as a program writes that did not know the size
+  CHECK(read_audio(dir / "changed", 0).samples == samples);
+}
+
 TEST_CASE("audio: a channel of several, which must be chosen") {
   const test::TempDir dir;
   const auto left = test::made_samples(1000, 1), right = test::made_samples(1000, 2);

@@ -267,13 +267,13 @@ TEST_CASE("features: mistakes are named with wav.scp's line") {
   const std::string second = message((dir / "wav.scp").string(), ":2: u1: ");
   const std::string file = (dir / "u1.flac").string();
   refused({.sample_rate = 16000},
-          message(file.substr(0, file.size() - 7),
-                  "u0.flac has 8000 samples a second, where 16000 ", "are wanted"));
+          message(file.substr(0, file.size() - 7), "u0.flac has 8000 samples a second, and 16000 ",
+                  "are wanted: what speech.sample_rate says"));
   const std::string flac = read_file(dir / "u1.flac");
   write_file_atomically(dir / "u1.flac", flac.substr(0, flac.size() - 100));
   refused({}, message(second, file, " is damaged or cut short"));
   test::write_audio(dir / "u1.flac", {.samples = test::made_samples(500, 1), .sample_rate = 16000});
-  refused({}, message(second, file, " has 16000 samples a second, where 8000 are wanted"));
+  refused({}, message(second, file, " has 16000 samples a second, and 8000 are wanted"));
   test::write_audio(dir / "u1.flac",
                     {.samples = test::made_samples(500, 1), .sample_rate = 8000, .channels = 2});
   refused({}, message(second, file, " has 2 channels"));

@@ -49,6 +49,16 @@ class Folder {
   test::TempDir dir_;
 };
 
+TEST_CASE("speech folder: text files with a byte order mark, or in UTF-16") {
+  const Folder dir;
+  for (const char* file : {"wav.scp", "text", "utt2spk", "phones.txt"}) {
+    dir.write(file, "\xef\xbb\xbf" + read_file(dir / file));
+  }
+  CHECK(dir.read().utterances[0].id == "u0");
+  dir.write("text", std::string("\xff\xfeu\0", 4));
+  dir.check_refused("text", " is in UTF-16; save it as UTF-8");
+}
+
 TEST_CASE("speech folder: utterances, speakers and phones") {
   const Folder dir;
   // Any order in text and utt2spk; tabs, spaces at the end, carriage returns and empty lines.

@@ -5,6 +5,7 @@
 
 #include "core/check.h"
 #include "data/drawn_images.h"
+#include "tests/support/image_files.h"
 #include "tests/support/png_reader.h"
 #include "tests/train/tiny_run.h"
 
@@ -259,6 +260,25 @@ TEST_CASE("generate: a shape that the length does not tell is --given's to tell"
   check_refused(model, {}, {"35 values", "no square image", "--given"});
   CHECK(model.pictures("out", {"--count", "1", "--given", model / "images"})[0].shape ==
         ImageShape{5, 7, 1});
+}
+
+TEST_CASE("generate: images of two channels are refused before the work") {
+  const TinyRuns runs;
+  const std::string images = runs / "images";
+  fs::create_directory(images);
+  for (const char* part : {"train", "t10k"}) {
+    write_bytes(fs::path(images) / message(part, "-images-idx4-ubyte"),
+                idx_bytes({9, 4, 4, 2}, made_values(9, 32)));
+  }
+  run_ok(runs.train("run", {"task.kind=images", "task.sequence_length=31", "task.data=" + images,
+                            "task.validation=2", "train.steps=1", "train.eval_batches=1"}));
+  const Outcome outcome = run_program(
+      {"generate", runs / "run", "--count", "1", "--given", images, "--out", runs / "out"});
+  INFO(outcome.err);
+  CHECK(outcome.code == 2);
+  CHECK(contains(outcome.err, "4x4x2"));
+  CHECK(contains(outcome.err, "1 channel (grey) or 3 (RGB)"));
+  CHECK_FALSE(fs::exists(runs / "out"));
 }
 
 TEST_CASE("generate: a mode that the attention lacks") {

@@ -3,6 +3,7 @@
 
 #include "core/check.h"
 #include "core/io/file.h"
+#include "data/md5.h"
 #include "tests/support/image_files.h"
 #include "tests/support/program.h"
 #include "tests/support/temp_dir.h"
@@ -41,6 +42,20 @@ std::string checksum_text(const fs::path& file) {
   char text[16];
   std::snprintf(text, sizeof text, "%08x", crc32_of_file(file));
   return text;
+}
+
+TEST_CASE("data command: counts beside those of the data set, and MD5 of what files hold") {
+  const TempDir dir(fast_directory());
+  write_idx_folder(dir / "mnist", 12, 5, 28, 28);
+  const std::string held = idx_bytes({12, 28, 28}, made_values(12, 784));
+  check_says({"data", dir / "mnist"},
+             {"not as many as MNIST has: 60000 training and 10000 test images", data::md5_of(held),
+              "train-images-idx3-ubyte.gz"});
+  write_cifar_folder(dir / "cifar", 1, 6, 3);
+  check_says({"data", dir / "cifar"}, {"not as many as CIFAR-10 has: 50000 training",
+                                       data::md5_of(cifar_bytes(0, 6)), "data_batch_1.bin"});
+  write_idx_folder(dir / "other", 12, 5, 4, 3);
+  check_says({"data", dir / "other"}, {"neither MNIST nor CIFAR-10"});
 }
 
 TEST_CASE("data command: files, counts, checksums, shape and labels") {

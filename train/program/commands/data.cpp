@@ -6,7 +6,9 @@
 #include "core/check.h"
 #include "core/io/file.h"
 #include "data/drawn_images.h"
+#include "data/gzip.h"
 #include "data/images.h"
+#include "data/md5.h"
 #include "train/program/commands.h"
 
 namespace tarn::train {
@@ -37,6 +39,32 @@ void print_labels(const data::ImageFolder& images) {
   }
 }
 
+// How the counts compare with those of the data set whose files have these names and this shape.
+std::string counts_text(const data::ImageFolder& images) {
+  struct Known {
+    const char* name;
+    data::ImageShape shape;
+    std::int64_t train, test;
+  };
+  constexpr Known kKnown[] = {{"MNIST", {28, 28, 1}, 60000, 10000},
+                              {"CIFAR-10", {32, 32, 3}, 50000, 10000}};
+  for (const Known& known : kKnown) {
+    if (known.shape != images.train.shape) continue;
+    if (known.train == images.train.count && known.test == images.test.count) {
+      return message("as many as ", known.name, " has");
+    }
+    return message("not as many as ", known.name, " has: ", known.train, " training and ",
+                   known.test, " test images");
+  }
+  return "of a shape that neither MNIST nor CIFAR-10 has";
+}
+
+// What a file holds when it is not compressed.
+std::string content_of(const std::string& bytes, const fs::path& file) {
+  if (!data::is_gzip(bytes)) return bytes;
+  return data::gunzip(bytes, data::most_gunzipped(bytes) + 1, file.string());
+}
+
 void describe_images(const fs::path& folder) {
   const data::ImageFolder images = data::open_image_folder(folder);
   std::printf("%s: %s\n", folder.c_str(), images.kind.c_str());
@@ -44,10 +72,12 @@ void describe_images(const fs::path& folder) {
               static_cast<long long>(images.train.count), static_cast<long long>(images.test.count),
               images.train.shape.str().c_str(),
               static_cast<long long>(images.train.shape.values()));
-  std::printf("   crc32      bytes  file\n");
+  std::printf("%s\n\n", counts_text(images).c_str());
+  std::printf("   crc32  md5 of the content                    bytes  file\n");
   for (const data::ImageFile& file : images.files) {
-    std::printf("%08x %10llu  %s: %s\n", static_cast<unsigned>(crc32_of_file(file.path)),
-                static_cast<unsigned long long>(fs::file_size(file.path)),
+    const std::string bytes = read_file(file.path);
+    std::printf("%08x  %s %10zu  %s: %s\n", static_cast<unsigned>(crc32_of(bytes)),
+                data::md5_of(content_of(bytes, file.path)).c_str(), bytes.size(),
                 file.path.filename().c_str(), file.content.c_str());
   }
   std::printf("\n");

@@ -172,6 +172,9 @@ int generate_command(const GenerateCommand& command) {
   const auto keep = command.keep > 0 ? std::optional(command.keep) : std::nullopt;
   const GivenImages given(
       {command.given, keep, command.completions, command.count, config.task.sequence_length + 1});
+  TARN_CHECK_AS(ConfigError, given.shape().channels == 1 || given.shape().channels == 3,
+                "images of ", given.shape(),
+                " cannot be drawn: a PNG has 1 channel (grey) or 3 (RGB)");
   nn::SequencePredictor model({.path = "",
                                .dtype = DType::f32,
                                .device = parse_device(config.run.device),
