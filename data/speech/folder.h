@@ -17,7 +17,7 @@ namespace tarn::data {
 struct Utterance {
   std::string id;
   std::filesystem::path audio;
-  Interval interval;                   // of the audio that it is; all of it without `segments`
+  Interval interval;                 // of the audio that it is; all of it without `segments`
   std::int64_t line = 0;             // of wav.scp, or of segments
   std::int64_t speaker = 0;          // position in SpeechFolder::speakers
   std::vector<std::int32_t> phones;  // empty if nothing is said, or no text was read
