@@ -51,7 +51,6 @@ CrossEntropy cross_entropy(const Tensor& logits, const Tensor& targets, const Te
                                         .weights = weights,
                                         .totals = out.totals,
                                         .loss = out.loss};
-  args.scratch = Tensor::empty({kernels::cross_entropy_scratch(args)}, DType::f64, logits.device());
   kernels::run(&Table::cross_entropy_forward, logits.device(), args);
   out.loss = recorded<CrossEntropyNode>(out.loss, {&logits}, logits, targets, weights, out.totals);
   return out;

@@ -56,7 +56,6 @@ Tensor encoder_step(const EncoderStep& step) {
                                 .head = step.head,
                                 .position = step.position,
                                 .out = make({step.x.size(0), outputs})};
-  args.scratch = make({kernels::encoder_step_scratch(args)});
   kernels::run(&Table::encoder_step, step.x.device(), args);
   return args.out;
 }

@@ -25,23 +25,22 @@ class LayerNorm final : public Node {
     const auto [grad_branch, beta_branch] = inputs.target(1);
     const auto [grad_weight, beta_weight] = inputs.target(2);
     const auto [grad_bias, beta_bias] = inputs.target(3);
-    kernels::LayerNormBackwardArgs args{.sum = sum_,
-                                        .weight = weight_,
-                                        .mean = mean_,
-                                        .rstd = rstd_,
-                                        .grad_out = grad_out,
-                                        .grad_x = grad_x,
-                                        .grad_branch = grad_branch,
-                                        .grad_weight = grad_weight,
-                                        .grad_bias = grad_bias,
-                                        .beta_x = beta_x,
-                                        .beta_branch = beta_branch,
-                                        .beta_weight = beta_weight,
-                                        .beta_bias = beta_bias,
-                                        .dropout = dropout_,
-                                        .address = address_};
-    args.scratch = Tensor::empty({kernels::layer_norm_scratch(args)}, DType::f64, sum_.device());
-    kernels::run(&Table::layer_norm_backward, sum_.device(), args);
+    kernels::run(&Table::layer_norm_backward, sum_.device(),
+                 {.sum = sum_,
+                  .weight = weight_,
+                  .mean = mean_,
+                  .rstd = rstd_,
+                  .grad_out = grad_out,
+                  .grad_x = grad_x,
+                  .grad_branch = grad_branch,
+                  .grad_weight = grad_weight,
+                  .grad_bias = grad_bias,
+                  .beta_x = beta_x,
+                  .beta_branch = beta_branch,
+                  .beta_weight = beta_weight,
+                  .beta_bias = beta_bias,
+                  .dropout = dropout_,
+                  .address = address_});
   }
 
  private:

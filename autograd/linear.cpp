@@ -16,18 +16,14 @@ bool rows_apart(const Tensor& matrix) {
   return (width == 1 || matrix.strides()[1] == 1) && matrix.strides()[0] >= width;
 }
 
-void run_gemm(kernels::GemmArgs args) {
-  const std::int64_t scratch = kernels::gemm_scratch(args);
-  if (scratch > 0) args.scratch = Tensor::empty({scratch}, args.out.dtype(), args.out.device());
+void run_gemm(const kernels::GemmArgs& args) {
   kernels::run(&Table::gemm, args.out.device(), args);
 }
 
 // Does nothing where the epilogue leaves nothing to do.
-void run_epilogue_backward(kernels::LinearEpilogueBackwardArgs args) {
+void run_epilogue_backward(const kernels::LinearEpilogueBackwardArgs& args) {
   if (!args.grad_bias.defined() && args.activation == Unary::identity && args.dropout == 0) return;
-  const Device device = args.grad.device();
-  args.scratch = Tensor::empty({kernels::linear_epilogue_scratch(args)}, DType::f64, device);
-  kernels::run(&Table::linear_epilogue_backward, device, args);
+  kernels::run(&Table::linear_epilogue_backward, args.grad.device(), args);
 }
 
 class Linear final : public Node {

@@ -47,7 +47,6 @@ LogisticMixture logistic_mixture(const Tensor& parameters, const Tensor& targets
   kernels::LogisticMixtureForwardArgs args{
       .parameters = parameters, .targets = targets, .totals = out.totals, .loss = out.loss};
   if (differentiated) args.slope = Tensor::empty_like(parameters);
-  args.scratch = Tensor::empty({kernels::logistic_mixture_scratch(args)}, DType::f64, device);
   kernels::run(&Table::logistic_mixture_forward, device, args);
   out.loss = recorded<LogisticMixtureNode>(out.loss, {&parameters}, args.slope);
   return out;

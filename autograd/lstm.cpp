@@ -14,21 +14,12 @@ using kernels::Table;
 
 Tensor as_matrix(const Tensor& x) { return x.view({x.elements() / x.size(-1), x.size(-1)}); }
 
-void run_gemm(kernels::GemmArgs args) {
-  const std::int64_t scratch = kernels::gemm_scratch(args);
-  if (scratch > 0) args.scratch = Tensor::empty({scratch}, args.out.dtype(), args.out.device());
+void run_gemm(const kernels::GemmArgs& args) {
   kernels::run(&Table::gemm, args.out.device(), args);
 }
 
 void copy(const Tensor& from, const Tensor& to, double beta) {
   kernels::run(&Table::copy, to.device(), {.from = from, .to = to, .beta = beta});
-}
-
-// The scratch of either kernel and its run.
-template <class Args>
-void run_lstm(kernels::Slot<Args> Table::*kernel, Args args) {
-  args.scratch = Tensor::empty({kernels::lstm_scratch(args)}, args.out.dtype(), args.out.device());
-  kernels::run(kernel, args.out.device(), args);
 }
 
 class BiLstm final : public Node {
@@ -45,14 +36,15 @@ class BiLstm final : public Node {
 
   void backward(const Tensor& grad_out, InputGrads& inputs) override {
     const Tensor previous = Tensor::empty_like(cells_);
-    run_lstm(&Table::lstm_backward, kernels::LstmBackwardArgs{.gates = gates_,
-                                                              .weight = weights_[0].recurrent,
-                                                              .reverse = weights_[1].recurrent,
-                                                              .lengths = lengths_,
-                                                              .cells = cells_,
-                                                              .out = out_,
-                                                              .grad_out = grad_out,
-                                                              .previous = previous});
+    kernels::run(&Table::lstm_backward, out_.device(),
+                 {.gates = gates_,
+                  .weight = weights_[0].recurrent,
+                  .reverse = weights_[1].recurrent,
+                  .lengths = lengths_,
+                  .cells = cells_,
+                  .out = out_,
+                  .grad_out = grad_out,
+                  .previous = previous});
     GradTarget x = inputs.target(0);
     for (std::size_t d = 0; d < 2; ++d) {
       const auto direction = static_cast<std::int64_t>(d);
@@ -80,10 +72,8 @@ class BiLstm final : public Node {
                              const GradTarget& recurrent) {
     if (!input.tensor.defined() && !recurrent.tensor.defined()) return;
     const Tensor sums = Tensor::empty({grad.size(1)}, grad.dtype(), grad.device());
-    kernels::LinearEpilogueBackwardArgs args{.grad = grad, .grad_bias = sums};
-    args.scratch =
-        Tensor::empty({kernels::linear_epilogue_scratch(args)}, DType::f64, grad.device());
-    kernels::run(&Table::linear_epilogue_backward, grad.device(), args);
+    kernels::run(&Table::linear_epilogue_backward, grad.device(),
+                 {.grad = grad, .grad_bias = sums});
     for (const GradTarget* target : {&input, &recurrent}) {
       if (target->tensor.defined()) copy(sums, target->tensor, target->beta);
     }
@@ -141,12 +131,13 @@ Tensor bi_lstm(const Tensor& x, const Tensor& lengths, const LstmWeights& forwar
                            ? Tensor::empty({2, batch, frames, hidden}, x.dtype(), x.device())
                            : Tensor();
   Tensor out = Tensor::empty({batch, frames, 2 * hidden}, x.dtype(), x.device());
-  run_lstm(&Table::lstm_forward, kernels::LstmForwardArgs{.gates = gates,
-                                                          .weight = forward.recurrent,
-                                                          .reverse = reverse.recurrent,
-                                                          .lengths = lengths,
-                                                          .cells = cells,
-                                                          .out = out});
+  kernels::run(&Table::lstm_forward, x.device(),
+               {.gates = gates,
+                .weight = forward.recurrent,
+                .reverse = reverse.recurrent,
+                .lengths = lengths,
+                .cells = cells,
+                .out = out});
   return recorded<BiLstm>(
       out,
       {&x, &forward.input, &forward.recurrent, &forward.input_bias, &forward.recurrent_bias,

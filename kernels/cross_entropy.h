@@ -10,10 +10,7 @@ namespace tarn::kernels {
 // [rows] of the logits' dtype; totals f64 [3]; loss a scalar of the logits' dtype.
 struct CrossEntropyForwardArgs {
   Tensor logits, targets, weights, totals, loss;
-  Tensor scratch;  // f64, cross_entropy_scratch() elements
 };
-
-std::int64_t cross_entropy_scratch(const CrossEntropyForwardArgs& args);
 
 // grad_logits = beta * grad_logits + grad_loss * weight / totals[1] * (softmax(logits) - onehot).
 struct CrossEntropyBackwardArgs {

@@ -67,9 +67,6 @@ struct EncoderStepArgs {
   PanelLinear head;           // its panels undefined: none
   std::int64_t position = 0;  // softmax: where in the cache this one goes
   Tensor out;                 // [N, width], or [N, outputs] of the head
-  Tensor scratch;             // encoder_step_scratch() elements of x's type
 };
-
-std::int64_t encoder_step_scratch(const EncoderStepArgs& args);
 
 }  // namespace tarn::kernels

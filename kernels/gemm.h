@@ -20,11 +20,7 @@ struct GemmArgs {
   Tensor pre_activation;        // [like out], written if defined: what gelu's backward reads
   double dropout = 0;           // probability of a zero; the rest is scaled by 1 / (1 - dropout)
   RngAddress address;           // element i of out draws element i of this stream
-  Tensor scratch;               // as gemm_scratch() says
 };
-
-// Elements of scratch (of out's dtype) that the product needs; 0 for most.
-std::int64_t gemm_scratch(const GemmArgs& args);
 
 // Takes the gradient of a linear layer's output back through its epilogue, in place: grad becomes
 // the gradient of (op(a) op(b) + bias), and its column sums the gradient of the bias.
@@ -37,9 +33,6 @@ struct LinearEpilogueBackwardArgs {
   RngAddress address;
   Tensor grad_bias;  // [columns]; undefined: not wanted
   double beta_bias = 0;
-  Tensor scratch;  // f64, linear_epilogue_scratch() elements
 };
-
-std::int64_t linear_epilogue_scratch(const LinearEpilogueBackwardArgs& args);
 
 }  // namespace tarn::kernels

@@ -25,9 +25,6 @@ struct LayerNormBackwardArgs {
   double beta_x = 0, beta_branch = 0, beta_weight = 0, beta_bias = 0;
   double dropout = 0;
   RngAddress address;
-  Tensor scratch;  // layer_norm_scratch() elements
 };
-
-std::int64_t layer_norm_scratch(const LayerNormBackwardArgs& args);
 
 }  // namespace tarn::kernels

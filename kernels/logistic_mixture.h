@@ -15,11 +15,8 @@ namespace tarn::kernels {
 // of the parameters' dtype. Every finite input gives finite results.
 struct LogisticMixtureForwardArgs {
   Tensor parameters, targets, totals, loss;
-  Tensor slope;    // d loss / d parameters, like parameters; undefined: not wanted
-  Tensor scratch;  // f64, logistic_mixture_scratch() elements
+  Tensor slope;  // d loss / d parameters, like parameters; undefined: not wanted
 };
-
-std::int64_t logistic_mixture_scratch(const LogisticMixtureForwardArgs& args);
 
 // grad_parameters = beta * grad_parameters + grad_loss * slope.
 struct LogisticMixtureBackwardArgs {

@@ -19,7 +19,6 @@ struct LstmForwardArgs {
   Tensor lengths;  // i32 [N], 0 to T; undefined: T
   Tensor cells;    // [2, N, T, H], written for the backward unless undefined
   Tensor out;      // [N, T, 2 H]: forward, then reverse
-  Tensor scratch;  // lstm_scratch() elements of out's dtype
 };
 
 // Back through time. Gradients of the weights are products over all frames at once, which
@@ -28,10 +27,6 @@ struct LstmBackwardArgs {
   Tensor gates;  // the forward's; becomes the gradient of what it was, zero at frames past a length
   Tensor weight, reverse, lengths, cells, out, grad_out;  // as above
   Tensor previous;  // [2, N, T, H], written: each frame's last out, zero where there is none
-  Tensor scratch;
 };
-
-std::int64_t lstm_scratch(const LstmForwardArgs& args);
-std::int64_t lstm_scratch(const LstmBackwardArgs& args);
 
 }  // namespace tarn::kernels

@@ -9,10 +9,7 @@ namespace tarn::kernels {
 struct SumOfSquaresArgs {
   Tensor x, total;
   std::int64_t index = 0;
-  Tensor scratch;  // f64, sum_of_squares_scratch(x.elements()) elements
 };
-
-std::int64_t sum_of_squares_scratch(std::int64_t elements);
 
 // total[0] = how many elements of x are infinite or NaN. total: f64.
 struct CountNonfiniteArgs {

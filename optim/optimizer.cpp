@@ -73,11 +73,7 @@ std::vector<double> Optimizer::gradient_norms() const {
     if (!parameters_[p]->has_grad()) continue;
     const Tensor& grad = parameters_[p]->grad();
     kernels::run(&kernels::Table::sum_of_squares, device,
-                 {.x = grad,
-                  .total = totals,
-                  .index = static_cast<std::int64_t>(p),
-                  .scratch = Tensor::empty({kernels::sum_of_squares_scratch(grad.elements())},
-                                           DType::f64, device)});
+                 {.x = grad, .total = totals, .index = static_cast<std::int64_t>(p)});
   }
   const Tensor host = copy_to(totals, Device::cpu());
   for (std::size_t p = 0; p < norms.size(); ++p) norms[p] = std::sqrt(host.data<double>()[p]);

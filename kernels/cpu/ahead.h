@@ -6,7 +6,7 @@
 
 #include "kernels/cpu/heads.h"
 
-namespace tarn::kernels {
+namespace tarn::kernels::cpu {
 
 // Rows that a later tile will read, fetched into the second-level cache meanwhile: those of a head
 // lie too far apart for the processor to guess.
@@ -39,4 +39,4 @@ class AheadQueue {
   int count_ = 0, taken_ = 0;
 };
 
-}  // namespace tarn::kernels
+}  // namespace tarn::kernels::cpu

@@ -6,7 +6,7 @@
 
 #include <cstdint>
 
-namespace tarn::kernels {
+namespace tarn::kernels::cpu {
 
 // out = alpha * op(a) op(b) + beta * out, row-major; out is [rows, columns], ld* are row strides.
 // Runs on the calling thread. With beta 0, out is not read.
@@ -28,4 +28,4 @@ inline void blas_gemm(bool transpose_a, bool transpose_b, std::int64_t rows, std
               b, static_cast<int>(ldb), beta, out, static_cast<int>(ldo));
 }
 
-}  // namespace tarn::kernels
+}  // namespace tarn::kernels::cpu

@@ -10,7 +10,7 @@
 #include "kernels/cpu/recurrence-inl.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace tarn::kernels::HWY_NAMESPACE {
+namespace tarn::kernels::cpu::HWY_NAMESPACE {
 
 // Positions that one head is swept over before it is the next one's turn, on one thread: the rows
 // of neighbouring heads share what the processor fetches, if they are read while it is in a cache.
@@ -252,14 +252,14 @@ std::int64_t MostPieces(DType dtype, std::int64_t width) {
                              : padded<double>(width) / padding_unit<double>();
 }
 
-}  // namespace tarn::kernels::HWY_NAMESPACE
+}  // namespace tarn::kernels::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 #include "kernels/cpu/parallel.h"
 #include "kernels/table.h"
 
-namespace tarn::kernels {
+namespace tarn::kernels::cpu {
 namespace {
 
 HWY_EXPORT(MostPieces);
@@ -308,5 +308,5 @@ void causal_linear_backward(const CausalLinearBackwardArgs& args) {
   });
 }
 
-}  // namespace tarn::kernels
+}  // namespace tarn::kernels::cpu
 #endif  // HWY_ONCE

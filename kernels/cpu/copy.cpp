@@ -6,7 +6,7 @@
 #include "kernels/cpu/parallel.h"
 #include "kernels/table.h"
 
-namespace tarn::kernels {
+namespace tarn::kernels::cpu {
 namespace {
 
 // Where element `index`, in row-major order of the shape, lies.
@@ -97,4 +97,4 @@ void fill(const FillArgs& args) {
   });
 }
 
-}  // namespace tarn::kernels
+}  // namespace tarn::kernels::cpu

@@ -6,7 +6,7 @@
 #include "kernels/cpu/parallel.h"
 #include "kernels/table.h"
 
-namespace tarn::kernels {
+namespace tarn::kernels::cpu {
 namespace {
 
 // The rows are few numbers wide: they are summed by fixed chunks, and the chunks in order.
@@ -27,13 +27,12 @@ double log_sum_exp(const T* logits, std::int64_t classes, std::int64_t& largest)
 }
 
 template <class T>
-void forward(const CrossEntropyForwardArgs& args) {
+void forward(const CrossEntropyForwardArgs& args, double* partial) {
   const std::int64_t classes = args.logits.size(-1);
   const std::int64_t rows = args.targets.elements();
   const T* logits = args.logits.data<T>();
   const std::int32_t* targets = args.targets.data<std::int32_t>();
   const T* weights = args.weights.data<T>();
-  double* partial = args.scratch.mutable_data<double>();
   parallel_chunks(rows, kRows, [&](std::int64_t first, std::int64_t last) {
     double loss = 0, weight_sum = 0, correct = 0;
     for (std::int64_t r = first; r < last; ++r) {
@@ -89,16 +88,17 @@ void backward(const CrossEntropyBackwardArgs& args) {
 
 }  // namespace
 
-std::int64_t cross_entropy_scratch(const CrossEntropyForwardArgs& args) {
-  return 3 * ((args.targets.elements() + kRows - 1) / kRows);
+std::int64_t cross_entropy_forward_scratch_bytes(const CrossEntropyForwardArgs& args) {
+  return std::int64_t{sizeof(double)} * 3 * ((args.targets.elements() + kRows - 1) / kRows);
 }
 
-void cross_entropy_forward(const CrossEntropyForwardArgs& args) {
-  with_float_type(args.logits.dtype(), [&](auto zero) { forward<decltype(zero)>(args); });
+void cross_entropy_forward(const CrossEntropyForwardArgs& args, Scratch scratch) {
+  with_float_type(args.logits.dtype(),
+                  [&](auto zero) { forward<decltype(zero)>(args, scratch.as<double>()); });
 }
 
 void cross_entropy_backward(const CrossEntropyBackwardArgs& args) {
   with_float_type(args.logits.dtype(), [&](auto zero) { backward<decltype(zero)>(args); });
 }
 
-}  // namespace tarn::kernels
+}  // namespace tarn::kernels::cpu

@@ -8,7 +8,7 @@
 #include "kernels/cpu/scratch.h"
 #include "kernels/table.h"
 
-namespace tarn::kernels {
+namespace tarn::kernels::cpu {
 namespace {
 
 constexpr double kNever = -std::numeric_limits<double>::infinity();  // log 0
@@ -186,4 +186,4 @@ void ctc_backward(const CtcBackwardArgs& args) {
   with_float_type(args.logits.dtype(), [&](auto zero) { backward<decltype(zero)>(args); });
 }
 
-}  // namespace tarn::kernels
+}  // namespace tarn::kernels::cpu

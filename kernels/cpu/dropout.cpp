@@ -8,7 +8,7 @@
 #include "kernels/cpu/simd-inl.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace tarn::kernels::HWY_NAMESPACE {
+namespace tarn::kernels::cpu::HWY_NAMESPACE {
 
 template <class T>
 void drop(const DropoutArgs& args, std::int64_t first, std::int64_t last) {
@@ -37,7 +37,7 @@ void Dropout(const DropoutArgs& args, std::int64_t first, std::int64_t last) {
   }
 }
 
-}  // namespace tarn::kernels::HWY_NAMESPACE
+}  // namespace tarn::kernels::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
@@ -45,7 +45,7 @@ HWY_AFTER_NAMESPACE();
 #include "kernels/cpu/rows.h"
 #include "kernels/table.h"
 
-namespace tarn::kernels {
+namespace tarn::kernels::cpu {
 
 HWY_EXPORT(Dropout);
 
@@ -55,5 +55,5 @@ void dropout(const DropoutArgs& args) {
   });
 }
 
-}  // namespace tarn::kernels
+}  // namespace tarn::kernels::cpu
 #endif  // HWY_ONCE

@@ -4,7 +4,7 @@
 #include "core/check.h"
 #include "core/dtype.h"
 
-namespace tarn::kernels {
+namespace tarn::kernels::cpu {
 
 // Calls body(float{}) or body(double{}).
 template <class Body>
@@ -19,4 +19,4 @@ void with_float_type(DType dtype, const Body& body) {
   }
 }
 
-}  // namespace tarn::kernels
+}  // namespace tarn::kernels::cpu

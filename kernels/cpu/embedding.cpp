@@ -5,7 +5,7 @@
 #include "kernels/cpu/rows.h"
 #include "kernels/table.h"
 
-namespace tarn::kernels {
+namespace tarn::kernels::cpu {
 
 void embedding_forward(const EmbeddingForwardArgs& args) {
   with_float_type(args.weight.dtype(), [&](auto zero) {
@@ -50,4 +50,4 @@ void embedding_backward(const EmbeddingBackwardArgs& args) {
   });
 }
 
-}  // namespace tarn::kernels
+}  // namespace tarn::kernels::cpu

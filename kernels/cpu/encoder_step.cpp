@@ -4,6 +4,7 @@
 
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/scratch.h"
+#include "kernels/table.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/encoder_step.cpp"
@@ -15,7 +16,7 @@
 #include "kernels/cpu/step_attention-inl.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace tarn::kernels::HWY_NAMESPACE {
+namespace tarn::kernels::cpu::HWY_NAMESPACE {
 
 constexpr std::int64_t whole_panels(std::int64_t columns) {
   return (columns + kPanelColumns - 1) / kPanelColumns * kPanelColumns;
@@ -68,9 +69,9 @@ struct Workspace {
 template <class T>
 class Step {
  public:
-  Step(const EncoderStepArgs& args, TeamMember& member)
+  Step(const EncoderStepArgs& args, TeamMember& member, T* scratch)
       : args_(args), member_(member), work_(args) {
-    work_.lay_out(args.scratch.mutable_data<T>());
+    work_.lay_out(scratch);
   }
 
   void run() const {
@@ -171,27 +172,28 @@ class Step {
   Workspace<T> work_;
 };
 
-void RunStep(const EncoderStepArgs& args, TeamMember& member) {
+void RunStep(const EncoderStepArgs& args, TeamMember& member, Scratch scratch) {
   if (args.x.dtype() == DType::f32) {
-    Step<float>(args, member).run();
+    Step(args, member, scratch.as<float>()).run();
   } else {
-    Step<double>(args, member).run();
+    Step(args, member, scratch.as<double>()).run();
   }
 }
 
-std::int64_t StepScratch(const EncoderStepArgs& args) { return Workspace<float>(args).elements(); }
+std::int64_t ScratchBytes(const EncoderStepArgs& args) {
+  return size_of(args.x.dtype()) * Workspace<float>(args).elements();
+}
 
-}  // namespace tarn::kernels::HWY_NAMESPACE
+}  // namespace tarn::kernels::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-#include "kernels/table.h"
 
-namespace tarn::kernels {
+namespace tarn::kernels::cpu {
 namespace {
 
 HWY_EXPORT(RunStep);
-HWY_EXPORT(StepScratch);
+HWY_EXPORT(ScratchBytes);
 
 // A thread has to have this many multiplications for its part in the phases to pay.
 constexpr std::int64_t kWorthAThread = 100'000;
@@ -208,15 +210,15 @@ std::int64_t multiplications(const EncoderStepArgs& args) {
 
 }  // namespace
 
-std::int64_t encoder_step_scratch(const EncoderStepArgs& args) {
-  return HWY_DYNAMIC_DISPATCH(StepScratch)(args);
+std::int64_t encoder_step_scratch_bytes(const EncoderStepArgs& args) {
+  return HWY_DYNAMIC_DISPATCH(ScratchBytes)(args);
 }
 
-void encoder_step(const EncoderStepArgs& args) {
+void encoder_step(const EncoderStepArgs& args, Scratch scratch) {
   parallel_team(multiplications(args) / kWorthAThread, [&](TeamMember& member) {
-    HWY_DYNAMIC_DISPATCH(RunStep)(args, member);
+    HWY_DYNAMIC_DISPATCH(RunStep)(args, member, scratch);
   });
 }
 
-}  // namespace tarn::kernels
+}  // namespace tarn::kernels::cpu
 #endif  // HWY_ONCE

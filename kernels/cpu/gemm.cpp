@@ -8,7 +8,7 @@
 #include "kernels/cpu/unary-inl.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace tarn::kernels::HWY_NAMESPACE {
+namespace tarn::kernels::cpu::HWY_NAMESPACE {
 
 // Bias, activation and dropout on rows [first, last) of out, just written by the product.
 template <class T>
@@ -81,7 +81,7 @@ void EpilogueBackward(const LinearEpilogueBackwardArgs& args, std::int64_t first
   }
 }
 
-}  // namespace tarn::kernels::HWY_NAMESPACE
+}  // namespace tarn::kernels::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
@@ -91,7 +91,7 @@ HWY_AFTER_NAMESPACE();
 #include "kernels/cpu/rows.h"
 #include "kernels/table.h"
 
-namespace tarn::kernels {
+namespace tarn::kernels::cpu {
 namespace {
 
 HWY_EXPORT(Epilogue);
@@ -130,12 +130,11 @@ void gemm_by_rows(const GemmArgs& args) {
 }
 
 template <class T>
-void gemm_by_slabs(const GemmArgs& args, std::int64_t count) {
+void gemm_by_slabs(const GemmArgs& args, std::int64_t count, T* partial) {
   const std::int64_t rows = args.out.size(0);
   const std::int64_t columns = args.out.size(1);
   const std::int64_t inner = args.a.size(0);
   const std::int64_t depth = (inner + count - 1) / count;
-  T* partial = args.scratch.mutable_data<T>();
   parallel_for(count, [&](std::int64_t s) {
     const std::int64_t first = s * depth;
     blas_gemm(true, false, rows, columns, std::min(depth, inner - first), T{1},
@@ -156,28 +155,29 @@ void gemm_by_slabs(const GemmArgs& args, std::int64_t count) {
 
 }  // namespace
 
-std::int64_t gemm_scratch(const GemmArgs& args) {
+std::int64_t gemm_scratch_bytes(const GemmArgs& args) {
   const std::int64_t count = slabs(args);
-  return count == 1 ? 0 : count * args.out.elements();
+  return count == 1 ? 0 : count * args.out.bytes();
 }
 
-void gemm(const GemmArgs& args) {
+void gemm(const GemmArgs& args, Scratch scratch) {
   with_float_type(args.out.dtype(), [&](auto zero) {
     using T = decltype(zero);
     const std::int64_t count = slabs(args);
     if (count == 1) {
       gemm_by_rows<T>(args);
     } else {
-      gemm_by_slabs<T>(args, count);
+      gemm_by_slabs(args, count, scratch.as<T>());
     }
   });
 }
 
-std::int64_t linear_epilogue_scratch(const LinearEpilogueBackwardArgs& args) {
-  return args.grad_bias.defined() ? partial_sums(args.grad.size(0)) * args.grad.size(1) : 0;
+std::int64_t linear_epilogue_backward_scratch_bytes(const LinearEpilogueBackwardArgs& args) {
+  if (!args.grad_bias.defined()) return 0;
+  return std::int64_t{sizeof(double)} * partial_sums(args.grad.size(0)) * args.grad.size(1);
 }
 
-void linear_epilogue_backward(const LinearEpilogueBackwardArgs& args) {
+void linear_epilogue_backward(const LinearEpilogueBackwardArgs& args, Scratch scratch) {
   const std::int64_t rows = args.grad.size(0);
   const std::int64_t columns = args.grad.size(1);
   if (!args.grad_bias.defined()) {
@@ -187,7 +187,7 @@ void linear_epilogue_backward(const LinearEpilogueBackwardArgs& args) {
   }
   const std::int64_t chunk = rows_per_sum(rows);
   const std::int64_t chunks = partial_sums(rows);
-  double* sums = args.scratch.mutable_data<double>();
+  double* sums = scratch.as<double>();
   parallel_for(chunks, [&](std::int64_t c) {
     std::fill_n(sums + c * columns, columns, 0.0);
     HWY_DYNAMIC_DISPATCH(EpilogueBackward)
@@ -204,5 +204,5 @@ void linear_epilogue_backward(const LinearEpilogueBackwardArgs& args) {
   });
 }
 
-}  // namespace tarn::kernels
+}  // namespace tarn::kernels::cpu
 #endif  // HWY_ONCE

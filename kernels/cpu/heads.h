@@ -9,7 +9,7 @@
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/rows.h"
 
-namespace tarn::kernels {
+namespace tarn::kernels::cpu {
 
 template <class T>
 struct Head {
@@ -83,4 +83,4 @@ inline Tensor with_rows_apart(const Tensor& tensor) {
   return copy;
 }
 
-}  // namespace tarn::kernels
+}  // namespace tarn::kernels::cpu

@@ -8,7 +8,7 @@
 #include "kernels/cpu/normalise-inl.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace tarn::kernels::HWY_NAMESPACE {
+namespace tarn::kernels::cpu::HWY_NAMESPACE {
 
 template <class T>
 void forward(const LayerNormForwardArgs& args, std::int64_t first, std::int64_t last) {
@@ -101,7 +101,7 @@ void LayerNormBackward(const LayerNormBackwardArgs& args, std::int64_t first, st
   }
 }
 
-}  // namespace tarn::kernels::HWY_NAMESPACE
+}  // namespace tarn::kernels::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
@@ -111,7 +111,7 @@ HWY_AFTER_NAMESPACE();
 #include "kernels/cpu/scratch.h"
 #include "kernels/table.h"
 
-namespace tarn::kernels {
+namespace tarn::kernels::cpu {
 namespace {
 
 HWY_EXPORT(LayerNormForward);
@@ -141,16 +141,16 @@ void layer_norm_forward(const LayerNormForwardArgs& args) {
                   });
 }
 
-std::int64_t layer_norm_scratch(const LayerNormBackwardArgs& args) {
+std::int64_t layer_norm_backward_scratch_bytes(const LayerNormBackwardArgs& args) {
   const std::int64_t width = args.weight.elements();
-  return 2 * width * partial_sums(args.sum.elements() / width);
+  return std::int64_t{sizeof(double)} * 2 * width * partial_sums(args.sum.elements() / width);
 }
 
-void layer_norm_backward(const LayerNormBackwardArgs& args) {
+void layer_norm_backward(const LayerNormBackwardArgs& args, Scratch scratch) {
   const std::int64_t width = args.weight.elements();
   const std::int64_t rows = args.sum.elements() / width;
   const std::int64_t chunk = rows_per_sum(rows);
-  double* sums = args.scratch.mutable_data<double>();
+  double* sums = scratch.as<double>();
   parallel_for(partial_sums(rows), [&](std::int64_t c) {
     double* chunk_sums = sums + c * 2 * width;
     std::fill_n(chunk_sums, 2 * width, 0.0);
@@ -162,5 +162,5 @@ void layer_norm_backward(const LayerNormBackwardArgs& args) {
   add_up(args.grad_bias, args.beta_bias, sums + width, partial_sums(rows), 2 * width);
 }
 
-}  // namespace tarn::kernels
+}  // namespace tarn::kernels::cpu
 #endif  // HWY_ONCE

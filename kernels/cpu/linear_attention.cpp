@@ -21,7 +21,7 @@
 #include "kernels/cpu/simd-inl.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace tarn::kernels::HWY_NAMESPACE {
+namespace tarn::kernels::cpu::HWY_NAMESPACE {
 namespace {
 
 constexpr std::int64_t kTile = 64;
@@ -141,11 +141,11 @@ void backward_head(const LinearAttentionBackwardArgs& a, std::int64_t n, std::in
 }
 
 }  // namespace
-}  // namespace tarn::kernels::HWY_NAMESPACE
+}  // namespace tarn::kernels::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace tarn::kernels {
+namespace tarn::kernels::cpu {
 namespace {
 
 HWY_EXPORT(forward_head);
@@ -169,5 +169,5 @@ void linear_attention_backward(const LinearAttentionBackwardArgs& args) {
   });
 }
 
-}  // namespace tarn::kernels
+}  // namespace tarn::kernels::cpu
 #endif  // HWY_ONCE

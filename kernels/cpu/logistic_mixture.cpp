@@ -8,7 +8,7 @@
 #include "kernels/cpu/scratch.h"
 #include "kernels/table.h"
 
-namespace tarn::kernels {
+namespace tarn::kernels::cpu {
 namespace {
 
 constexpr std::int64_t kRows = 256;  // a chunk of the sum
@@ -119,13 +119,12 @@ void write_slope(const Row& row, std::int64_t count, double log_p, double share,
 }
 
 template <class T>
-void forward(const LogisticMixtureForwardArgs& args) {
+void forward(const LogisticMixtureForwardArgs& args, double* partial) {
   const std::int64_t width = args.parameters.size(-1), count = width / 3;
   const std::int64_t rows = args.targets.elements();
   const T* parameters = args.parameters.data<T>();
   const float* targets = args.targets.data<float>();
   T* slope = args.slope.defined() ? args.slope.mutable_data<T>() : nullptr;
-  double* partial = args.scratch.mutable_data<double>();
   const double share = 1 / static_cast<double>(rows);
   parallel_chunks(rows, kRows, [&](std::int64_t first, std::int64_t last) {
     const Row row(thread_scratch<double>(Row::size(count)), count);
@@ -161,16 +160,17 @@ void backward(const LogisticMixtureBackwardArgs& args) {
 
 }  // namespace
 
-std::int64_t logistic_mixture_scratch(const LogisticMixtureForwardArgs& args) {
-  return (args.targets.elements() + kRows - 1) / kRows;
+std::int64_t logistic_mixture_forward_scratch_bytes(const LogisticMixtureForwardArgs& args) {
+  return std::int64_t{sizeof(double)} * ((args.targets.elements() + kRows - 1) / kRows);
 }
 
-void logistic_mixture_forward(const LogisticMixtureForwardArgs& args) {
-  with_float_type(args.parameters.dtype(), [&](auto zero) { forward<decltype(zero)>(args); });
+void logistic_mixture_forward(const LogisticMixtureForwardArgs& args, Scratch scratch) {
+  with_float_type(args.parameters.dtype(),
+                  [&](auto zero) { forward<decltype(zero)>(args, scratch.as<double>()); });
 }
 
 void logistic_mixture_backward(const LogisticMixtureBackwardArgs& args) {
   with_float_type(args.slope.dtype(), [&](auto zero) { backward<decltype(zero)>(args); });
 }
 
-}  // namespace tarn::kernels
+}  // namespace tarn::kernels::cpu

@@ -19,7 +19,7 @@
 #include "kernels/cpu/lsh_window-inl.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace tarn::kernels::HWY_NAMESPACE {
+namespace tarn::kernels::cpu::HWY_NAMESPACE {
 namespace {  // other kernels have a Backward of their own
 
 // From exp_row's numbers e and the gradient of the weights p * factor, where p = e * inverse_sum:
@@ -203,11 +203,11 @@ void backward_head(const LshAttentionBackwardArgs& a, std::int64_t n, std::int64
 }
 
 }  // namespace
-}  // namespace tarn::kernels::HWY_NAMESPACE
+}  // namespace tarn::kernels::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace tarn::kernels {
+namespace tarn::kernels::cpu {
 namespace {
 
 HWY_EXPORT(forward_head);
@@ -227,5 +227,5 @@ void lsh_attention_backward(const LshAttentionBackwardArgs& a) {
   });
 }
 
-}  // namespace tarn::kernels
+}  // namespace tarn::kernels::cpu
 #endif  // HWY_ONCE

@@ -19,7 +19,7 @@
 #include "kernels/cpu/simd-inl.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace tarn::kernels::HWY_NAMESPACE {
+namespace tarn::kernels::cpu::HWY_NAMESPACE {
 namespace {
 
 constexpr std::int64_t kRows = 8;  // positions at once: so many sums hide a product's latency
@@ -101,11 +101,11 @@ void order_head(const LshOrderArgs& a, std::int64_t n, std::int64_t h) {
 }
 
 }  // namespace
-}  // namespace tarn::kernels::HWY_NAMESPACE
+}  // namespace tarn::kernels::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace tarn::kernels {
+namespace tarn::kernels::cpu {
 namespace {
 
 HWY_EXPORT(order_head);
@@ -118,5 +118,5 @@ void lsh_order(const LshOrderArgs& a) {
   });
 }
 
-}  // namespace tarn::kernels
+}  // namespace tarn::kernels::cpu
 #endif  // HWY_ONCE

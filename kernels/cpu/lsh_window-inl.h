@@ -21,7 +21,7 @@
 #include "kernels/lsh_attention.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace tarn::kernels::HWY_NAMESPACE {
+namespace tarn::kernels::cpu::HWY_NAMESPACE {
 
 // What masking adds to a position's score of itself: nothing beside it then has a weight but 0, and
 // alone it has the weight 1 all the same.
@@ -204,7 +204,7 @@ class Window {
   T* inverse_sums_;               // [chunk]
 };
 
-}  // namespace tarn::kernels::HWY_NAMESPACE
+}  // namespace tarn::kernels::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #endif  // per-target include guard

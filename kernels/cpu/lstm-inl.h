@@ -15,7 +15,7 @@
 #include "kernels/cpu/simd-inl.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace tarn::kernels::HWY_NAMESPACE {
+namespace tarn::kernels::cpu::HWY_NAMESPACE {
 
 // Sums in registers: so many rows by two vectors, which are at most kWidestPanel columns.
 constexpr std::int64_t kPanelRows = HWY_TARGET == HWY_AVX3 ? 8 : 4;
@@ -180,7 +180,7 @@ HWY_INLINE void cell_backward(const T* HWY_RESTRICT grad_out, const T* HWY_RESTR
   });
 }
 
-}  // namespace tarn::kernels::HWY_NAMESPACE
+}  // namespace tarn::kernels::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #endif  // per-target include guard

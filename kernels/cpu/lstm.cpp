@@ -7,9 +7,10 @@
 //
 #include "kernels/cpu/lstm-inl.h"
 #include "kernels/cpu/lstm_group.h"
+#include "kernels/table.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace tarn::kernels::HWY_NAMESPACE {
+namespace tarn::kernels::cpu::HWY_NAMESPACE {
 
 template <class T>
 T* row_at(const Tensor& x, std::int64_t direction, std::int64_t n, std::int64_t t) {
@@ -22,22 +23,21 @@ T* half_row(const Tensor& x, std::int64_t direction, std::int64_t n, std::int64_
   return x.mutable_data<T>() + (n * x.size(1) + t) * width + direction * (width / 2);
 }
 
+// A direction's recurrent weight, packed in the scratch.
 template <class T>
-Panels<T> forward_panels(const LstmForwardArgs& args, std::int64_t direction) {
-  const std::int64_t hidden = args.weight.size(1);
-  return {args.scratch.mutable_data<T>() + direction * lstm_scratch(args) / 2, hidden, 4 * hidden};
+Panels<T> forward_panels(std::int64_t hidden, std::int64_t direction, Scratch packed) {
+  return {packed.as<T>() + direction * hidden * padded_to_panels(4 * hidden), hidden, 4 * hidden};
 }
 template <class T>
-Panels<T> backward_panels(const LstmBackwardArgs& args, std::int64_t direction) {
-  const std::int64_t hidden = args.weight.size(1);
-  return {args.scratch.mutable_data<T>() + direction * lstm_scratch(args) / 2, 4 * hidden, hidden};
+Panels<T> backward_panels(std::int64_t hidden, std::int64_t direction, Scratch packed) {
+  return {packed.as<T>() + direction * 4 * hidden * padded_to_panels(hidden), 4 * hidden, hidden};
 }
 
 template <class T>
-void forward(const LstmForwardArgs& args, const LstmGroup& group, T* scratch) {
+void forward(const LstmForwardArgs& args, const LstmGroup& group, Scratch packed, T* scratch) {
   const std::int64_t hidden = args.weight.size(1);
   const std::int64_t direction = group.direction();
-  const Panels<T> weight = forward_panels<T>(args, direction);
+  const Panels<T> weight = forward_panels<T>(hidden, direction, packed);
   const std::int64_t stride = weight.padded_columns();
   T* last_out = scratch;
   T* cell = last_out + group.size() * hidden;
@@ -65,10 +65,10 @@ void forward(const LstmForwardArgs& args, const LstmGroup& group, T* scratch) {
 }
 
 template <class T>
-void backward(const LstmBackwardArgs& args, const LstmGroup& group, T* scratch) {
+void backward(const LstmBackwardArgs& args, const LstmGroup& group, Scratch packed, T* scratch) {
   const std::int64_t hidden = args.weight.size(1);
   const std::int64_t direction = group.direction();
-  const Panels<T> weight = backward_panels<T>(args, direction);
+  const Panels<T> weight = backward_panels<T>(hidden, direction, packed);
   const std::int64_t stride = weight.padded_columns();
   const std::int64_t before = direction == 0 ? -1 : 1;
   T* zeros = scratch;
@@ -102,55 +102,54 @@ void backward(const LstmBackwardArgs& args, const LstmGroup& group, T* scratch) 
 }
 
 template <class T>
-void pack_forward(const LstmForwardArgs& args, std::int64_t direction) {
+void pack_forward(const LstmForwardArgs& args, std::int64_t direction, Scratch packed) {
   const Tensor& weight = direction == 0 ? args.weight : args.reverse;
-  forward_panels<T>(args, direction).pack(weight.data<T>(), 1, weight.size(1));
+  forward_panels<T>(weight.size(1), direction, packed).pack(weight.data<T>(), 1, weight.size(1));
 }
 template <class T>
-void pack_backward(const LstmBackwardArgs& args, std::int64_t direction) {
+void pack_backward(const LstmBackwardArgs& args, std::int64_t direction, Scratch packed) {
   const Tensor& weight = direction == 0 ? args.weight : args.reverse;
-  backward_panels<T>(args, direction).pack(weight.data<T>(), weight.size(1), 1);
+  backward_panels<T>(weight.size(1), direction, packed).pack(weight.data<T>(), weight.size(1), 1);
 }
 
-void PackForward(const LstmForwardArgs& args, std::int64_t direction) {
+void PackForward(const LstmForwardArgs& args, std::int64_t direction, Scratch packed) {
   if (args.out.dtype() == DType::f32) {
-    pack_forward<float>(args, direction);
+    pack_forward<float>(args, direction, packed);
   } else {
-    pack_forward<double>(args, direction);
+    pack_forward<double>(args, direction, packed);
   }
 }
-void PackBackward(const LstmBackwardArgs& args, std::int64_t direction) {
+void PackBackward(const LstmBackwardArgs& args, std::int64_t direction, Scratch packed) {
   if (args.out.dtype() == DType::f32) {
-    pack_backward<float>(args, direction);
+    pack_backward<float>(args, direction, packed);
   } else {
-    pack_backward<double>(args, direction);
+    pack_backward<double>(args, direction, packed);
   }
 }
-void Forward(const LstmForwardArgs& args, const LstmGroup& group, void* scratch) {
+void Forward(const LstmForwardArgs& args, const LstmGroup& group, Scratch packed, void* scratch) {
   if (args.out.dtype() == DType::f32) {
-    forward(args, group, static_cast<float*>(scratch));
+    forward(args, group, packed, static_cast<float*>(scratch));
   } else {
-    forward(args, group, static_cast<double*>(scratch));
+    forward(args, group, packed, static_cast<double*>(scratch));
   }
 }
-void Backward(const LstmBackwardArgs& args, const LstmGroup& group, void* scratch) {
+void Backward(const LstmBackwardArgs& args, const LstmGroup& group, Scratch packed, void* scratch) {
   if (args.out.dtype() == DType::f32) {
-    backward(args, group, static_cast<float*>(scratch));
+    backward(args, group, packed, static_cast<float*>(scratch));
   } else {
-    backward(args, group, static_cast<double*>(scratch));
+    backward(args, group, packed, static_cast<double*>(scratch));
   }
 }
 
-}  // namespace tarn::kernels::HWY_NAMESPACE
+}  // namespace tarn::kernels::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/rows.h"
 #include "kernels/cpu/scratch.h"
-#include "kernels/table.h"
 
-namespace tarn::kernels {
+namespace tarn::kernels::cpu {
 namespace {
 
 HWY_EXPORT(PackForward);
@@ -193,36 +192,40 @@ void for_groups(const Tensor& gates, const Tensor& lengths, std::int64_t element
 
 }  // namespace
 
-std::int64_t lstm_scratch(const LstmForwardArgs& args) {
+std::int64_t lstm_forward_scratch_bytes(const LstmForwardArgs& args) {
   const std::int64_t hidden = args.weight.size(1);
-  return 2 * hidden * padded_to_panels(4 * hidden);
+  return size_of(args.out.dtype()) * 2 * hidden * padded_to_panels(4 * hidden);
 }
 
-std::int64_t lstm_scratch(const LstmBackwardArgs& args) {
+std::int64_t lstm_backward_scratch_bytes(const LstmBackwardArgs& args) {
   const std::int64_t hidden = args.weight.size(1);
-  return 2 * 4 * hidden * padded_to_panels(hidden);
+  return size_of(args.out.dtype()) * 2 * 4 * hidden * padded_to_panels(hidden);
 }
 
-void lstm_forward(const LstmForwardArgs& args) {
+void lstm_forward(const LstmForwardArgs& args, Scratch packed) {
   check_lengths(args.lengths, args.out.size(1));
-  for_pieces(args.gates, 2, [&](std::int64_t d) { HWY_DYNAMIC_DISPATCH(PackForward)(args, d); });
+  for_pieces(args.gates, 2, [&](std::int64_t d) {
+    HWY_DYNAMIC_DISPATCH(PackForward)(args, d, packed);
+  });
   const std::int64_t hidden = args.weight.size(1);
   const std::int64_t row = 2 * hidden + padded_to_panels(4 * hidden);
   for_groups(args.gates, args.lengths, group_size(args.out.size(0)) * row,
              [&](const LstmGroup& group, void* scratch) {
-               HWY_DYNAMIC_DISPATCH(Forward)(args, group, scratch);
+               HWY_DYNAMIC_DISPATCH(Forward)(args, group, packed, scratch);
              });
 }
 
-void lstm_backward(const LstmBackwardArgs& args) {
-  for_pieces(args.gates, 2, [&](std::int64_t d) { HWY_DYNAMIC_DISPATCH(PackBackward)(args, d); });
+void lstm_backward(const LstmBackwardArgs& args, Scratch packed) {
+  for_pieces(args.gates, 2, [&](std::int64_t d) {
+    HWY_DYNAMIC_DISPATCH(PackBackward)(args, d, packed);
+  });
   const std::int64_t hidden = args.weight.size(1);
   const std::int64_t row = 5 * hidden + padded_to_panels(hidden);
   for_groups(args.gates, args.lengths, hidden + group_size(args.out.size(0)) * row,
              [&](const LstmGroup& group, void* scratch) {
-               HWY_DYNAMIC_DISPATCH(Backward)(args, group, scratch);
+               HWY_DYNAMIC_DISPATCH(Backward)(args, group, packed, scratch);
              });
 }
 
-}  // namespace tarn::kernels
+}  // namespace tarn::kernels::cpu
 #endif  // HWY_ONCE

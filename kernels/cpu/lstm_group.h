@@ -7,7 +7,7 @@
 
 #include "core/tensor.h"
 
-namespace tarn::kernels {
+namespace tarn::kernels::cpu {
 
 // The recurrent weights are packed as panels of at most so many columns.
 constexpr std::int64_t kWidestPanel = 32;
@@ -63,4 +63,4 @@ class LstmGroup {
   const std::int32_t* sequences_;
 };
 
-}  // namespace tarn::kernels
+}  // namespace tarn::kernels::cpu

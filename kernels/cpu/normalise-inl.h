@@ -12,7 +12,7 @@
 #include "kernels/cpu/simd-inl.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace tarn::kernels::HWY_NAMESPACE {
+namespace tarn::kernels::cpu::HWY_NAMESPACE {
 
 // sum of (x - mean)^2
 template <class T>
@@ -50,7 +50,7 @@ HWY_INLINE RowMoments<T> normalise_row(const T* row, const T* weight, const T* b
   return {mean, rstd};
 }
 
-}  // namespace tarn::kernels::HWY_NAMESPACE
+}  // namespace tarn::kernels::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #endif  // per-target include guard

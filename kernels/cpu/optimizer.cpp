@@ -8,7 +8,7 @@
 #include "kernels/cpu/simd-inl.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace tarn::kernels::HWY_NAMESPACE {
+namespace tarn::kernels::cpu::HWY_NAMESPACE {
 
 template <class T>
 void sgd(const SgdStepArgs& args, std::int64_t first, std::int64_t last) {
@@ -93,7 +93,7 @@ double Squares(const Tensor& x, std::int64_t first, std::int64_t last) {
                                  : squares(x.data<double>() + first, last - first);
 }
 
-}  // namespace tarn::kernels::HWY_NAMESPACE
+}  // namespace tarn::kernels::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
@@ -103,7 +103,7 @@ HWY_AFTER_NAMESPACE();
 #include "kernels/cpu/parallel.h"
 #include "kernels/table.h"
 
-namespace tarn::kernels {
+namespace tarn::kernels::cpu {
 namespace {
 
 HWY_EXPORT(SgdStep);
@@ -111,6 +111,7 @@ HWY_EXPORT(AdamStep);
 HWY_EXPORT(Squares);
 
 constexpr std::int64_t kChunk = 16384;
+std::int64_t chunks_of(const Tensor& x) { return (x.elements() + kChunk - 1) / kChunk; }
 
 }  // namespace
 
@@ -126,18 +127,18 @@ void adam_step(const AdamStepArgs& args) {
   });
 }
 
-std::int64_t sum_of_squares_scratch(std::int64_t elements) {
-  return (elements + kChunk - 1) / kChunk;
+std::int64_t sum_of_squares_scratch_bytes(const SumOfSquaresArgs& args) {
+  return std::int64_t{sizeof(double)} * chunks_of(args.x);
 }
 
-void sum_of_squares(const SumOfSquaresArgs& args) {
+void sum_of_squares(const SumOfSquaresArgs& args, Scratch scratch) {
   const std::int64_t n = args.x.elements();
-  double* partial = args.scratch.mutable_data<double>();
+  double* partial = scratch.as<double>();
   parallel_chunks(n, kChunk, [&](std::int64_t first, std::int64_t last) {
     partial[first / kChunk] = HWY_DYNAMIC_DISPATCH(Squares)(args.x, first, last);
   });
   double total = 0;
-  for (std::int64_t c = 0; c < sum_of_squares_scratch(n); ++c) total += partial[c];
+  for (std::int64_t c = 0; c < chunks_of(args.x); ++c) total += partial[c];
   args.total.mutable_data<double>()[args.index] = total;
 }
 
@@ -150,5 +151,5 @@ void count_nonfinite(const CountNonfiniteArgs& args) {
   });
 }
 
-}  // namespace tarn::kernels
+}  // namespace tarn::kernels::cpu
 #endif  // HWY_ONCE

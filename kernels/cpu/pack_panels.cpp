@@ -5,7 +5,7 @@
 #include "kernels/encoder_step.h"
 #include "kernels/table.h"
 
-namespace tarn::kernels {
+namespace tarn::kernels::cpu {
 namespace {
 
 // To the nearest, ties to even; a NaN stays one.
@@ -36,12 +36,6 @@ void pack(const PackPanelsArgs& args, std::int64_t group, const Convert& convert
 
 }  // namespace
 
-Shape panels_shape(std::int64_t out, std::int64_t in, DType storage) {
-  const std::int64_t panels = (out + kPanelColumns - 1) / kPanelColumns;
-  if (storage == DType::bf16) return {panels, (in + 1) / 2, kPanelColumns, 2};
-  return {panels, in, kPanelColumns};
-}
-
 void pack_panels(const PackPanelsArgs& args) {
   const auto same = [](auto value) { return value; };
   if (args.panels.dtype() == DType::bf16) {
@@ -53,4 +47,4 @@ void pack_panels(const PackPanelsArgs& args) {
   }
 }
 
-}  // namespace tarn::kernels
+}  // namespace tarn::kernels::cpu

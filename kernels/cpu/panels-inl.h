@@ -16,7 +16,7 @@
 #include "kernels/encoder_step.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace tarn::kernels::HWY_NAMESPACE {
+namespace tarn::kernels::cpu::HWY_NAMESPACE {
 
 // Rows in registers at once, two vectors of sums each.
 constexpr int kPanelRows = HWY_TARGET == HWY_AVX3 ? 8 : 4;
@@ -166,7 +166,7 @@ void multiply_panel(const Product<T>& product, std::int64_t rows, std::int64_t i
   }
 }
 
-}  // namespace tarn::kernels::HWY_NAMESPACE
+}  // namespace tarn::kernels::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #endif  // per-target include guard

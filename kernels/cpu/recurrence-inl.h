@@ -16,7 +16,7 @@
 #include "kernels/cpu/simd-inl.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace tarn::kernels::HWY_NAMESPACE {
+namespace tarn::kernels::cpu::HWY_NAMESPACE {
 
 // The block of state that the registers hold: 32 of them with AVX-512, 16 otherwise.
 constexpr std::int64_t kBlockRows = HWY_TARGET == HWY_AVX3 ? 8 : 4;
@@ -216,7 +216,7 @@ HWY_INLINE void running_sums(Strip<const T> b, Strip<const T> into, Strip<const 
   }
 }
 
-}  // namespace tarn::kernels::HWY_NAMESPACE
+}  // namespace tarn::kernels::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #endif  // per-target include guard

@@ -5,7 +5,7 @@
 
 #include "core/tensor.h"
 
-namespace tarn::kernels {
+namespace tarn::kernels::cpu {
 
 class Rows {
  public:
@@ -43,4 +43,4 @@ constexpr std::int64_t partial_sums(std::int64_t rows) {
   return (rows + rows_per_sum(rows) - 1) / rows_per_sum(rows);
 }
 
-}  // namespace tarn::kernels
+}  // namespace tarn::kernels::cpu

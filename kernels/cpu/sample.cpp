@@ -6,7 +6,7 @@
 #include "kernels/cpu/parallel.h"
 #include "kernels/table.h"
 
-namespace tarn::kernels {
+namespace tarn::kernels::cpu {
 namespace {
 
 constexpr std::int64_t kRows = 16;  // a piece of parallel work: a few microseconds
@@ -93,4 +93,4 @@ void sample_categorical(const SampleCategoricalArgs& args) {
   });
 }
 
-}  // namespace tarn::kernels
+}  // namespace tarn::kernels::cpu

@@ -4,7 +4,7 @@
 #include <memory>
 #include <new>
 
-namespace tarn::kernels {
+namespace tarn::kernels::cpu {
 namespace {
 
 struct Free {
@@ -28,4 +28,4 @@ std::byte* thread_scratch_bytes(std::size_t bytes) {
   return block.bytes.get();
 }
 
-}  // namespace tarn::kernels
+}  // namespace tarn::kernels::cpu

@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace tarn::kernels {
+namespace tarn::kernels::cpu {
 
 // At least this many bytes, 64-byte aligned, not initialised; the same block at each call on a
 // thread, which grows it to the largest ever asked for. A second call invalidates the first.
@@ -38,4 +38,4 @@ class Carver {
   T* at_;
 };
 
-}  // namespace tarn::kernels
+}  // namespace tarn::kernels::cpu

@@ -24,7 +24,7 @@
 #include "kernels/cpu/simd-inl.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace tarn::kernels::HWY_NAMESPACE {
+namespace tarn::kernels::cpu::HWY_NAMESPACE {
 namespace {  // other kernels have a Backward of their own
 
 constexpr std::int64_t kTile = 64;  // rows and columns of a tile of scores, and its row stride
@@ -278,11 +278,11 @@ void backward_head(const SoftmaxAttentionBackwardArgs& a, std::int64_t n, std::i
 }
 
 }  // namespace
-}  // namespace tarn::kernels::HWY_NAMESPACE
+}  // namespace tarn::kernels::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace tarn::kernels {
+namespace tarn::kernels::cpu {
 namespace {
 
 HWY_EXPORT(forward_tile);
@@ -309,5 +309,5 @@ void softmax_attention_backward(const SoftmaxAttentionBackwardArgs& args) {
   });
 }
 
-}  // namespace tarn::kernels
+}  // namespace tarn::kernels::cpu
 #endif  // HWY_ONCE

@@ -10,7 +10,7 @@
 #include "kernels/cpu/unary-inl.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace tarn::kernels::HWY_NAMESPACE {
+namespace tarn::kernels::cpu::HWY_NAMESPACE {
 
 // What the projections gave one head, and where its output goes.
 template <class T>
@@ -93,7 +93,7 @@ void softmax_head_step(const HeadStep<T>& head, T scale, const T* keys, const T*
   });
 }
 
-}  // namespace tarn::kernels::HWY_NAMESPACE
+}  // namespace tarn::kernels::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #endif  // per-target include guard

@@ -2,26 +2,31 @@
 
 #include <cblas.h>
 
-#include "core/check.h"
-
 namespace tarn::kernels {
+namespace cpu {
 
+// A line of the list without its functions does not link.
 #define TARN_KERNEL(name, Args) void name(const Args& args);
+#define TARN_KERNEL_WITH_SCRATCH(name, Args)    \
+  void name(const Args& args, Scratch scratch); \
+  std::int64_t name##_scratch_bytes(const Args& args);
 #include "kernels/kernels.def"
-#undef TARN_KERNEL
 
-const Table& table(DeviceKind kind) {
-  TARN_CHECK_AS(DeviceError, kind == DeviceKind::cpu, "this build of tarn has no kernels for ",
-                name_of(kind));
-  static const Table cpu = [] {
+}  // namespace cpu
+
+const Table& cpu_table() {
+  static const Table table = [] {
     openblas_set_num_threads(1);  // blas.h says why
     Table t;
-#define TARN_KERNEL(name, Args) t.name.fn = name;  // a line without a CPU kernel does not link
+#define TARN_KERNEL(name, Args) \
+  t.name.fn = [](const Args& args, Scratch /*none*/) { cpu::name(args); };
+#define TARN_KERNEL_WITH_SCRATCH(name, Args) \
+  t.name.fn = cpu::name;                     \
+  t.name.scratch_bytes = cpu::name##_scratch_bytes;
 #include "kernels/kernels.def"
-#undef TARN_KERNEL
     return t;
   }();
-  return cpu;
+  return table;
 }
 
 }  // namespace tarn::kernels

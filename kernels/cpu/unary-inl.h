@@ -15,7 +15,7 @@
 #include "kernels/unary.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace tarn::kernels::HWY_NAMESPACE {
+namespace tarn::kernels::cpu::HWY_NAMESPACE {
 
 // The normal distribution function, by the exact erf.
 template <class T>
@@ -77,7 +77,7 @@ HWY_INLINE void unary_backward_row(Unary op, const T* saved, T* grad, std::int64
   }
 }
 
-}  // namespace tarn::kernels::HWY_NAMESPACE
+}  // namespace tarn::kernels::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #endif  // per-target include guard

@@ -9,7 +9,7 @@
 #include "kernels/cpu/unary-inl.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace tarn::kernels::HWY_NAMESPACE {
+namespace tarn::kernels::cpu::HWY_NAMESPACE {
 
 template <class T>
 void forward(const UnaryForwardArgs& args, const Rows& x_rows, std::int64_t first,
@@ -57,14 +57,14 @@ void UnaryBackward(const UnaryBackwardArgs& args, std::int64_t first, std::int64
   }
 }
 
-}  // namespace tarn::kernels::HWY_NAMESPACE
+}  // namespace tarn::kernels::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 #include "kernels/cpu/parallel.h"
 #include "kernels/table.h"
 
-namespace tarn::kernels {
+namespace tarn::kernels::cpu {
 
 HWY_EXPORT(UnaryForward);
 HWY_EXPORT(UnaryBackward);
@@ -84,5 +84,5 @@ void unary_backward(const UnaryBackwardArgs& args) {
                   });
 }
 
-}  // namespace tarn::kernels
+}  // namespace tarn::kernels::cpu
 #endif  // HWY_ONCE

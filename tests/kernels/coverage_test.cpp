@@ -14,7 +14,6 @@ namespace {
 constexpr std::string_view kKernels[] = {
 #define TARN_KERNEL(name, Args) #name,
 #include "kernels/kernels.def"
-#undef TARN_KERNEL
 };
 
 // Kernels that no recorded op calls, and the file here that compares each with plain loops.

@@ -37,7 +37,6 @@ struct Problem {
     loss = full({}, logits.dtype(), kNaN);
     CrossEntropyForwardArgs args{
         .logits = logits, .targets = targets, .weights = weights, .totals = totals, .loss = loss};
-    args.scratch = full({cross_entropy_scratch(args)}, DType::f64, kNaN);
     run(&Table::cross_entropy_forward, kCpu, args);
   }
 

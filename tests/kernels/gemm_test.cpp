@@ -24,11 +24,7 @@ constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
 double tolerance(DType dtype) { return dtype == DType::f32 ? 2e-5 : 1e-12; }
 
-void run_gemm(GemmArgs args) {
-  // What lies in scratch must not be read.
-  args.scratch = full({gemm_scratch(args)}, args.out.dtype(), kNaN);
-  run(&Table::gemm, kCpu, args);
-}
+void run_gemm(const GemmArgs& args) { run(&Table::gemm, kCpu, args); }
 
 // beta * out + op(a) op(b), by plain loops.
 Tensor expected(const GemmArgs& args) {
@@ -80,7 +76,7 @@ TEST_CASE("gemm: deep products of a transposed a are cut into slabs") {
       for (const DType dtype : {DType::f32, DType::f64}) {
         CAPTURE(inner);
         const GemmArgs args = problem(9, 13, inner, true, false, beta, dtype);
-        CHECK((gemm_scratch(args) > 0) == (inner >= 2048));
+        CHECK((table(DeviceKind::cpu).gemm.scratch_bytes(args) > 0) == (inner >= 2048));
         const Tensor wanted = expected(args);
         run_gemm(args);
         CHECK(relative_difference(args.out, wanted) < tolerance(dtype));
@@ -217,7 +213,6 @@ void check_epilogue_backward(const Epilogue& e, std::int64_t rows, std::int64_t 
                   reference::dropout_factor(e.dropout, kAddress, i));
     test::set(grad_bias, i % columns, get(grad_bias, i % columns) + get(grad, i));
   }
-  args.scratch = full({linear_epilogue_scratch(args)}, DType::f64, kNaN);
   run(&Table::linear_epilogue_backward, kCpu, args);
   CHECK(relative_difference(args.grad, grad) < tolerance(dtype));
   if (e.biased) CHECK(relative_difference(args.grad_bias, grad_bias) < tolerance(dtype));

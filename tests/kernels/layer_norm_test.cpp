@@ -172,7 +172,6 @@ void check_backward(std::int64_t rows, std::int64_t width, bool branched, double
                              .beta_bias = beta,
                              .dropout = dropout,
                              .address = kAddress};
-  args.scratch = full({layer_norm_scratch(args)}, DType::f64, kNaN);
   run(&Table::layer_norm_backward, kCpu, args);
   const double limit = 5 * tolerance(dtype);
   CHECK(relative_difference(grads.x, wanted.x) < limit);
@@ -210,7 +209,6 @@ TEST_CASE("layer_norm: each gradient is computed alone as together") {
                             .grad_bias = full({63}, DType::f32, kNaN),
                             .dropout = 0.3,
                             .address = kAddress};
-  all.scratch = full({layer_norm_scratch(all)}, DType::f64, kNaN);
   run(&Table::layer_norm_backward, kCpu, all);
   using Field = Tensor LayerNormBackwardArgs::*;
   const Field fields[] = {&LayerNormBackwardArgs::grad_x, &LayerNormBackwardArgs::grad_branch,

@@ -34,7 +34,6 @@ struct Problem {
     LogisticMixtureForwardArgs args{
         .parameters = parameters, .targets = targets, .totals = totals, .loss = loss};
     args.slope = slope;
-    args.scratch = full({logistic_mixture_scratch(args)}, DType::f64, kNaN);
     run(&Table::logistic_mixture_forward, kCpu, args);
   }
 

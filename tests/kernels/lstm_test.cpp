@@ -55,7 +55,6 @@ struct Problem {
                          .lengths = lengths,
                          .cells = cells,
                          .out = out};
-    args.scratch = full({lstm_scratch(args)}, out.dtype(), kNaN);
     run(&Table::lstm_forward, kCpu, args);
   }
   void backward() const {
@@ -67,7 +66,6 @@ struct Problem {
                           .out = out,
                           .grad_out = grad_out,
                           .previous = previous};
-    args.scratch = full({lstm_scratch(args)}, out.dtype(), kNaN);
     run(&Table::lstm_backward, kCpu, args);
   }
 

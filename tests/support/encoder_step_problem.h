@@ -101,7 +101,6 @@ struct EncoderStepProblem {
                                   .head = head.panels,
                                   .position = sizes.position,
                                   .out = out};
-    args.scratch = full({kernels::encoder_step_scratch(args)}, x.dtype(), std::nan(""));
     kernels::run(&kernels::Table::encoder_step, Device::cpu(), args);
   }
 

@@ -25,7 +25,6 @@ Outputs run_gemm(const Shape& a, const Shape& b, const Shape& out, kernels::Gemm
   args.a = uniform_tensor(a, dtype, "a");
   args.b = uniform_tensor(b, dtype, "b");
   args.out = uniform_tensor(out, dtype, "out");
-  args.scratch = Tensor::empty({kernels::gemm_scratch(args)}, dtype, kCpu);
   run(&Table::gemm, kCpu, args);
   return {args.out};
 }
@@ -55,7 +54,6 @@ Outputs linear_epilogue_backward(DType dtype, Unary op, double dropout) {
       .address = kAddress,
       .grad_bias = uniform_tensor({63}, dtype, "grad_bias"),
       .beta_bias = 1};
-  args.scratch = Tensor::empty({kernels::linear_epilogue_scratch(args)}, DType::f64, kCpu);
   run(&Table::linear_epilogue_backward, kCpu, args);
   return {args.grad, args.grad_bias};
 }
@@ -153,7 +151,6 @@ Outputs layer_norm_backward(DType dtype) {
                                       .beta_bias = 1,
                                       .dropout = 0.3,
                                       .address = kAddress};
-  args.scratch = Tensor::empty({kernels::layer_norm_scratch(args)}, DType::f64, kCpu);
   run(&Table::layer_norm_backward, kCpu, args);
   return {args.grad_x, args.grad_branch, args.grad_weight, args.grad_bias};
 }
@@ -164,7 +161,6 @@ Outputs cross_entropy_forward(DType dtype) {
                                         .weights = uniform_tensor({700}, dtype, "weights"),
                                         .totals = Tensor::empty({3}, DType::f64, kCpu),
                                         .loss = Tensor::empty({}, dtype, kCpu)};
-  args.scratch = Tensor::empty({kernels::cross_entropy_scratch(args)}, DType::f64, kCpu);
   run(&Table::cross_entropy_forward, kCpu, args);
   return {args.totals, args.loss};
 }
@@ -189,7 +185,6 @@ Outputs logistic_mixture_forward(DType dtype) {
                                            .totals = Tensor::empty({2}, DType::f64, kCpu),
                                            .loss = Tensor::empty({}, dtype, kCpu),
                                            .slope = Tensor::empty_like(parameters)};
-  args.scratch = Tensor::empty({kernels::logistic_mixture_scratch(args)}, DType::f64, kCpu);
   run(&Table::logistic_mixture_forward, kCpu, args);
   return {args.totals, args.loss, args.slope};
 }

@@ -26,7 +26,6 @@ Outputs lstm(DType dtype, bool backward) {
   for (std::int64_t n = 0; n < kBatch; ++n) {
     set(args.lengths, n, static_cast<double>(n * 7 % (kFrames + 1)));
   }
-  args.scratch = Tensor::empty({kernels::lstm_scratch(args)}, dtype, kCpu);
   run(&Table::lstm_forward, kCpu, args);
   if (!backward) return {args.gates, args.cells, args.out};
   kernels::LstmBackwardArgs back{.gates = args.gates,
@@ -37,7 +36,6 @@ Outputs lstm(DType dtype, bool backward) {
                                  .out = args.out,
                                  .grad_out = uniform_tensor(args.out.shape(), dtype, "grad_out"),
                                  .previous = Tensor::empty(args.cells.shape(), dtype, kCpu)};
-  back.scratch = Tensor::empty({kernels::lstm_scratch(back)}, dtype, kCpu);
   run(&Table::lstm_backward, kCpu, back);
   return {back.gates, back.previous};
 }

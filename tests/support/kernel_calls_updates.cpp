@@ -29,12 +29,7 @@ Outputs fill(DType dtype) {
 Outputs sum_of_squares(DType dtype) {
   const Tensor x = uniform_tensor({70001}, dtype, "x");
   const Tensor total = Tensor::zeros({2}, DType::f64, kCpu);
-  run(&Table::sum_of_squares, kCpu,
-      {.x = x,
-       .total = total,
-       .index = 1,
-       .scratch =
-           Tensor::empty({kernels::sum_of_squares_scratch(x.elements())}, DType::f64, kCpu)});
+  run(&Table::sum_of_squares, kCpu, {.x = x, .total = total, .index = 1});
   return {total};
 }
 
