@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <regex>
 #include <string>
 #include <vector>
 
@@ -63,9 +64,10 @@ struct Outcome {
   int status = 0;
 };
 
-// Runs an action in a child; fault 0 strikes never and counts the calls.
+// Runs an action in a child; fault 0 strikes never and counts the calls. The files are outside of
+// the directory: one takes the number of calls, the other what the injector says.
 Outcome run_child(const std::string& action, const fs::path& dir, const char* kind, int fault,
-                  const fs::path& count_file = {}) {
+                  const fs::path& count_file = {}, const fs::path& report_file = "/dev/null") {
   const pid_t child = fork();
   if (child == 0) {
     setenv("LD_PRELOAD", test::fault_injector().c_str(), 1);
@@ -76,7 +78,7 @@ Outcome run_child(const std::string& action, const fs::path& dir, const char* ki
     if (!count_file.empty()) setenv("TARN_FAULT_COUNT_FILE", count_file.c_str(), 1);
     const int nowhere = open("/dev/null", O_WRONLY);
     dup2(nowhere, STDOUT_FILENO);
-    dup2(nowhere, STDERR_FILENO);
+    dup2(open(report_file.c_str(), O_WRONLY | O_CREAT, 0666), STDERR_FILENO);
     execl("/proc/self/exe", "child", "--no-skip", "--test-case=file: the child of the fault tests",
           nullptr);
     _exit(127);
@@ -93,6 +95,23 @@ int count_calls(const std::string& action) {
   const Outcome outcome = run_child(action, dir / "w", "kill", 0, dir / "count");
   REQUIRE(outcome.status == 0);
   return std::stoi(read_file(dir / "count"));
+}
+
+// The calls of an action in their order, each with the path that it changes: "write f.tmp".
+std::vector<std::string> calls_of(const std::string& action) {
+  const test::TempDir dir;
+  fs::create_directory(dir / "w");
+  write_file_atomically(dir / "w" / "f", kOld);
+  REQUIRE(run_child(action, dir / "w", "trace", 1, {}, dir / "report").status == 0);
+  const std::string report = read_file(dir / "report");
+  const std::regex line("at call [0-9]+: ([a-z]+)[0-9]* " + (dir / "w").string() + "/?(\\S*)\n");
+  std::vector<std::string> calls;
+  for (std::sregex_iterator at(report.begin(), report.end(), line), end; at != end; ++at) {
+    const std::string path =
+        std::regex_replace((*at)[2].str(), std::regex("\\.tmp-[0-9]+"), ".tmp");
+    calls.push_back((*at)[1].str() + " " + (path.empty() ? "." : path));
+  }
+  return calls;
 }
 
 bool has_temporary(const fs::path& dir) {
@@ -142,6 +161,23 @@ TEST_CASE("file: a disk that is full or fails leaves the old file and nothing el
       });
     }
   }
+}
+
+// Without the syncs a file may lose its content, or its name, when the power goes.
+TEST_CASE("file: content is on the disk before its name is, and the name before a call returns") {
+  using Calls = std::vector<std::string>;
+  CHECK(calls_of("replace") ==
+        Calls{"open f.tmp", "write f.tmp", "fsync f.tmp", "rename f.tmp", "fsync ."});
+  CHECK(calls_of("write") ==
+        Calls{"open f.tmp", "write f.tmp", "write f.tmp", "fsync f.tmp", "rename f.tmp"});
+  CHECK(calls_of("append") == Calls{"open f", "ftruncate f", "fsync .", "write f", "fsync f"});
+  // write_file leaves the name to publish_directory, which syncs the directory before it is named.
+  CHECK(calls_of("publish") == Calls{"mkdir new/tmp", "mkdir new", "fsync .", "mkdir new/tmp",
+                                     "fsync new", "open new/tmp/a.tmp", "write new/tmp/a.tmp",
+                                     "fsync new/tmp/a.tmp", "rename new/tmp/a.tmp",
+                                     "open new/tmp/b.tmp", "write new/tmp/b.tmp",
+                                     "fsync new/tmp/b.tmp", "rename new/tmp/b.tmp", "fsync new/tmp",
+                                     "rename new/tmp", "fsync new"});
 }
 
 TEST_CASE("file: signals and short writes are nobody's business") {

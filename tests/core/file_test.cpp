@@ -1,9 +1,11 @@
 #include "core/io/file.h"
 
 #include <doctest/doctest.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <csignal>
 #include <cstring>
 #include <string>
 #include <string_view>
@@ -188,6 +190,27 @@ TEST_CASE("file: an append file with fewer bytes than are to be kept is an error
   CHECK_THROWS_AS(AppendFile(dir / "log", -1), IoError);
   CHECK_THROWS_AS(AppendFile(dir / "none", 5), IoError);
   CHECK_FALSE(fs::exists(dir / "none"));
+}
+
+// Where the disk takes only a part, here for a limit on the size of files, the part goes.
+TEST_CASE("file: a failed append takes back the part that was written") {
+  const test::TempDir dir;
+  AppendFile log(dir / "log", 0);
+  log.append("one\n");
+  struct rlimit before {};
+  REQUIRE(getrlimit(RLIMIT_FSIZE, &before) == 0);
+  const auto handler = std::signal(SIGXFSZ, SIG_IGN);
+  const struct rlimit limit { 10, before.rlim_max };
+  REQUIRE(setrlimit(RLIMIT_FSIZE, &limit) == 0);
+  CHECK_THROWS_WITH_AS(log.append("a line that does not fit\n"),
+                       doctest::Contains("File too large"), IoError);
+  CHECK(log.size() == 4);
+  const std::string held = read_file(dir / "log");
+  REQUIRE(setrlimit(RLIMIT_FSIZE, &before) == 0);
+  std::signal(SIGXFSZ, handler);
+  CHECK(held == "one\n");
+  log.append("two\n");
+  CHECK(read_file(dir / "log") == "one\ntwo\n");
 }
 
 }  // namespace

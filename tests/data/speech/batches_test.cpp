@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/check.h"
@@ -163,6 +164,21 @@ TEST_CASE("speech batches: little padding, and few small batches") {
   }
   CHECK(frames / padded > 0.88);
   CHECK(static_cast<double>(batches.per_epoch()) < 1.25 * frames / 5000);
+}
+
+// The shortest of a bucket has at least four fifths of its longest's frames.
+TEST_CASE("speech batches: lengths that differ by up to a fifth meet, and others never") {
+  const Speech speech({100, 100, 80, 80, 79, 79});
+  const SpeechBatches batches(speech.folder, speech.features, {.frames = 200});
+  REQUIRE(batches.per_epoch() == 3);
+  std::set<std::pair<double, double>> met;
+  for (std::int64_t i = 0; i < 50 * batches.per_epoch(); ++i) {
+    std::vector<double> lengths = to_vector(batches.training(i).lengths);
+    std::sort(lengths.begin(), lengths.end());
+    REQUIRE(lengths.size() == 2);
+    met.emplace(lengths[0], lengths[1]);
+  }
+  CHECK(met == std::set<std::pair<double, double>>{{80, 80}, {80, 100}, {100, 100}, {79, 79}});
 }
 
 TEST_CASE("speech batches: mistakes") {

@@ -6,6 +6,7 @@
 //                          tear:   the same, but a write first puts half of its bytes on the disk
 //                          short:  a write writes half of its bytes and says so; no error
 //                          EINTR:  a call that a signal can interrupt fails once
+//                          trace:  none strikes, and every call is reported
 //                          ENOSPC, EIO, EDQUOT, EROFS, EACCES: the call fails, and later ones that
 //                                  need space fail too, as a full disk stays full; removing works
 //   TARN_FAULT_COUNT_FILE  the number of calls that counted is written there at exit
@@ -39,7 +40,7 @@
     found;                                                 \
   })
 
-enum kind { NONE, KILL, TEAR, SHORT, ERROR };
+enum kind { NONE, KILL, TEAR, SHORT, TRACE, ERROR };
 enum traits { PLAIN = 0, NEEDS_SPACE = 1, WRITES = 2, INTERRUPTIBLE = 4 };
 enum verdict { GO, FAIL, HALF_THEN_DIE, HALF };
 
@@ -139,6 +140,7 @@ __attribute__((constructor)) static void set_up(void) {
     kind = strcmp(what, "kill") == 0    ? KILL
            : strcmp(what, "tear") == 0  ? TEAR
            : strcmp(what, "short") == 0 ? SHORT
+           : strcmp(what, "trace") == 0 ? TRACE
                                         : ERROR;
     if (kind == ERROR) error_number = error_from(what);
   }
@@ -159,19 +161,22 @@ _Noreturn static void die(void) {
   for (;;) pause();
 }
 
+static void report(const char* call, long number) {
+  dprintf(STDERR_FILENO, "fault injector: %s at call %ld: %s %s\n", getenv("TARN_FAULT_KIND"),
+          number, call, seen_path);
+}
+
 // Counts a call and says what is to become of it; errno is set when it is to fail.
 static enum verdict judge(const char* call, bool counts, int traits) {
   if (!counts) return GO;
   const long number = atomic_fetch_add(&calls, 1) + 1;
-  if (kind == NONE || strike_at <= 0 || number < strike_at) return GO;
+  if (kind == TRACE) report(call, number);
+  if (kind == NONE || kind == TRACE || strike_at <= 0 || number < strike_at) return GO;
   const bool lasts = kind == ERROR && error_number != EINTR && (traits & NEEDS_SPACE);
   if (number > strike_at && !lasts) return GO;
   if (kind == SHORT && !(traits & WRITES)) return GO;
   if (kind == ERROR && error_number == EINTR && !(traits & INTERRUPTIBLE)) return GO;
-  if (number == strike_at) {
-    dprintf(STDERR_FILENO, "fault injector: %s at call %ld: %s %s\n", getenv("TARN_FAULT_KIND"),
-            number, call, seen_path);
-  }
+  if (number == strike_at) report(call, number);
   if (kind == SHORT) return HALF;
   if (kind == TEAR && (traits & WRITES)) return HALF_THEN_DIE;
   if (kind == KILL || kind == TEAR) die();
