@@ -54,6 +54,7 @@ ELSEWHERE = {
     "cmake --build --preset fuzz --target fuzzers":
         (".ci/run", "cmake --build --preset fuzz --target fuzzers"),
     "build/fuzz/tests/fuzz_safetensors -max_total_time=60": (".ci/run", "build/fuzz/tests/fuzz_*"),
+    "tools/mutate.py --check": ("dev", "tools/mutate.py --check"),
     "tools/instruction_counts": (".ci/run", "tools/instruction_counts"),
 }
 
