@@ -16,8 +16,9 @@ Tensor sinusoids(std::int64_t length, std::int64_t width, Device device) {
   values.reserve(static_cast<std::size_t>(length * width));
   for (std::int64_t t = 0; t < length; ++t) {
     for (std::int64_t column = 0; column < width; ++column) {
-      const double even = static_cast<double>(column / 2 * 2);
-      const double frequency = std::exp(-even * std::log(10000.0) / static_cast<double>(width));
+      const std::int64_t even = column - column % 2;
+      const double frequency =
+          std::exp(-static_cast<double>(even) * std::log(10000.0) / static_cast<double>(width));
       const double angle = static_cast<double>(t) * frequency;
       values.push_back(static_cast<T>(column % 2 == 0 ? std::sin(angle) : std::cos(angle)));
     }

@@ -98,7 +98,7 @@ Tensor Encoder::step(const Tensor& x, EncoderState& state) const {
   for (const AttentionState& layer : state.layers) {
     memory.push_back({layer.tensor(0), layer.tensor(1)});
   }
-  const Tensor out = ad::encoder_step({.x = x,
+  Tensor out = ad::encoder_step({.x = x,
                                        .layers = state.weights.layers,
                                        .memory = memory,
                                        .norm = state.weights.norm,

@@ -33,7 +33,7 @@ double clip_scale(double norm, double limit) {
 }  // namespace
 
 Optimizer::Optimizer(std::vector<ad::Parameter*> parameters, const OptimizerOptions& options,
-                     std::vector<std::string_view> moments)
+                     const std::vector<std::string_view>& moments)
     : parameters_(std::move(parameters)), options_(options), moments_(moments.size()) {
   for (const ad::Parameter* parameter : parameters_) {
     const Tensor& value = parameter->value();

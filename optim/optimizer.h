@@ -35,7 +35,7 @@ struct NamedState {
 class Optimizer {
  public:
   Optimizer(std::vector<ad::Parameter*> parameters, const OptimizerOptions& options,
-            std::vector<std::string_view> moments);
+            const std::vector<std::string_view>& moments);
   virtual ~Optimizer() = default;
   Optimizer(const Optimizer&) = delete;
   Optimizer& operator=(const Optimizer&) = delete;

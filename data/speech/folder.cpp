@@ -50,7 +50,7 @@ std::filesystem::path audio_of(const LineFile& file, const Line& line,
                 line.key,
                 " is a command, and tarn runs none; write what the command prints to a file once, "
                 "and name that file here");
-  const std::filesystem::path audio = root / std::filesystem::path(line.rest);
+  std::filesystem::path audio = root / std::filesystem::path(line.rest);
   std::error_code ignored;
   TARN_CHECK_AS(IoError, std::filesystem::is_regular_file(audio, ignored), file.where(line),
                 line.key, " has no audio: ", audio.string(),

@@ -90,7 +90,7 @@ std::optional<double> quota_of(const fs::path& folder, bool unified) {
 // that sees the whole hierarchy's names but not its folders), the mounted group is the process's
 // own.
 fs::path below_mount(const fs::path& group, const fs::path& mounted) {
-  const fs::path relative = group.lexically_relative(mounted);
+  fs::path relative = group.lexically_relative(mounted);
   if (relative.empty() || *relative.begin() == ".." || relative == ".") return {};
   return relative;
 }

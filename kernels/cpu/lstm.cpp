@@ -199,7 +199,8 @@ std::int64_t lstm_forward_scratch_bytes(const LstmForwardArgs& args) {
 
 std::int64_t lstm_backward_scratch_bytes(const LstmBackwardArgs& args) {
   const std::int64_t hidden = args.weight.size(1);
-  return size_of(args.out.dtype()) * 2 * 4 * hidden * padded_to_panels(hidden);
+  constexpr std::int64_t kDirections = 2, kGates = 4;
+  return size_of(args.out.dtype()) * kDirections * kGates * hidden * padded_to_panels(hidden);
 }
 
 void lstm_forward(const LstmForwardArgs& args, Scratch packed) {

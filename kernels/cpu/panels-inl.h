@@ -113,7 +113,8 @@ HWY_INLINE void panel_rows(const Product<T>& product, const Stored* panel, const
                            std::int64_t in, std::int64_t first, std::int64_t column) {
   HWY_ALIGN T tile[kRows * kPanelColumns];
   const auto step = 2 * static_cast<std::int64_t>(hn::Lanes(hn::ScalableTag<T>()));
-  constexpr std::int64_t kGroup = sizeof(T) / sizeof(Stored);  // inputs side by side
+  // Inputs side by side. NOLINTNEXTLINE(bugprone-sizeof-expression): the types differ for bf16
+  constexpr std::int64_t kGroup = sizeof(T) / sizeof(Stored);
   const Matrix<const T> x{product.x.row(first), product.x.stride};
   for (std::int64_t c = 0; c < kPanelColumns; c += step) {
     multiply_block<kRows>(panel + c * kGroup, in, x, tile + c);
@@ -133,6 +134,7 @@ HWY_INLINE void panel_rows(const Product<T>& product, const Stored* panel, const
 template <class Stored, class T>
 void multiply_stored_panel(const Product<T>& product, std::int64_t rows, std::int64_t in,
                            std::int64_t p) {
+  // NOLINTNEXTLINE(bugprone-sizeof-expression): the types differ for bf16
   constexpr std::int64_t kGroup = sizeof(T) / sizeof(Stored);
   const std::int64_t depth = (in + kGroup - 1) / kGroup * kGroup;
   const Stored* panel = product.linear.panels.template data<Stored>() + p * depth * kPanelColumns;

@@ -25,7 +25,7 @@ std::byte* thread_scratch_bytes(std::size_t bytes) {
     if (block.bytes == nullptr) throw std::bad_alloc();  // ends the program inside a parallel loop
     block.size = size;
   }
-  return block.bytes.get();
+  return block.bytes.get();  // NOLINT(clang-analyzer-unix.Malloc): freed when the thread ends
 }
 
 }  // namespace tarn::kernels::cpu

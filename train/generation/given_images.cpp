@@ -16,7 +16,8 @@ constexpr std::uint8_t kOccluded = 128;  // grey, to be seen on black and on whi
 
 ImageShape square_shape(std::int64_t values) {
   for (const std::int64_t channels : {1, 3}) {
-    const auto side = std::llround(std::sqrt(static_cast<double>(values / channels)));
+    const std::int64_t pixels = values / channels;
+    const auto side = std::llround(std::sqrt(static_cast<double>(pixels)));
     if (side * side * channels == values) return {side, side, channels};
   }
   fail<ConfigError>("the model's images have ", values,

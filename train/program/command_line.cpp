@@ -15,6 +15,7 @@ namespace {
 [[noreturn]] void refuse_unknown(const std::string& given, const std::string& group,
                                  const std::vector<Subcommand>& known) {
   std::vector<std::string> names;
+  names.reserve(known.size() + 1);
   for (const Subcommand& subcommand : known) {
     names.push_back(subcommand.name.substr(group.empty() ? 0 : group.size() + 1));
   }
