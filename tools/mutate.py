@@ -23,7 +23,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 TABLE = ROOT / "tools" / "mutants.toml"
 COPY = ROOT / "build" / "mutants"
 BUILD = COPY / "build" / "release"
-LIMIT_SECONDS = 600  # of a test; a mutant that hangs is noticed
+LIMIT_SECONDS = 300  # of a test; a mutant that hangs is noticed
 
 
 def read_table():

@@ -113,6 +113,10 @@ TEST_CASE("allocator: statistics follow what is in use and what waits") {
   CHECK(cpu.stats().peak == 2 * block);
   CHECK(cpu.stats().cached == (cached ? block : 0));
   CHECK(cpu.stats().system_blocks == 2);
+  void* small = cpu.allocate(10);  // which is below the peak
+  CHECK(cpu.stats().peak == 2 * block);
+  cpu.release(small, 10);
+  cpu.release_cached();
   cpu.reset_peak();
   CHECK(cpu.stats().peak == block);
   cpu.release_cached();

@@ -168,6 +168,8 @@ TEST_CASE("tensor: transpose swaps two dimensions from either end") {
   CHECK(values(swapped) == std::vector<std::int32_t>{0, 3, 1, 4, 2, 5});
   CHECK(values(swapped.transpose(0, 1)) == values(tensor));
   CHECK(tensor.transpose(1, 1).is_contiguous());
+  // However far apart the elements of a dimension of one are.
+  CHECK(Tensor::empty({3, 1}, DType::f32, Device::cpu()).transpose(0, 1).is_contiguous());
   CHECK_THROWS_AS(tensor.transpose(0, 2), ShapeError);
 }
 
