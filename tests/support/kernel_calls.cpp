@@ -1,6 +1,7 @@
 #include "tests/support/kernel_calls.h"
 
 #include "core/rng.h"
+#include "tests/support/op_cases.h"
 #include "tests/support/random_tensor.h"
 
 namespace tarn::test {
@@ -24,6 +25,11 @@ const std::vector<KernelCall>& kernel_calls() {
     for (const auto& part :
          {update_calls(), attention_calls(), sampling_calls(), recurrent_calls(), ctc_calls()}) {
       all.insert(all.end(), part.begin(), part.end());
+    }
+    for (const OpCase& c : op_cases()) {
+      if (!c.large) continue;
+      all.push_back(
+          {c.op, c.variant, [&c](DType dtype) { return run_forward_backward(c, dtype); }});
     }
     return all;
   }();

@@ -1,5 +1,6 @@
-// One list of calls of every kernel, each large enough to be cut into several pieces of parallel
-// work. Tests of what holds for all kernels (threads, instruction sets) run it.
+// Calls of every kernel, each large enough to be cut into several pieces of parallel work: the
+// large cases of op_cases.h, and those of this list, of kernels without an op or with arguments
+// that no op gives. Tests of what holds for all kernels (threads, instruction sets) run them.
 #pragma once
 
 #include <functional>
@@ -13,11 +14,11 @@
 namespace tarn::test {
 
 struct KernelCall {
-  std::string_view kernel;  // of kernels.def
+  std::string_view name;  // a kernel of kernels.def, or an op whose kernels are called
   std::string variant;
   std::function<std::vector<Tensor>(DType)> run;  // returns fresh outputs
 
-  std::string str() const { return message(kernel, variant.empty() ? "" : ": ", variant); }
+  std::string str() const { return message(name, variant.empty() ? "" : ": ", variant); }
 };
 
 const std::vector<KernelCall>& kernel_calls();

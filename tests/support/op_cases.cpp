@@ -2,7 +2,9 @@
 
 #include <cmath>
 #include <limits>
+#include <memory>
 
+#include "autograd/tape.h"
 #include "tests/support/random_tensor.h"
 
 namespace tarn::test {
@@ -50,13 +52,33 @@ Tensors make_inputs(const OpCase& op_case, DType dtype) {
   return tensors;
 }
 
+Tensors run_forward_backward(const OpCase& op_case, DType dtype) {
+  Tensors inputs = make_inputs(op_case, dtype);
+  std::vector<std::unique_ptr<ad::Parameter>> parameters;
+  ad::Tape tape;
+  const Tensor out = [&] {
+    const ad::Recording recording = tape.record();
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+      if (!op_case.inputs[i].differentiable) continue;
+      parameters.push_back(std::make_unique<ad::Parameter>(op_case.inputs[i].name, inputs[i]));
+      inputs[i] = parameters.back()->tensor();
+    }
+    return op_case.build(inputs);
+  }();
+  tape.backward(out, random_tensor(out.shape(), dtype, "grad_out"));
+  Tensors results{out};
+  for (const auto& parameter : parameters) results.push_back(parameter->grad());
+  return results;
+}
+
 const std::vector<OpCase>& op_cases() {
   static const std::vector<OpCase> cases = [] {
-    std::vector<OpCase> all = layer_cases();
-    for (const auto& part :
-         {element_cases(), attention_cases(), lsh_cases(), recurrent_cases(), ctc_cases()}) {
-      all.insert(all.end(), part.begin(), part.end());
-    }
+    std::vector<OpCase> all;
+    const auto add = [&all](const char* op, const std::vector<OpCase>& of_op) {
+      for (const OpCase& c : of_op) all.emplace_back(c).op = op;
+    };
+#define TARN_OP(name) add(#name, name##_cases());
+#include "tests/support/op_cases.def"
     return all;
   }();
   return cases;

@@ -1,5 +1,6 @@
-// One list of what each recorded op is tried on. The gradient checks, the comparisons with
-// tests/reference and the coverage test of kernels.def all read it: a new op is new cases here.
+// What each recorded op of op_cases.def is tried on. The gradient checks, the comparisons with
+// tests/reference, the tests of threads and instruction sets and the coverage test of kernels.def
+// all read it.
 #pragma once
 
 #include <functional>
@@ -33,14 +34,15 @@ struct OpInput {
 using Tensors = std::vector<Tensor>;
 
 struct OpCase {
-  std::string op;                         // the function in tarn::ad
-  std::string variant;                    // what is particular
-  std::vector<std::string_view> kernels;  // that forward and backward call, of kernels.def
+  std::string op = {};  // the function in tarn::ad: op_cases() fills it in
+  std::string variant;  // what is particular
   std::vector<OpInput> inputs;
   std::function<Tensor(const Tensors&)> build;
   std::function<Tensor(const Tensors&)> reference;  // in f64, whatever the inputs are
   double tolerance = 1e-5;  // of the f32 output, in units of its largest element
-  bool large = false;       // too many elements for finite differences
+  // Sizes that kernels cut into pieces, too large for finite differences: run by the tests of
+  // threads and instruction sets too.
+  bool large = false;
 
   std::string str() const { return message(op, ": ", variant); }
 };
@@ -51,12 +53,12 @@ const std::vector<OpCase>& op_cases();
 Tensor make_input(const OpCase& op_case, const OpInput& input, DType dtype);
 Tensors make_inputs(const OpCase& op_case, DType dtype);
 
-// The cases of one file each, which op_cases() joins.
-std::vector<OpCase> layer_cases();      // linear, norms, embedding, loss
-std::vector<OpCase> element_cases();    // activations, dropout, views
-std::vector<OpCase> attention_cases();  // the three attentions
-std::vector<OpCase> lsh_cases();        // lsh_attention
-std::vector<OpCase> ctc_cases();        // the loss of unaligned labels
-std::vector<OpCase> recurrent_cases();  // bi_lstm
+// One forward and backward on fresh inputs: the output, then the gradients of the differentiable
+// inputs in their order.
+Tensors run_forward_backward(const OpCase& op_case, DType dtype);
+
+// The cases of each op.
+#define TARN_OP(name) std::vector<OpCase> name##_cases();
+#include "tests/support/op_cases.def"
 
 }  // namespace tarn::test

@@ -66,15 +66,7 @@ Tensor lengths_of(const Sizes& s, const Tensors& in) {
 }
 
 OpCase linear_case(const Sizes& sizes, bool causal, bool large) {
-  OpCase c{.op = causal ? "causal_linear_attention" : "linear_attention",
-           .variant = sizes.str(),
-           .inputs = inputs_for(sizes, true),
-           .large = large};
-  if (causal) {
-    c.kernels = {"causal_linear_forward", "causal_linear_backward"};
-  } else {
-    c.kernels = {"linear_attention_forward", "linear_attention_backward"};
-  }
+  OpCase c{.variant = sizes.str(), .inputs = inputs_for(sizes, true), .large = large};
   c.build = [=](const Tensors& in) {
     const auto op = causal ? ad::causal_linear_attention : ad::linear_attention;
     return op(heads_of(sizes, in), lengths_of(sizes, in), kEps);
@@ -94,9 +86,7 @@ OpCase linear_case(const Sizes& sizes, bool causal, bool large) {
 OpCase softmax_case(const Sizes& sizes, bool causal, double dropout, bool large) {
   const ad::SoftmaxOptions options{
       .scale = 0.7, .causal = causal, .dropout = dropout, .address = {7, site_of("op_cases"), 3}};
-  OpCase c{.op = "softmax_attention",
-           .variant = message(sizes, causal ? " causal" : "", dropout > 0 ? " dropout" : ""),
-           .kernels = {"softmax_attention_forward", "softmax_attention_backward"},
+  OpCase c{.variant = message(sizes, causal ? " causal" : "", dropout > 0 ? " dropout" : ""),
            .inputs = inputs_for(sizes, false),
            .large = large};
   c.build = [=](const Tensors& in) {
@@ -127,41 +117,54 @@ OpCase self_case(OpCase c) {
   return c;
 }
 
+const std::vector<Sizes> kSmall = {{2, 5, 5, 2, 3, 4},
+                                   {1, 1, 1, 1, 1, 2},
+                                   {3, 5, 5, 2, 3, 2, {0, 3, 5}},
+                                   {2, 5, 5, 2, 3, 4, {}, Layout::strided},
+                                   {2, 5, 5, 2, 3, 4, {2, 5}, Layout::outer_swap},
+                                   {2, 5, 5, 2, 3, 4, {}, Layout::contiguous, true},
+                                   {3, 5, 5, 2, 3, 2, {0, 3, 5}, Layout::contiguous, true},
+                                   {1, 67, 67, 1, 2, 1}};
+const Sizes kUnequal[] = {{2, 3, 6, 2, 3, 4}, {2, 6, 3, 2, 3, 4, {1, 3}}};
+const Sizes kSquare{2, 5, 5, 2, 3, 3};
+
+void add_linear(bool causal, std::vector<OpCase>& cases) {
+  for (const Sizes& s : kSmall) cases.push_back(linear_case(s, causal, false));
+  cases.push_back(self_case(linear_case(kSquare, causal, false)));
+  for (const std::int64_t n : {1, 63, 100, 257}) {
+    cases.push_back(linear_case({2, n, n, 2, 24, 33}, causal, n > 1));
+    cases.push_back(linear_case({2, n, n, 2, 32, 32, {}, Layout::contiguous, true}, causal, n > 1));
+  }
+}
+
 }  // namespace
 
-std::vector<OpCase> attention_cases() {
+std::vector<OpCase> causal_linear_attention_cases() {
   std::vector<OpCase> cases;
-  const std::vector<Sizes> small = {{2, 5, 5, 2, 3, 4},
-                                    {1, 1, 1, 1, 1, 2},
-                                    {3, 5, 5, 2, 3, 2, {0, 3, 5}},
-                                    {2, 5, 5, 2, 3, 4, {}, Layout::strided},
-                                    {2, 5, 5, 2, 3, 4, {2, 5}, Layout::outer_swap},
-                                    {2, 5, 5, 2, 3, 4, {}, Layout::contiguous, true},
-                                    {3, 5, 5, 2, 3, 2, {0, 3, 5}, Layout::contiguous, true},
-                                    {1, 67, 67, 1, 2, 1}};
-  for (const Sizes& s : small) {
-    for (const bool causal : {false, true}) {
-      cases.push_back(linear_case(s, causal, false));
+  add_linear(true, cases);
+  return cases;
+}
+
+std::vector<OpCase> linear_attention_cases() {
+  std::vector<OpCase> cases;
+  add_linear(false, cases);
+  for (const Sizes& s : kUnequal) cases.push_back(linear_case(s, false, false));
+  return cases;
+}
+
+std::vector<OpCase> softmax_attention_cases() {
+  std::vector<OpCase> cases;
+  for (const bool causal : {false, true}) {
+    for (const Sizes& s : kSmall) {
       cases.push_back(softmax_case(s, causal, 0, false));
       cases.push_back(softmax_case(s, causal, 0.3, false));
     }
-  }
-  for (const Sizes& s : {Sizes{2, 3, 6, 2, 3, 4}, Sizes{2, 6, 3, 2, 3, 4, {1, 3}}}) {
-    cases.push_back(linear_case(s, false, false));
-    cases.push_back(softmax_case(s, true, 0.3, false));
-  }
-  const Sizes square{2, 5, 5, 2, 3, 3};
-  cases.push_back(self_case(linear_case(square, false, false)));
-  cases.push_back(self_case(linear_case(square, true, false)));
-  cases.push_back(self_case(softmax_case(square, true, 0, false)));
-  for (const std::int64_t n : {1, 63, 100, 257}) {
-    for (const bool causal : {false, true}) {
-      cases.push_back(linear_case({2, n, n, 2, 24, 33}, causal, true));
-      cases.push_back(
-          linear_case({2, n, n, 2, 32, 32, {}, Layout::contiguous, true}, causal, true));
-      cases.push_back(softmax_case({1, n, n, 2, 24, 33}, causal, 0.1, true));
+    for (const std::int64_t n : {1, 63, 100, 257}) {
+      cases.push_back(softmax_case({1, n, n, 2, 24, 33}, causal, 0.1, n > 1));
     }
   }
+  for (const Sizes& s : kUnequal) cases.push_back(softmax_case(s, true, 0.3, false));
+  cases.push_back(self_case(softmax_case(kSquare, true, 0, false)));
   return cases;
 }
 

@@ -18,10 +18,8 @@ OpCase ctc_case(const std::string& variant, std::int64_t classes, const Lengths&
     return static_cast<std::int64_t>(*std::max_element(lengths.begin(), lengths.end()));
   };
   const std::int64_t width = longest(labels);
-  OpCase c{.op = "ctc",
-           .variant = message(variant, " [", batch, ", ", longest(frames), ", ", classes,
+  OpCase c{.variant = message(variant, " [", batch, ", ", longest(frames), ", ", classes,
                               "] labels ", width, per_label ? " per label" : ""),
-           .kernels = {"ctc_forward", "ctc_backward"},
            .inputs = {{"logits", {batch, longest(frames), classes}},
                       {"labels", {batch, width}},
                       {"frame_lengths", {batch}},

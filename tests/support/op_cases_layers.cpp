@@ -36,10 +36,8 @@ const char* name_of(Unary op) {
 OpCase linear_case(const std::string& variant, const Shape& x, std::int64_t out, bool biased,
                    Unary op = Unary::identity, double dropout = 0,
                    Layout layout = Layout::contiguous) {
-  OpCase c{.op = "linear",
-           .variant = message(variant, " x ", x, " out ", out, biased ? " bias " : " no bias ",
+  OpCase c{.variant = message(variant, " x ", x, " out ", out, biased ? " bias " : " no bias ",
                               name_of(op), dropout > 0 ? " dropout" : ""),
-           .kernels = {"gemm", "linear_epilogue_backward", "copy"},
            .inputs = {{"x", x, layout}, {"weight", {out, x.back()}}}};
   if (biased) c.inputs.push_back({"bias", {out}});
   c.build = [=](const Tensors& in) {
@@ -54,9 +52,7 @@ OpCase linear_case(const std::string& variant, const Shape& x, std::int64_t out,
 // The parameters are put side by side in build(), each still standing where it stood on the tape.
 OpCase joint_linear_case(const Shape& x, std::int64_t queries, std::int64_t values,
                          Unary activation) {
-  OpCase c{.op = "joint_linear",
-           .variant = message("x ", x, " to ", queries, ", ", queries, ", ", values),
-           .kernels = {"gemm", "linear_epilogue_backward"},
+  OpCase c{.variant = message("x ", x, " to ", queries, ", ", queries, ", ", values),
            .inputs = {{"x", x}}};
   const std::int64_t outs[] = {queries, queries, values};
   for (const std::int64_t out : outs) {
@@ -90,50 +86,10 @@ OpCase joint_linear_case(const Shape& x, std::int64_t queries, std::int64_t valu
   return c;
 }
 
-void add_linear(std::vector<OpCase>& cases) {
-  for (const Unary op : {Unary::identity, Unary::relu, Unary::gelu, Unary::elu_plus_one}) {
-    for (const bool biased : {false, true}) {
-      for (const double dropout : {0.0, kDropout}) {
-        cases.push_back(linear_case("small", {2, 3, 5}, 4, biased, op, dropout));
-      }
-    }
-  }
-  cases.push_back(linear_case("strided", {2, 3, 5}, 4, true, Unary::gelu, 0, Layout::strided));
-  cases.push_back(linear_case("one row", {5}, 3, true));
-  cases.push_back(linear_case("one output", {3, 5}, 1, true));
-  for (const std::int64_t n : {1, 63, 100, 257}) {
-    cases.push_back(linear_case("large", {n, 63}, n, true, Unary::gelu, kDropout));
-    cases.push_back(linear_case("large", {3, 21, n}, 100, true, Unary::elu_plus_one));
-    cases.back().large = cases.rbegin()[1].large = true;
-  }
-  OpCase twice{.op = "linear",
-               .variant = "the weight used twice",
-               .kernels = {"gemm"},
-               .inputs = {{"x", {3, 4}}, {"weight", {4, 4}}, {"bias", {4}}}};
-  twice.build = [](const Tensors& in) {
-    return ad::linear(ad::linear(in[0], in[1], in[2]), in[1], in[2]);
-  };
-  twice.reference = [](const Tensors& in) {
-    return reference::linear(reference::linear(in[0], in[1], in[2]), in[1], in[2]);
-  };
-  cases.push_back(twice);
-  OpCase itself{
-      .op = "linear", .variant = "x is the weight", .kernels = {"gemm"}, .inputs = {{"x", {4, 5}}}};
-  itself.build = [](const Tensors& in) { return ad::linear(in[0], in[0], {}); };
-  itself.reference = [](const Tensors& in) { return reference::linear(in[0], in[0], {}); };
-  cases.push_back(itself);
-  cases.push_back(joint_linear_case({2, 3, 5}, 4, 3, Unary::elu_plus_one));
-  cases.push_back(joint_linear_case({7, 1}, 1, 2, Unary::relu));
-  for (const std::int64_t n : {1, 63, 100, 257}) {
-    cases.push_back(joint_linear_case({n, 63}, n, 100, Unary::elu_plus_one));
-    cases.back().large = true;
-  }
-}
+const Shape kNormShapes[] = {Shape{2, 3, 7}, Shape{9}, Shape{70, 3}};
 
 OpCase norm_case(const Shape& x, bool branched, double dropout) {
-  OpCase c{.op = branched ? "add_layer_norm" : "layer_norm",
-           .variant = message("x ", x, dropout > 0 ? " dropout" : ""),
-           .kernels = {"layer_norm_forward", "layer_norm_backward"},
+  OpCase c{.variant = message("x ", x, dropout > 0 ? " dropout" : ""),
            .inputs = {{"x", x}, {"weight", {x.back()}}, {"bias", {x.back()}}}};
   if (branched) c.inputs.push_back({"branch", x});
   c.build = [=](const Tensors& in) {
@@ -147,33 +103,8 @@ OpCase norm_case(const Shape& x, bool branched, double dropout) {
   return c;
 }
 
-void add_norms(std::vector<OpCase>& cases) {
-  for (const Shape& shape : {Shape{2, 3, 7}, Shape{9}, Shape{70, 3}}) {
-    cases.push_back(norm_case(shape, false, 0));
-    cases.push_back(norm_case(shape, true, 0));
-    cases.push_back(norm_case(shape, true, kDropout));
-  }
-  for (const std::int64_t n : {1, 63, 100, 257}) {
-    cases.push_back(norm_case({n, 63}, true, kDropout));
-    cases.push_back(norm_case({n, 257}, false, 0));
-    cases.back().large = cases.rbegin()[1].large = true;
-  }
-  OpCase itself = norm_case({2, 3, 7}, true, kDropout);
-  itself.variant = "x is the branch";
-  itself.inputs.pop_back();
-  itself.build = [](const Tensors& in) {
-    return ad::add_layer_norm(in[0], in[0], kDropout, kAddress, in[1], in[2], kEps);
-  };
-  itself.reference = [](const Tensors& in) {
-    return reference::layer_norm(in[0], in[0], in[1], in[2], kEps, kDropout, kAddress).out;
-  };
-  cases.push_back(itself);
-}
-
 OpCase embedding_case(const Shape& tokens, std::int64_t vocabulary, std::int64_t width) {
-  OpCase c{.op = "embedding",
-           .variant = message("tokens ", tokens, " of ", vocabulary, " width ", width),
-           .kernels = {"embedding_forward", "embedding_backward"},
+  OpCase c{.variant = message("tokens ", tokens, " of ", vocabulary, " width ", width),
            .inputs = {{"tokens", tokens}, {"weight", {vocabulary, width}}}};
   c.inputs[0].differentiable = false;
   c.inputs[0].dtype = DType::i32;
@@ -186,9 +117,7 @@ OpCase embedding_case(const Shape& tokens, std::int64_t vocabulary, std::int64_t
 }
 
 OpCase cross_entropy_case(const Shape& rows, std::int64_t classes) {
-  OpCase c{.op = "cross_entropy",
-           .variant = message("rows ", rows, " classes ", classes),
-           .kernels = {"cross_entropy_forward", "cross_entropy_backward", "fill"},
+  OpCase c{.variant = message("rows ", rows, " classes ", classes),
            .inputs = {{"logits", rows.with(classes)}, {"targets", rows}, {"weights", rows}}};
   c.inputs[1].differentiable = c.inputs[2].differentiable = false;
   c.inputs[1].dtype = DType::i32;
@@ -206,9 +135,7 @@ OpCase cross_entropy_case(const Shape& rows, std::int64_t classes) {
 // trained model has, `log_scale`.
 OpCase logistic_mixture_case(const Shape& rows, std::int64_t mixtures, double log_scale) {
   OpCase c{
-      .op = "logistic_mixture",
       .variant = message("rows ", rows, " mixtures ", mixtures, " log-scales near ", log_scale),
-      .kernels = {"logistic_mixture_forward", "logistic_mixture_backward", "fill"},
       .inputs = {{"parameters", rows.with(3 * mixtures)}, {"targets", rows}}};
   c.inputs[0].value = [=](double normal, std::int64_t i) {
     const bool is_log_scale = i / mixtures % 3 == 2;
@@ -225,7 +152,105 @@ OpCase logistic_mixture_case(const Shape& rows, std::int64_t mixtures, double lo
   return c;
 }
 
-void add_logistic_mixtures(std::vector<OpCase>& cases) {
+}  // namespace
+
+std::vector<OpCase> linear_cases() {
+  std::vector<OpCase> cases;
+  for (const Unary op : {Unary::identity, Unary::relu, Unary::gelu, Unary::elu_plus_one}) {
+    for (const bool biased : {false, true}) {
+      for (const double dropout : {0.0, kDropout}) {
+        cases.push_back(linear_case("small", {2, 3, 5}, 4, biased, op, dropout));
+      }
+    }
+  }
+  cases.push_back(linear_case("strided", {2, 3, 5}, 4, true, Unary::gelu, 0, Layout::strided));
+  cases.push_back(linear_case("one row", {5}, 3, true));
+  cases.push_back(linear_case("one output", {3, 5}, 1, true));
+  for (const std::int64_t n : {1, 63, 100, 257}) {
+    cases.push_back(linear_case("large", {n, 63}, n, true, Unary::gelu, kDropout));
+    cases.push_back(linear_case("large", {3, 21, n}, 100, true, Unary::elu_plus_one));
+    cases.back().large = cases.rbegin()[1].large = true;
+  }
+  OpCase twice{.variant = "the weight used twice",
+               .inputs = {{"x", {3, 4}}, {"weight", {4, 4}}, {"bias", {4}}}};
+  twice.build = [](const Tensors& in) {
+    return ad::linear(ad::linear(in[0], in[1], in[2]), in[1], in[2]);
+  };
+  twice.reference = [](const Tensors& in) {
+    return reference::linear(reference::linear(in[0], in[1], in[2]), in[1], in[2]);
+  };
+  cases.push_back(twice);
+  OpCase itself{.variant = "x is the weight", .inputs = {{"x", {4, 5}}}};
+  itself.build = [](const Tensors& in) { return ad::linear(in[0], in[0], {}); };
+  itself.reference = [](const Tensors& in) { return reference::linear(in[0], in[0], {}); };
+  cases.push_back(itself);
+  return cases;
+}
+
+std::vector<OpCase> joint_linear_cases() {
+  std::vector<OpCase> cases;
+  cases.push_back(joint_linear_case({2, 3, 5}, 4, 3, Unary::elu_plus_one));
+  cases.push_back(joint_linear_case({7, 1}, 1, 2, Unary::relu));
+  for (const std::int64_t n : {1, 63, 100, 257}) {
+    cases.push_back(joint_linear_case({n, 63}, n, 100, Unary::elu_plus_one));
+    cases.back().large = true;
+  }
+  return cases;
+}
+
+std::vector<OpCase> layer_norm_cases() {
+  std::vector<OpCase> cases;
+  for (const Shape& shape : kNormShapes) cases.push_back(norm_case(shape, false, 0));
+  for (const std::int64_t n : {1, 63, 100, 257}) {
+    cases.push_back(norm_case({n, 257}, false, 0));
+    cases.back().large = true;
+  }
+  return cases;
+}
+
+std::vector<OpCase> add_layer_norm_cases() {
+  std::vector<OpCase> cases;
+  for (const Shape& shape : kNormShapes) {
+    cases.push_back(norm_case(shape, true, 0));
+    cases.push_back(norm_case(shape, true, kDropout));
+  }
+  for (const std::int64_t n : {1, 63, 100, 257}) {
+    cases.push_back(norm_case({n, 63}, true, kDropout));
+    cases.back().large = true;
+  }
+  OpCase itself = norm_case({2, 3, 7}, true, kDropout);
+  itself.variant = "x is the branch";
+  itself.inputs.pop_back();
+  itself.build = [](const Tensors& in) {
+    return ad::add_layer_norm(in[0], in[0], kDropout, kAddress, in[1], in[2], kEps);
+  };
+  itself.reference = [](const Tensors& in) {
+    return reference::layer_norm(in[0], in[0], in[1], in[2], kEps, kDropout, kAddress).out;
+  };
+  cases.push_back(itself);
+  return cases;
+}
+
+std::vector<OpCase> embedding_cases() {
+  std::vector<OpCase> cases = {embedding_case({2, 5}, 6, 3), embedding_case({7}, 3, 1)};
+  for (const std::int64_t n : {1, 63, 100, 257}) {
+    cases.push_back(embedding_case({n}, 63, n));
+    cases.back().large = true;
+  }
+  return cases;
+}
+
+std::vector<OpCase> cross_entropy_cases() {
+  std::vector<OpCase> cases = {cross_entropy_case({2, 5}, 4), cross_entropy_case({}, 3)};
+  for (const std::int64_t n : {1, 63, 100, 257}) {
+    cases.push_back(cross_entropy_case({n, 3}, n));
+    cases.back().large = true;
+  }
+  return cases;
+}
+
+std::vector<OpCase> logistic_mixture_cases() {
+  std::vector<OpCase> cases;
   for (const double log_scale : {-8.0, -4.0, 0.0, 3.0}) {  // below the floor, and to the density
     cases.push_back(logistic_mixture_case({2, 7}, 10, log_scale));
   }
@@ -234,24 +259,6 @@ void add_logistic_mixtures(std::vector<OpCase>& cases) {
   for (const std::int64_t n : {1, 63, 100, 257}) {
     cases.push_back(logistic_mixture_case({n, 3}, n, -2));
     cases.back().large = true;
-  }
-}
-
-}  // namespace
-
-std::vector<OpCase> layer_cases() {
-  std::vector<OpCase> cases;
-  add_linear(cases);
-  add_norms(cases);
-  add_logistic_mixtures(cases);
-  cases.push_back(embedding_case({2, 5}, 6, 3));
-  cases.push_back(embedding_case({7}, 3, 1));
-  cases.push_back(cross_entropy_case({2, 5}, 4));
-  cases.push_back(cross_entropy_case({}, 3));
-  for (const std::int64_t n : {1, 63, 100, 257}) {
-    cases.push_back(embedding_case({n}, 63, n));
-    cases.push_back(cross_entropy_case({n, 3}, n));
-    cases.back().large = cases.rbegin()[1].large = true;
   }
   return cases;
 }

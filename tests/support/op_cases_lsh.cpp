@@ -59,10 +59,8 @@ OpCase lsh_case(const Sizes& s, bool causal, bool masked, double dropout, bool l
                                         .dropout = dropout,
                                         .address = {7, site_of("op_cases"), 3}};
   OpCase c{
-      .op = "lsh_attention",
       .variant = message(s, causal ? " causal" : "", masked ? " masked" : "",
                          dropout > 0 ? " dropout" : ""),
-      .kernels = {"lsh_attention_forward", "lsh_attention_backward"},
       .inputs = {{"query", {s.batch, s.length, s.heads, s.width}, s.layout},
                  {"value", {s.batch, s.length, s.heads, s.out_width}, s.layout},
                  integers("order", {s.batch, s.heads, s.rounds, s.length}, shuffled_orders(s))},
@@ -95,7 +93,7 @@ OpCase self_case(OpCase c) {
 
 }  // namespace
 
-std::vector<OpCase> lsh_cases() {
+std::vector<OpCase> lsh_attention_cases() {
   std::vector<OpCase> cases;
   const std::vector<Sizes> small = {
       {2, 8, 2, 3, 4, 2, 2},

@@ -10,10 +10,8 @@ namespace {
 OpCase lstm_case(std::int64_t frames, std::int64_t in, std::int64_t hidden,
                  const std::vector<double>& lengths, std::int64_t batch = 1) {
   if (!lengths.empty()) batch = static_cast<std::int64_t>(lengths.size());
-  OpCase c{.op = "bi_lstm",
-           .variant = message("batch ", batch, " frames ", frames, " in ", in, " hidden ", hidden,
+  OpCase c{.variant = message("batch ", batch, " frames ", frames, " in ", in, " hidden ", hidden,
                               lengths.empty() ? "" : " lengths"),
-           .kernels = {"lstm_forward", "lstm_backward"},
            .inputs = {{"x", {batch, frames, in}}}};
   // As wide as initial values are: wider ones saturate the gates.
   const double scale = 1 / std::sqrt(static_cast<double>(hidden));
@@ -49,7 +47,7 @@ OpCase lstm_case(std::int64_t frames, std::int64_t in, std::int64_t hidden,
 
 }  // namespace
 
-std::vector<OpCase> recurrent_cases() {
+std::vector<OpCase> bi_lstm_cases() {
   std::vector<OpCase> cases = {
       lstm_case(1, 1, 1, {}),
       lstm_case(5, 3, 1, {}, 2),
