@@ -42,6 +42,21 @@ TEST_CASE(
   CHECK(latest_checkpoint(runs / "stopped").filename() == "step_000000040");
 }
 
+TEST_CASE("best: it stays while later checkpoints come and go") {
+  const TinyRuns runs;
+  run_ok(runs.train("run", {"train.steps=10"}));
+  const Program further(
+      runs.train("run", {"train.steps=100000000", "train.eval_every=1000000", "train.keep_last=1"},
+                 {"--resume"}));
+  const auto latest = [&] { return latest_checkpoint(runs / "run").filename().string(); };
+  for (int tries = 0; tries < 6000 && latest() < "step_000000028"; ++tries) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  REQUIRE(latest() >= "step_000000028");
+  CHECK(best_of(runs / "run") == "step_000000010\n");
+  CHECK(fs::exists(runs / "run" / "checkpoints" / "step_000000010" / "model.safetensors"));
+}
+
 TEST_CASE("best: one that is gone is told, and the best of those that are there takes its place") {
   const TinyRuns runs;
   const Arguments settings = {"train.keep_last=100", "train.eval_every=10", "optimizer.lr=0.003"};
