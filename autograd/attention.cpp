@@ -1,5 +1,6 @@
 #include "autograd/attention.h"
 
+#include "autograd/check.h"
 #include "kernels/attention.h"
 #include "kernels/table.h"
 
@@ -10,9 +11,14 @@ using kernels::Table;
 
 void check_heads(const char* op, const Heads& heads, const Tensor& lengths) {
   const auto& [query, key, value, joint] = heads;
-  TARN_CHECK_SHAPE(query.rank() == 4 && key.rank() == 4 && value.rank() == 4, op, ": query ",
-                   query.shape(), ", key ", key.shape(), " and value ", value.shape(),
-                   " must be [N, L, H, width]");
+  const Check check(op);
+  check.required({{"query", query}, {"key", key}, {"value", value}});
+  check.floats({{"query", query}, {"key", key}, {"value", value}});
+  for (const Argument& x : {Argument{"query", query}, {"key", key}, {"value", value}}) {
+    check.rank(x, 4, "[N, L, H, width]");
+    check.widths(x, 2);
+    check.contiguous_rows({x});
+  }
   TARN_CHECK_SHAPE(
       query.size(0) == key.size(0) && query.size(2) == key.size(2) && query.size(3) == key.size(3),
       op, ": query ", query.shape(), " and key ", key.shape(),
@@ -21,13 +27,7 @@ void check_heads(const char* op, const Heads& heads, const Tensor& lengths) {
       key.size(0) == value.size(0) && key.size(1) == value.size(1) && key.size(2) == value.size(2),
       op, ": key ", key.shape(), " and value ", value.shape(),
       " must agree in batch, length and heads");
-  for (const Tensor* x : {&query, &key, &value}) {
-    TARN_CHECK_SHAPE(x->size(3) == 1 || x->strides()[3] == 1, op, ": the last dimension of ",
-                     x->shape(), " must be contiguous");
-  }
-  TARN_CHECK_SHAPE(
-      !lengths.defined() || (lengths.shape() == Shape{query.size(0)} && lengths.is_contiguous()),
-      op, ": lengths ", lengths.shape(), " must be [", query.size(0), "] and contiguous");
+  check.lengths({"lengths", lengths}, query.size(0), key.size(1), query.device());
 }
 
 Tensor output_of(const Tensor& query, const Tensor& value) {
@@ -47,6 +47,13 @@ class AttentionNode final : public Node {
   AttentionNode(const char* name, kernels::Slot<Args> Table::*kernel, bool joint, Args args)
       : name_(name), kernel_(kernel), joint_(joint), args_(std::move(args)) {}
   const char* name() const override { return name_; }
+  std::vector<SavedTensor> saved() const override {
+    return {{"query", args_.query},
+            {"key", args_.key},
+            {"value", args_.value},
+            {"lengths", args_.lengths},
+            {"out", args_.out}};
+  }
 
   void backward(const Tensor& grad_out, InputGrads& inputs) override {
     args_.grad_out = grad_out;
@@ -93,6 +100,11 @@ Tensor recorded_attention(const char* name, const Tensor& out, const Heads& head
 
 Heads Heads::of(const Tensor& joint, std::int64_t heads, std::int64_t query_width,
                 std::int64_t value_width) {
+  const Check check("attention");
+  check.floats({{"joint", joint}});
+  TARN_CHECK_SHAPE(heads > 0 && query_width > 0 && value_width > 0, "attention: ", heads,
+                   " heads of widths ", query_width, " and ", value_width,
+                   "; each must be 1 or more");
   const std::int64_t q = heads * query_width, v = heads * value_width;
   TARN_CHECK_SHAPE(joint.rank() == 3 && joint.size(2) == 2 * q + v && joint.is_contiguous(),
                    "attention: ", joint.shape(), " must be [N, L, ", 2 * q + v,
@@ -161,6 +173,7 @@ Tensor linear_attention(const Heads& heads, const Tensor& lengths, double eps) {
 
 Tensor softmax_attention(const Heads& heads, const Tensor& lengths, const SoftmaxOptions& options) {
   check_heads("softmax_attention", heads, lengths);
+  Check("softmax_attention").probability(options.dropout);
   const auto& [query, key, value, joint] = heads;
   Tensor out = output_of(query, value);
   const Tensor log_sum_exp = per_position(query);

@@ -1,5 +1,6 @@
 #include "autograd/cross_entropy.h"
 
+#include "autograd/check.h"
 #include "kernels/cross_entropy.h"
 #include "kernels/table.h"
 
@@ -16,6 +17,9 @@ class CrossEntropyNode final : public Node {
         weights_(std::move(weights)),
         totals_(std::move(totals)) {}
   const char* name() const override { return "cross_entropy"; }
+  std::vector<SavedTensor> saved() const override {
+    return {{"logits", logits_}, {"targets", targets_}, {"weights", weights_}, {"totals", totals_}};
+  }
 
   void backward(const Tensor& grad_out, InputGrads& inputs) override {
     const auto [grad_logits, beta] = inputs.target(0);
@@ -36,14 +40,15 @@ class CrossEntropyNode final : public Node {
 }  // namespace
 
 CrossEntropy cross_entropy(const Tensor& logits, const Tensor& targets, const Tensor& weights) {
-  TARN_CHECK_SHAPE(logits.rank() >= 1 && targets.shape() == logits.shape().without_last() &&
-                       weights.shape() == targets.shape(),
-                   "cross_entropy: logits ", logits.shape(), ", targets ", targets.shape(),
-                   " and weights ", weights.shape(), " must be [..., classes], [...] and [...]");
-  TARN_CHECK_SHAPE(logits.is_contiguous() && targets.is_contiguous() && weights.is_contiguous(),
-                   "cross_entropy: logits, targets and weights must be contiguous");
-  TARN_CHECK_AS(DTypeError, weights.dtype() == logits.dtype(), "cross_entropy: logits are ",
-                name_of(logits.dtype()), " and weights ", name_of(weights.dtype()));
+  const Check check("cross_entropy");
+  check.required({{"logits", logits}, {"weights", weights}});
+  check.floats({{"logits", logits}, {"weights", weights}});
+  check.widths({"logits", logits});
+  const Shape rows = logits.shape().without_last();
+  check.integers({"targets", targets}, rows, logits.device());
+  check.range({"targets", targets}, 0, logits.size(-1) - 1);
+  check.shape({"weights", weights}, rows);
+  check.contiguous({{"logits", logits}, {"weights", weights}});
   CrossEntropy out{Tensor::empty({}, logits.dtype(), logits.device()),
                    Tensor::empty({3}, DType::f64, logits.device())};
   kernels::CrossEntropyForwardArgs args{.logits = logits,

@@ -1,5 +1,6 @@
 #include "autograd/ctc.h"
 
+#include "autograd/check.h"
 #include "kernels/ctc.h"
 #include "kernels/table.h"
 
@@ -13,6 +14,14 @@ class CtcNode final : public Node {
  public:
   explicit CtcNode(kernels::CtcBackwardArgs args) : args_(std::move(args)) {}
   const char* name() const override { return "ctc"; }
+  std::vector<SavedTensor> saved() const override {
+    return {{"logits", args_.logits},
+            {"labels", args_.labels},
+            {"frame_lengths", args_.frame_lengths},
+            {"label_lengths", args_.label_lengths},
+            {"totals", args_.totals},
+            {"losses", args_.losses}};
+  }
 
   void backward(const Tensor& grad_out, InputGrads& inputs) override {
     const auto [grad_logits, beta] = inputs.target(0);
@@ -26,21 +35,24 @@ class CtcNode final : public Node {
   kernels::CtcBackwardArgs args_;
 };
 
-void check(const Tensor& logits, const Tensor& labels, const Tensor& frame_lengths,
-           const Tensor& label_lengths) {
-  TARN_CHECK_SHAPE(logits.rank() == 3 && logits.size(2) > 0 && labels.rank() == 2 &&
-                       labels.size(0) == logits.size(0) &&
-                       frame_lengths.shape() == Shape{logits.size(0)} &&
-                       label_lengths.shape() == frame_lengths.shape(),
-                   "ctc: logits ", logits.shape(), ", labels ", labels.shape(), ", frame_lengths ",
-                   frame_lengths.shape(), " and label_lengths ", label_lengths.shape(),
-                   " must be [N, T, C], [N, S], [N] and [N]");
-  TARN_CHECK_SHAPE(logits.is_contiguous() && labels.is_contiguous() &&
-                       frame_lengths.is_contiguous() && label_lengths.is_contiguous(),
-                   "ctc: logits, labels and lengths must be contiguous");
-  for (const Tensor* x : {&labels, &frame_lengths, &label_lengths}) {
-    TARN_CHECK_AS(DTypeError, x->dtype() == DType::i32, "ctc: labels and lengths must be i32, not ",
-                  name_of(x->dtype()));
+void check_ctc(const Tensor& logits, const Tensor& labels, const Tensor& frame_lengths,
+               const Tensor& label_lengths) {
+  const Check check("ctc");
+  check.floats({{"logits", logits}});
+  check.rank({"logits", logits}, 3, "[N, T, C]");
+  check.widths({"logits", logits});
+  check.contiguous({{"logits", logits}});
+  check.required({{"labels", labels}, {"lengths", frame_lengths}, {"lengths", label_lengths}});
+  check.rank({"labels", labels}, 2, "[N, S]");
+  const std::int64_t batch = logits.size(0), most = labels.size(1);
+  const Device device = logits.device();
+  check.integers({"labels", labels}, {batch, most}, device);
+  check.lengths({"frame_lengths", frame_lengths}, batch, logits.size(1), device);
+  check.lengths({"label_lengths", label_lengths}, batch, most, device);
+  if (device.kind != DeviceKind::cpu) return;
+  for (std::int64_t n = 0; n < batch; ++n) {
+    const std::int64_t count = label_lengths.data<std::int32_t>()[n];
+    check.range({"labels", labels.slice(0, n, 1).slice(1, 0, count)}, 1, logits.size(2) - 1);
   }
 }
 
@@ -48,7 +60,7 @@ void check(const Tensor& logits, const Tensor& labels, const Tensor& frame_lengt
 
 Ctc ctc(const Tensor& logits, const Tensor& labels, const Tensor& frame_lengths,
         const Tensor& label_lengths, CtcWeight weight) {
-  check(logits, labels, frame_lengths, label_lengths);
+  check_ctc(logits, labels, frame_lengths, label_lengths);
   const std::int64_t batch = logits.size(0), frames = logits.size(1);
   const auto wide = [&](const Shape& shape) {
     return Tensor::empty(shape, DType::f64, logits.device());

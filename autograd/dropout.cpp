@@ -1,5 +1,6 @@
 #include "autograd/dropout.h"
 
+#include "autograd/check.h"
 #include "kernels/dropout.h"
 #include "kernels/table.h"
 
@@ -13,6 +14,7 @@ class Dropout final : public Node {
   Dropout(double probability, const RngAddress& address)
       : probability_(probability), address_(address) {}
   const char* name() const override { return "dropout"; }
+  std::vector<SavedTensor> saved() const override { return {}; }
 
   void backward(const Tensor& grad_out, InputGrads& inputs) override {
     const auto [grad_x, beta] = inputs.target(0);
@@ -32,10 +34,11 @@ class Dropout final : public Node {
 }  // namespace
 
 Tensor dropout(const Tensor& x, double probability, const RngAddress& address) {
-  TARN_CHECK(probability >= 0 && probability < 1, "dropout: probability ", probability,
-             " must be in [0, 1)");
+  const Check check("dropout");
+  check.floats({{"x", x}});
+  check.probability(probability);
   if (probability == 0) return x;
-  TARN_CHECK_SHAPE(x.is_contiguous(), "dropout: x ", x.shape(), " must be contiguous");
+  check.contiguous({{"x", x}});
   Tensor out = Tensor::empty_like(x);
   kernels::run(&Table::dropout, x.device(),
                {.x = x, .out = out, .probability = probability, .address = address});

@@ -5,7 +5,7 @@
 namespace tarn::ad {
 
 // weight[tokens]: tokens i32 [...], each in [0, vocabulary); weight [vocabulary, width]; returns
-// [..., width]. Tokens are checked where they enter the program, not here.
+// [..., width].
 Tensor embedding(const Tensor& tokens, const Tensor& weight);
 
 }  // namespace tarn::ad

@@ -1,5 +1,6 @@
 #include "autograd/layer_norm.h"
 
+#include "autograd/check.h"
 #include "kernels/layer_norm.h"
 #include "kernels/table.h"
 
@@ -19,6 +20,9 @@ class LayerNorm final : public Node {
         dropout_(dropout),
         address_(address) {}
   const char* name() const override { return "layer_norm"; }
+  std::vector<SavedTensor> saved() const override {
+    return {{"x", sum_}, {"weight", weight_}};  // with a branch, the sum is the node's own
+  }
 
   void backward(const Tensor& grad_out, InputGrads& inputs) override {
     const auto [grad_x, beta_x] = inputs.target(0);
@@ -51,16 +55,15 @@ class LayerNorm final : public Node {
 
 Tensor normalise(const Tensor& x, const Tensor& branch, double dropout, const RngAddress& address,
                  const Tensor& weight, const Tensor& bias, double eps) {
-  const Shape width{x.size(-1)};
-  TARN_CHECK_SHAPE(x.size(-1) > 0, "layer_norm: x ", x.shape(), " has nothing to normalise");
-  TARN_CHECK_SHAPE(weight.shape() == width && bias.shape() == width, "layer_norm: x ", x.shape(),
-                   " wants weight and bias of ", width, ", not ", weight.shape(), " and ",
-                   bias.shape());
-  TARN_CHECK_SHAPE(!branch.defined() || branch.shape() == x.shape(), "add_layer_norm: x ",
-                   x.shape(), " and branch ", branch.shape(), " must have one shape");
-  TARN_CHECK_SHAPE(x.is_contiguous() && (!branch.defined() || branch.is_contiguous()) &&
-                       weight.is_contiguous() && bias.is_contiguous(),
-                   "layer_norm: x ", x.shape(), ", branch, weight and bias must be contiguous");
+  const Check check("layer_norm");
+  check.required({{"weight", weight}, {"bias", bias}});
+  check.floats({{"x", x}, {"branch", branch}, {"weight", weight}, {"bias", bias}});
+  check.widths({"x", x});
+  check.shape({"weight", weight}, {x.size(-1)});
+  check.shape({"bias", bias}, {x.size(-1)});
+  check.shape({"branch", branch}, x.shape());
+  check.contiguous({{"x", x}, {"branch", branch}, {"weight", weight}, {"bias", bias}});
+  check.probability(dropout);
   const bool recording = Tape::active() != nullptr;
   const Shape rows{x.elements() / x.size(-1)};
   const auto saved = [&] {
@@ -96,6 +99,7 @@ Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, dou
 Tensor add_layer_norm(const Tensor& x, const Tensor& branch, double dropout,
                       const RngAddress& address, const Tensor& weight, const Tensor& bias,
                       double eps) {
+  Check("add_layer_norm").required({{"branch", branch}});
   return normalise(x, branch, dropout, address, weight, bias, eps);
 }
 

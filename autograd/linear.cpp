@@ -1,5 +1,6 @@
 #include "autograd/linear.h"
 
+#include "autograd/check.h"
 #include "kernels/gemm.h"
 #include "kernels/table.h"
 
@@ -37,6 +38,9 @@ class Linear final : public Node {
         pre_activation_(std::move(pre_activation)),
         epilogue_(epilogue) {}
   const char* name() const override { return "linear"; }
+  std::vector<SavedTensor> saved() const override {
+    return {{"x", x_}, {"weight", weight_}, {"out", out_}};
+  }
 
   void backward(const Tensor& grad_out, InputGrads& inputs) override {
     const Tensor grad = as_matrix(grad_out);
@@ -75,6 +79,9 @@ class JointLinear final : public Node {
         out_(std::move(out)),
         activation_(activation) {}
   const char* name() const override { return "joint_linear"; }
+  std::vector<SavedTensor> saved() const override {
+    return {{"x", x_}, {"weight", weight_}, {"out", out_}};
+  }
 
   void backward(const Tensor& grad_out, InputGrads& inputs) override {
     const Tensor grad = as_matrix(grad_out);
@@ -105,6 +112,13 @@ class JointLinear final : public Node {
 
 // What the three layers must be, beyond what linear() asks of the whole.
 void check_joint(const JointLayers& layers, Unary activation) {
+  const Check check("joint_linear");
+  check.required({{"bias", layers.bias}});
+  for (std::size_t i = 0; i < layers.weights.size(); ++i) {
+    check.alike({{"weight", layers.weight}, {"weights", layers.weights[i]}});
+    check.required({{"weights", layers.weights[i]}, {"biases", layers.biases[i]}});
+    check.contiguous({{"weights", layers.weights[i]}, {"biases", layers.biases[i]}});
+  }
   TARN_CHECK(!kernels::backward_needs_input(activation),
              "joint_linear: the gradient of this activation needs its input");
   std::int64_t first = 0;
@@ -125,12 +139,14 @@ void check_joint(const JointLayers& layers, Unary activation) {
 }
 
 void check_linear(const char* op, const Tensor& x, const Tensor& weight, const Tensor& bias) {
-  TARN_CHECK_SHAPE(
-      weight.rank() == 2 && x.rank() >= 1 && x.size(-1) == weight.size(1) && weight.size(1) > 0, op,
-      ": x ", x.shape(), " and weight ", weight.shape(),
-      " must be [..., in] and [out, in], with an in above 0");
-  TARN_CHECK_SHAPE(!bias.defined() || bias.shape() == Shape{weight.size(0)}, op, ": bias ",
-                   bias.shape(), " must be [", weight.size(0), "]");
+  const Check check(op);
+  check.required({{"weight", weight}});
+  check.floats({{"x", x}, {"weight", weight}, {"bias", bias}});
+  check.rank({"weight", weight}, 2, "[out, in]");
+  check.widths({"weight", weight}, 2);
+  TARN_CHECK_SHAPE(x.rank() >= 1 && x.size(-1) == weight.size(1), op, ": x ", x, " and weight ",
+                   weight, " must be [..., in] and [out, in]");
+  check.shape({"bias", bias}, {weight.size(0)});
   TARN_CHECK_SHAPE(
       rows_apart(as_matrix(x)) && rows_apart(weight) && (!bias.defined() || bias.is_contiguous()),
       op, ": the rows of x ", x.shape(), ", weight ", weight.shape(),
@@ -142,6 +158,7 @@ void check_linear(const char* op, const Tensor& x, const Tensor& weight, const T
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias,
               const LinearEpilogue& epilogue) {
   check_linear("linear", x, weight, bias);
+  Check("linear").probability(epilogue.dropout);
   const Tensor rows = as_matrix(x);
   const std::int64_t features = weight.size(0);
   Tensor out = Tensor::empty(x.shape().without_last().with(features), x.dtype(), x.device());

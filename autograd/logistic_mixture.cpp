@@ -1,5 +1,6 @@
 #include "autograd/logistic_mixture.h"
 
+#include "autograd/check.h"
 #include "kernels/logistic_mixture.h"
 #include "kernels/table.h"
 
@@ -13,6 +14,7 @@ class LogisticMixtureNode final : public Node {
  public:
   explicit LogisticMixtureNode(Tensor slope) : slope_(std::move(slope)) {}
   const char* name() const override { return "logistic_mixture"; }
+  std::vector<SavedTensor> saved() const override { return {}; }
 
   void backward(const Tensor& grad_out, InputGrads& inputs) override {
     const auto [grad_parameters, beta] = inputs.target(0);
@@ -28,17 +30,18 @@ class LogisticMixtureNode final : public Node {
 }  // namespace
 
 LogisticMixture logistic_mixture(const Tensor& parameters, const Tensor& targets) {
-  TARN_CHECK_SHAPE(parameters.rank() >= 1 && parameters.size(-1) > 0 &&
-                       parameters.size(-1) % 3 == 0 &&
-                       targets.shape() == parameters.shape().without_last(),
-                   "logistic_mixture: parameters ", parameters.shape(), " and targets ",
-                   targets.shape(), " must be [..., 3 * mixtures] and [...]");
-  TARN_CHECK_SHAPE(targets.elements() > 0, "logistic_mixture: targets ", targets.shape(),
+  const Check check("logistic_mixture");
+  check.floats({{"parameters", parameters}});
+  check.widths({"parameters", parameters});
+  TARN_CHECK_SHAPE(parameters.size(-1) % 3 == 0, "logistic_mixture: parameters ", parameters,
+                   " must be [..., 3 * mixtures]");
+  check.required({{"targets", targets}});
+  check.dtype({"targets", targets}, DType::f32);
+  check.device({"targets", targets}, parameters.device());
+  check.shape({"targets", targets}, parameters.shape().without_last());
+  check.contiguous({{"parameters", parameters}, {"targets", targets}});
+  TARN_CHECK_SHAPE(targets.elements() > 0, "logistic_mixture: targets ", targets,
                    " hold nothing to take the mean of");
-  TARN_CHECK_SHAPE(parameters.is_contiguous() && targets.is_contiguous(),
-                   "logistic_mixture: parameters and targets must be contiguous");
-  TARN_CHECK_AS(DTypeError, targets.dtype() == DType::f32,
-                "logistic_mixture: targets must be f32, not ", name_of(targets.dtype()));
   const Device device = parameters.device();
   const Tape* tape = Tape::active();
   const bool differentiated = tape != nullptr && tape->holds(parameters);

@@ -1,5 +1,6 @@
 #include "autograd/lsh_attention.h"
 
+#include "autograd/check.h"
 #include "kernels/table.h"
 
 namespace tarn::ad {
@@ -10,21 +11,27 @@ using kernels::Table;
 // Kernels keep positions among their numbers, which f32 can up to here.
 constexpr std::int64_t kMaxLength = 1 << 24;
 
-void check_heads(const char* op, const char* name, const Tensor& x, const Tensor& lengths) {
-  TARN_CHECK_SHAPE(x.rank() == 4, op, ": ", name, " ", x.shape(), " must be [N, L, H, width]");
-  TARN_CHECK_SHAPE(x.size(3) == 1 || x.strides()[3] == 1, op, ": the last dimension of ", name, " ",
-                   x.shape(), " must be contiguous");
-  TARN_CHECK_SHAPE(x.size(1) <= kMaxLength, op, ": ", name, " ", x.shape(), " has more than ",
-                   kMaxLength, " positions");
-  TARN_CHECK_SHAPE(
-      !lengths.defined() || (lengths.shape() == Shape{x.size(0)} && lengths.is_contiguous()), op,
-      ": lengths ", lengths.shape(), " must be [", x.size(0), "] and contiguous");
+void check_heads(const char* op, const Argument& x, const Tensor& lengths) {
+  const Check check(op);
+  check.floats({x});
+  check.rank(x, 4, "[N, L, H, width]");
+  check.widths(x, 2);
+  check.contiguous_rows({x});
+  TARN_CHECK_SHAPE(x.tensor.size(1) <= kMaxLength, op, ": ", x.name, " ", x.tensor,
+                   " has more than ", kMaxLength, " positions");
+  check.lengths({"lengths", lengths}, x.tensor.size(0), x.tensor.size(1), x.tensor.device());
 }
 
 class LshAttentionNode final : public Node {
  public:
   explicit LshAttentionNode(kernels::LshAttentionBackwardArgs args) : args_(std::move(args)) {}
   const char* name() const override { return "lsh_attention"; }
+  std::vector<SavedTensor> saved() const override {
+    return {{"query", args_.query},
+            {"value", args_.value},
+            {"lengths", args_.lengths},
+            {"order", args_.order}};
+  }
 
   void backward(const Tensor& grad_out, InputGrads& inputs) override {
     args_.grad_out = grad_out;
@@ -46,11 +53,15 @@ class LshAttentionNode final : public Node {
 }  // namespace
 
 Tensor lsh_order(const Tensor& query, const Tensor& planes, const Tensor& lengths) {
-  check_heads("lsh_order", "query", query, lengths);
-  TARN_CHECK_SHAPE(planes.rank() == 3 && planes.size(1) == query.size(3) && planes.size(2) > 0 &&
-                       planes.is_contiguous(),
-                   "lsh_order: planes ", planes.shape(), " must be [rounds, ", query.size(3),
-                   ", planes], contiguous, for query ", query.shape());
+  const Check check("lsh_order");
+  check_heads("lsh_order", {"query", query}, lengths);
+  check.required({{"planes", planes}});
+  check.alike({{"query", query}, {"planes", planes}});
+  check.rank({"planes", planes}, 3, "[rounds, width, planes]");
+  check.widths({"planes", planes}, 3);
+  check.contiguous({{"planes", planes}});
+  TARN_CHECK_SHAPE(planes.size(1) == query.size(3), "lsh_order: planes ", planes,
+                   " must be [rounds, ", query.size(3), ", planes] for query ", query);
   const Shape shape{query.size(0), query.size(2), planes.size(0), query.size(1)};
   Tensor order = Tensor::empty(shape, DType::i32, query.device());
   kernels::run(&Table::lsh_order, query.device(),
@@ -64,16 +75,20 @@ Tensor lsh_order(const Tensor& query, const Tensor& planes, const Tensor& length
 
 Tensor lsh_attention(const Tensor& query, const Tensor& value, const Tensor& lengths,
                      const Tensor& order, const LshAttentionOptions& options) {
-  check_heads("lsh_attention", "query", query, lengths);
-  check_heads("lsh_attention", "value", value, lengths);
+  const Check check("lsh_attention");
+  check_heads("lsh_attention", {"query", query}, lengths);
+  check_heads("lsh_attention", {"value", value}, lengths);
+  check.alike({{"query", query}, {"value", value}});
+  check.probability(options.dropout);
   TARN_CHECK_SHAPE(query.shape().without_last() == value.shape().without_last(),
                    "lsh_attention: query ", query.shape(), " and value ", value.shape(),
                    " must agree in batch, length and heads");
-  TARN_CHECK_SHAPE(
-      order.rank() == 4 && order.size(0) == query.size(0) && order.size(1) == query.size(2) &&
-          order.size(2) > 0 && order.size(3) == query.size(1) && order.is_contiguous(),
-      "lsh_attention: order ", order.shape(), " must be [", query.size(0), ", ", query.size(2),
-      ", rounds, ", query.size(1), "] and contiguous for query ", query.shape());
+  check.required({{"order", order}});
+  check.rank({"order", order}, 4, "[N, H, rounds, L]");
+  TARN_CHECK_SHAPE(order.size(2) > 0, "lsh_attention: order ", order, " has no rounds");
+  check.integers({"order", order}, {query.size(0), query.size(2), order.size(2), query.size(1)},
+                 query.device());
+  check.range({"order", order}, 0, query.size(1) - 1);
   TARN_CHECK(options.chunk > 0, "lsh_attention: the chunk is ", options.chunk,
              "; it must be at least 1");
   Tensor out = Tensor::empty(value.shape(), query.dtype(), query.device());

@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "autograd/check.h"
 #include "kernels/copy.h"
 #include "kernels/gemm.h"
 #include "kernels/lstm.h"
@@ -33,6 +34,15 @@ class BiLstm final : public Node {
         cells_(std::move(cells)),
         out_(std::move(out)) {}
   const char* name() const override { return "bi_lstm"; }
+  std::vector<SavedTensor> saved() const override {
+    return {{"x", x_},
+            {"lengths", lengths_},
+            {"forward.input", weights_[0].input},
+            {"forward.recurrent", weights_[0].recurrent},
+            {"reverse.input", weights_[1].input},
+            {"reverse.recurrent", weights_[1].recurrent},
+            {"out", out_}};
+  }
 
   void backward(const Tensor& grad_out, InputGrads& inputs) override {
     const Tensor previous = Tensor::empty_like(cells_);
@@ -84,25 +94,35 @@ class BiLstm final : public Node {
   Tensor gates_, cells_, out_;
 };
 
-void check(const Tensor& x, const Tensor& lengths, std::int64_t hidden, const LstmWeights& w) {
-  const std::int64_t gates = 4 * hidden;
-  TARN_CHECK_SHAPE(x.rank() == 3 && x.size(2) > 0, "bi_lstm: x ", x.shape(),
-                   " must be [batch, frames, features], with features above 0");
-  TARN_CHECK_SHAPE(hidden > 0 && w.recurrent.shape() == (Shape{gates, hidden}),
-                   "bi_lstm: recurrent ", w.recurrent.shape(),
-                   " must be [4 hidden, hidden], alike in both directions");
-  TARN_CHECK_SHAPE(w.input.shape() == (Shape{gates, x.size(2)}), "bi_lstm: input ", w.input.shape(),
-                   " must be [", gates, ", ", x.size(2), "] for x ", x.shape());
-  TARN_CHECK_SHAPE(w.input_bias.shape() == Shape{gates} && w.recurrent_bias.shape() == Shape{gates},
-                   "bi_lstm: biases ", w.input_bias.shape(), " and ", w.recurrent_bias.shape(),
-                   " must be [", gates, "]");
-  TARN_CHECK_SHAPE(
-      !lengths.defined() || (lengths.shape() == Shape{x.size(0)} && lengths.is_contiguous()),
-      "bi_lstm: lengths ", lengths.shape(), " must be [", x.size(0), "] and contiguous");
-  for (const Tensor* t : {&x, &w.input, &w.recurrent, &w.input_bias, &w.recurrent_bias}) {
-    TARN_CHECK_SHAPE(t->is_contiguous(), "bi_lstm: x ", x.shape(),
-                     ", weights and biases must be contiguous");
-  }
+void check_direction(const Tensor& x, std::int64_t hidden, const LstmWeights& w) {
+  const Check check("bi_lstm");
+  const Argument input{"input", w.input}, recurrent{"recurrent", w.recurrent};
+  const Argument input_bias{"input_bias", w.input_bias};
+  const Argument recurrent_bias{"recurrent_bias", w.recurrent_bias};
+  check.required({input, recurrent, input_bias, recurrent_bias});
+  check.alike({{"x", x}, input, recurrent, input_bias, recurrent_bias});
+  check.shape(recurrent, {4 * hidden, hidden});
+  check.shape(input, {4 * hidden, x.size(2)});
+  check.shape(input_bias, {4 * hidden});
+  check.shape(recurrent_bias, {4 * hidden});
+  check.contiguous({input, recurrent, input_bias, recurrent_bias});
+}
+
+// Returns the width of the hidden state.
+std::int64_t check_lstm(const Tensor& x, const Tensor& lengths, const LstmWeights& forward,
+                        const LstmWeights& reverse) {
+  const Check check("bi_lstm");
+  check.floats({{"x", x}});
+  check.rank({"x", x}, 3, "[batch, frames, features]");
+  check.widths({"x", x});
+  check.contiguous({{"x", x}});
+  check.lengths({"lengths", lengths}, x.size(0), x.size(1), x.device());
+  check.required({{"recurrent", forward.recurrent}});
+  check.rank({"recurrent", forward.recurrent}, 2, "[4 hidden, hidden]");
+  check.widths({"recurrent", forward.recurrent}, 2);
+  const std::int64_t hidden = forward.recurrent.size(1);
+  for (const LstmWeights* weights : {&forward, &reverse}) check_direction(x, hidden, *weights);
+  return hidden;
 }
 
 // What every frame's gates are made of besides the recurrence, in one product.
@@ -121,8 +141,7 @@ void input_products(const Tensor& x, const LstmWeights& weights, const Tensor& g
 
 Tensor bi_lstm(const Tensor& x, const Tensor& lengths, const LstmWeights& forward,
                const LstmWeights& reverse) {
-  const std::int64_t hidden = forward.recurrent.size(-1);
-  for (const LstmWeights* weights : {&forward, &reverse}) check(x, lengths, hidden, *weights);
+  const std::int64_t hidden = check_lstm(x, lengths, forward, reverse);
   const std::int64_t batch = x.size(0), frames = x.size(1);
   const Tensor gates = Tensor::empty({2, batch, frames, 4 * hidden}, x.dtype(), x.device());
   input_products(x, forward, gates.select(0, 0));

@@ -11,6 +11,7 @@ class Recompute final : public Node {
   Recompute(Tensor x, std::function<Tensor(const Tensor&)> forward)
       : x_(std::move(x)), forward_(std::move(forward)) {}
   const char* name() const override { return "recompute"; }
+  std::vector<SavedTensor> saved() const override { return {{"x", x_}}; }
 
   void backward(const Tensor& grad_out, InputGrads& inputs) override {
     Parameter x("x", x_);
@@ -39,7 +40,7 @@ Tensor recompute(const Tensor& x, std::function<Tensor(const Tensor&)> forward) 
   if (tape == nullptr) return forward(x);
   Tensor out = [&] {
     const Pause pause;
-    return forward(x);
+    return forward(x.detach());
   }();
   // Always recorded: parameters that `forward` reads want gradients even where x wants none.
   tape->push(out, {&x}, std::make_unique<Recompute>(x, std::move(forward)));

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "autograd/check.h"
 #include "kernels/sample.h"
 #include "kernels/table.h"
 
@@ -10,9 +11,13 @@ namespace {
 
 using kernels::Table;
 
-void check(const char* op, const Tensor& outputs, const SampleOptions& options) {
-  TARN_CHECK_SHAPE(outputs.rank() == 2 && outputs.size(1) > 0 && outputs.is_contiguous(), op,
-                   ": outputs ", outputs.shape(), " must be [N, outputs], contiguous");
+void check_sample(const char* op, const Tensor& outputs, const SampleOptions& options) {
+  const Argument argument{"outputs", outputs};
+  const Check check(op);
+  check.floats({argument});
+  check.rank(argument, 2, "[N, outputs]");
+  check.widths(argument);
+  check.contiguous({argument});
   TARN_CHECK(std::isfinite(options.temperature) && options.temperature >= 0, op,
              ": the temperature is ", options.temperature, "; it must be finite and at least 0");
 }
@@ -25,7 +30,7 @@ Tensor values_like(const Tensor& outputs) {
 
 Tensor sample_logistic_mixture(const Tensor& outputs, LogisticScale scale,
                                const SampleOptions& options) {
-  check("sample_logistic_mixture", outputs, options);
+  check_sample("sample_logistic_mixture", outputs, options);
   TARN_CHECK_SHAPE(outputs.size(1) % 3 == 0, "sample_logistic_mixture: outputs ", outputs.shape(),
                    " must be [N, 3 K], K logits, K means and K log-scales");
   Tensor values = values_like(outputs);
@@ -40,7 +45,7 @@ Tensor sample_logistic_mixture(const Tensor& outputs, LogisticScale scale,
 }
 
 Tensor sample_categorical(const Tensor& logits, const SampleOptions& options) {
-  check("sample_categorical", logits, options);
+  check_sample("sample_categorical", logits, options);
   Tensor values = values_like(logits);
   kernels::run(&Table::sample_categorical, logits.device(),
                {.logits = logits,

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <atomic>
+#include <functional>
+#include <string_view>
 
 #include "core/transfer.h"
 #include "kernels/copy.h"
@@ -12,12 +14,28 @@ namespace tarn::ad {
 namespace {
 
 thread_local Tape* active_tape = nullptr;
+thread_local Tape* paused_tape = nullptr;
 
 // Each recording gets its own number, so that a tensor of an earlier one is not taken for this
 // one's.
 std::uint32_t next_tape_id() {
   static std::atomic<std::uint32_t> last{0};
   return ++last;
+}
+
+// Of the elements' bytes, in row-major order. Of a tensor on another device than the CPU none is
+// taken.
+std::size_t checksum(const Tensor& tensor) {
+  if (!tensor.defined() || tensor.device().kind != DeviceKind::cpu) return 0;
+  const Tensor bytes = tensor.is_contiguous() ? tensor : copy_to(tensor, tensor.device());
+  return std::hash<std::string_view>{}(
+      {reinterpret_cast<const char*>(bytes.raw()), static_cast<std::size_t>(bytes.bytes())});
+}
+
+std::vector<std::size_t> checksums(const Node& node) {
+  std::vector<std::size_t> out;
+  for (const SavedTensor& saved : node.saved()) out.push_back(checksum(saved.tensor));
+  return out;
 }
 
 }  // namespace
@@ -42,13 +60,33 @@ Recording::Recording(Tape& tape) {
 
 Recording::~Recording() { active_tape = nullptr; }
 
-Pause::Pause() : paused_(active_tape) { active_tape = nullptr; }
-Pause::~Pause() { active_tape = paused_; }
+Pause::Pause() : paused_(active_tape) {
+  active_tape = nullptr;
+  if (paused_ != nullptr) paused_tape = paused_;
+}
+Pause::~Pause() {
+  active_tape = paused_;
+  if (paused_ != nullptr) paused_tape = nullptr;
+}
 
 Tape::Tape() = default;
 Tape::~Tape() = default;
 
 Tape* Tape::active() { return active_tape; }
+
+Tape* Tape::recorder_of(std::initializer_list<const Tensor*> inputs) {
+  Tape* const tape = active_tape != nullptr ? active_tape : paused_tape;
+  if (tape == nullptr) return nullptr;
+  for (const Tensor* input : inputs) {
+    if (!input->defined() || input->slot.tape != tape->id_) continue;
+    TARN_CHECK(tape == active_tape, "tape: an op reads ", *input,
+               ", which stands on the tape whose recording is paused: its gradient would be lost. "
+               "What recompute() runs may read its argument and parameters; of another tensor, "
+               "detach() gives the values alone");
+    return tape;
+  }
+  return nullptr;
+}
 
 void Tape::start() {
   clear();
@@ -73,11 +111,17 @@ GradSlot Tape::leaf(Parameter& parameter) {
 
 void Tape::push(Tensor& out, std::initializer_list<const Tensor*> inputs,
                 std::unique_ptr<Node> node) {
-  Entry entry{std::move(node), static_cast<std::uint32_t>(slots_.size()), {}};
+  Entry entry{std::move(node), static_cast<std::uint32_t>(slots_.size()), {}, {}};
   for (const Tensor* input : inputs) {
-    const bool here = input->defined() && holds(*input);
+    const bool here = input->defined() && input->slot.tape == id_;
+    TARN_CHECK(!here || holds(*input), entry.node->name(), ": input ", entry.inputs.size(), ", ",
+               *input,
+               ", is a view (slice, select, transpose or expand) or a copy of a recorded tensor, "
+               "and its gradient would be lost. ad::slice and ad::transpose are views with a "
+               "gradient; where none is wanted, say so with detach()");
     entry.inputs.push_back({here ? input->slot.index : 0, here ? input->shape() : Shape()});
   }
+  if (watching_saved_) entry.checksums = checksums(*entry.node);
   slots_.push_back({out.shape(), out.dtype(), out.device(), {}, false, nullptr});
   out.slot = {id_, entry.output};
   entries_.push_back(std::move(entry));
@@ -114,8 +158,12 @@ void Tape::check_backward(const Tensor& out, const Tensor& grad_out) const {
   TARN_CHECK(
       holds(out) && !entries_.empty(),
       "backward: the tensor was not recorded on this tape, or the tape was consumed already");
-  TARN_CHECK_SHAPE(out.shape() == grad_out.shape(), "backward: the gradient is ", grad_out.shape(),
-                   " and the output ", out.shape());
+  TARN_CHECK_SHAPE(out.shape() == grad_out.shape(), "backward: the gradient is ", grad_out,
+                   " and the output ", out);
+  TARN_CHECK_AS(DTypeError, out.dtype() == grad_out.dtype(), "backward: the gradient is ", grad_out,
+                " and the output ", out);
+  TARN_CHECK_AS(DeviceError, out.device() == grad_out.device(), "backward: the gradient is on ",
+                grad_out.device(), " and the output on ", out.device());
 }
 
 void Tape::walk() {
@@ -131,6 +179,7 @@ void Tape::run(Entry entry) {
   Slot& slot = slots_[entry.output];
   if (!slot.arrived) return;  // nothing that was asked for depends on it
   const Tensor grad = std::move(slot.grad);
+  check_saved(entry);
   InputGrads inputs(*this, entry.inputs);
   entry.node->backward(grad, inputs);
   for (const InputGrads::Detour& detour : inputs.detours_) {
@@ -171,21 +220,34 @@ GradTarget InputGrads::target(std::size_t input) {
 
 void Tape::check_finite(const Tensor& tensor, const Entry& entry, bool in_backward) {
   if (first_nonfinite_ || is_finite(tensor)) return;
-  std::string near = nearest_parameter(entries_.size());
-  for (const InputGrads::Input& input : entry.inputs) {
-    if (input.slot != 0 && slots_[input.slot].leaf != nullptr) {
-      near = slots_[input.slot].leaf->name();
-    }
-  }
-  first_nonfinite_ = NonFinite{entry.node->name(), in_backward, near};
+  first_nonfinite_ = NonFinite{entry.node->name(), in_backward, parameter_near(entry)};
 }
 
-std::string Tape::nearest_parameter(std::size_t entries) const {
-  for (std::size_t e = entries; e-- > 0;) {
-    for (const InputGrads::Input& input : entries_[e].inputs) {
-      if (input.slot != 0 && slots_[input.slot].leaf != nullptr) {
-        return slots_[input.slot].leaf->name();
-      }
+void Tape::check_saved(const Entry& entry) const {
+  if (entry.checksums.empty()) return;
+  const std::vector<SavedTensor> saved = entry.node->saved();
+  for (std::size_t i = 0; i < saved.size(); ++i) {
+    if (checksum(saved[i].tensor) == entry.checksums[i]) continue;
+    const std::string near = parameter_near(entry);
+    fail<Error>(entry.node->name(), near.empty() ? "" : " at or after ", near, ": ", saved[i].name,
+                " ", saved[i].tensor,
+                " was written to between forward and backward; its gradient would be wrong");
+  }
+}
+
+// The name of the last parameter that an op reads or, if it reads none, of the first parameter of
+// the nearest op before it.
+std::string Tape::parameter_near(const Entry& entry) const {
+  const auto name_of_leaf = [&](const InputGrads::Input& input) -> const std::string* {
+    const Slot& slot = slots_[input.slot];
+    return input.slot != 0 && slot.leaf != nullptr ? &slot.leaf->name() : nullptr;
+  };
+  for (auto input = entry.inputs.rbegin(); input != entry.inputs.rend(); ++input) {
+    if (const std::string* name = name_of_leaf(*input)) return *name;
+  }
+  for (auto before = entries_.rbegin(); before != entries_.rend(); ++before) {
+    for (const InputGrads::Input& input : before->inputs) {
+      if (const std::string* name = name_of_leaf(input)) return *name;
     }
   }
   return "";

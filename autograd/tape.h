@@ -49,6 +49,13 @@ class InputGrads {
   std::vector<Detour> detours_;
 };
 
+// A tensor that a node keeps for its backward, by its name among the op's arguments; undefined:
+// none.
+struct SavedTensor {
+  const char* name;
+  Tensor tensor;
+};
+
 // One executed op: what it saved, and how to go back. An op has one output.
 class Node {
  public:
@@ -57,6 +64,9 @@ class Node {
   Node(const Node&) = delete;
   Node& operator=(const Node&) = delete;
   virtual const char* name() const = 0;
+  // What backward() reads of the op's arguments and of its output: nobody may write to these
+  // between the two. What the node alone has hold of need not be listed.
+  virtual std::vector<SavedTensor> saved() const = 0;
   // Called once. grad_out is contiguous, of the output's shape, and the node's own: it may be
   // overwritten, since nobody reads it afterwards.
   virtual void backward(const Tensor& grad_out, InputGrads& inputs) = 0;
@@ -71,7 +81,8 @@ class Recording {
   Recording& operator=(const Recording&) = delete;
 };
 
-// Ops are not recorded while one of these lives, whatever recording is under way on this thread.
+// Ops are not recorded while one of these lives, whatever recording is under way on this thread. An
+// op that is given a tensor of that recording throws: its gradient would be lost.
 class Pause {
  public:
   Pause();
@@ -118,14 +129,23 @@ class Tape {
   void watch_nonfinite() { watching_ = true; }
   const std::optional<NonFinite>& first_nonfinite() const { return first_nonfinite_; }
 
+  // Whether to take a checksum of what each op saves, and to refuse its backward with an Error that
+  // names the op and the tensor where another program part has written to it since: the gradient
+  // would be wrong. From the next recording on; slow, and the default in checked builds only.
+  void watch_saved(bool watch) { watching_saved_ = watch; }
+
   std::size_t nodes() const { return entries_.size(); }
 
   static Tape* active();  // the one that records on this thread, or nullptr
 
   // For ops and parameters.
   void push(Tensor& out, std::initializer_list<const Tensor*> inputs, std::unique_ptr<Node> node);
-  bool holds(const Tensor& tensor) const { return tensor.slot.tape == id_; }
+  bool holds(const Tensor& tensor) const {
+    return tensor.slot.tape == id_ && tensor.slot.index != 0;
+  }
   GradSlot leaf(Parameter& parameter);
+  // The tape that an op of these inputs belongs on; nullptr: none, as no input wants a gradient.
+  static Tape* recorder_of(std::initializer_list<const Tensor*> inputs);
 
  private:
   friend class InputGrads;
@@ -142,6 +162,7 @@ class Tape {
     std::unique_ptr<Node> node;
     std::uint32_t output = 0;
     std::vector<InputGrads::Input> inputs;
+    std::vector<std::size_t> checksums;  // of what the node saved, while that is watched
   };
 
   void start();
@@ -151,12 +172,18 @@ class Tape {
   GradTarget arrive(std::uint32_t slot, const Shape& shape);
   void run(Entry entry);
   void check_finite(const Tensor& tensor, const Entry& entry, bool in_backward);
-  std::string nearest_parameter(std::size_t entries) const;
+  void check_saved(const Entry& entry) const;
+  std::string parameter_near(const Entry& entry) const;
 
   std::uint32_t id_ = 0;
   std::vector<Slot> slots_;  // slot 0 is nobody's
   std::vector<Entry> entries_;
   bool watching_ = false;
+#if defined(TARN_CHECKED)
+  bool watching_saved_ = true;
+#else
+  bool watching_saved_ = false;
+#endif
   std::optional<NonFinite> first_nonfinite_;
 };
 
@@ -164,13 +191,8 @@ class Tape {
 // stands on it, and returns the output.
 template <class N, class... Args>
 Tensor recorded(Tensor out, std::initializer_list<const Tensor*> inputs, Args&&... args) {
-  Tape* tape = Tape::active();
-  if (tape == nullptr) return out;
-  for (const Tensor* input : inputs) {
-    if (input->defined() && tape->holds(*input)) {
-      tape->push(out, inputs, std::make_unique<N>(std::forward<Args>(args)...));
-      break;
-    }
+  if (Tape* tape = Tape::recorder_of(inputs)) {
+    tape->push(out, inputs, std::make_unique<N>(std::forward<Args>(args)...));
   }
   return out;
 }

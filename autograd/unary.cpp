@@ -1,5 +1,6 @@
 #include "autograd/unary.h"
 
+#include "autograd/check.h"
 #include "kernels/table.h"
 
 namespace tarn::ad {
@@ -24,6 +25,9 @@ class UnaryNode final : public Node {
     return "unary";
   }
 
+  std::vector<SavedTensor> saved() const override {
+    return {{kernels::backward_needs_input(op_) ? "x" : "out", saved_}};
+  }
   void backward(const Tensor& grad_out, InputGrads& inputs) override {
     const auto [grad_x, beta] = inputs.target(0);
     kernels::run(
@@ -39,10 +43,13 @@ class UnaryNode final : public Node {
 }  // namespace
 
 Tensor unary(const Tensor& x, Unary op) {
+  const Check check("unary");
+  check.floats({{"x", x}});
   if (op == Unary::identity) return x;
   const bool keep_input = kernels::backward_needs_input(op);
-  TARN_CHECK_SHAPE(x.rank() >= 1 && x.strides()[-1] == 1 && (!keep_input || x.is_contiguous()),
-                   "unary: the last dimension of x ", x.shape(), " must be contiguous");
+  TARN_CHECK_SHAPE(x.rank() >= 1, "unary: x ", x, " must have one dimension or more");
+  check.contiguous_rows({{"x", x}});
+  if (keep_input) check.contiguous({{"x", x}});
   Tensor out = Tensor::empty_like(x);
   kernels::run(&Table::unary_forward, x.device(), {.x = x, .out = out, .op = op});
   return recorded<UnaryNode>(out, {&x}, keep_input ? x : out, op);

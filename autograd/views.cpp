@@ -1,5 +1,6 @@
 #include "autograd/views.h"
 
+#include "autograd/check.h"
 #include "kernels/copy.h"
 #include "kernels/table.h"
 
@@ -16,6 +17,7 @@ class Transpose final : public Node {
  public:
   Transpose(int a, int b) : a_(a), b_(b) {}
   const char* name() const override { return "transpose"; }
+  std::vector<SavedTensor> saved() const override { return {}; }
   void backward(const Tensor& grad_out, InputGrads& inputs) override {
     const auto [grad_x, beta] = inputs.target(0);
     copy(grad_out, grad_x.transpose(a_, b_), beta);
@@ -29,6 +31,7 @@ class Slice final : public Node {
  public:
   Slice(int dim, std::int64_t first) : dim_(dim), first_(first) {}
   const char* name() const override { return "slice"; }
+  std::vector<SavedTensor> saved() const override { return {}; }
   void backward(const Tensor& grad_out, InputGrads& inputs) override {
     const auto [grad_x, beta] = inputs.target(0);
     if (beta == 0) kernels::run(&Table::fill, grad_x.device(), {.to = grad_x, .value = 0});
@@ -43,6 +46,7 @@ class Slice final : public Node {
 class Contiguous final : public Node {
  public:
   const char* name() const override { return "contiguous"; }
+  std::vector<SavedTensor> saved() const override { return {}; }
   void backward(const Tensor& grad_out, InputGrads& inputs) override {
     const auto [grad_x, beta] = inputs.target(0);
     copy(grad_out, grad_x, beta);
@@ -53,6 +57,7 @@ class Concat final : public Node {
  public:
   explicit Concat(std::int64_t split) : split_(split) {}
   const char* name() const override { return "concat"; }
+  std::vector<SavedTensor> saved() const override { return {}; }
   void backward(const Tensor& grad_out, InputGrads& inputs) override {
     if (const auto [grad_a, beta] = inputs.target(0); grad_a.defined()) {
       copy(grad_out.slice(-1, 0, split_), grad_a, beta);
@@ -84,6 +89,9 @@ Tensor contiguous(const Tensor& x) {
 }
 
 Tensor concat(const Tensor& a, const Tensor& b) {
+  const Check check("concat");
+  check.required({{"a", a}, {"b", b}});
+  check.alike({{"a", a}, {"b", b}});
   TARN_CHECK_SHAPE(
       a.rank() >= 1 && b.rank() >= 1 && a.shape().without_last() == b.shape().without_last(),
       "concat: a ", a.shape(), " and b ", b.shape(), " must be alike up to the last dimension");

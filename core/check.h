@@ -39,7 +39,11 @@ class ShapeError : public Error {  // names the op, the tensors and their shapes
  public:
   using Error::Error;
 };
-class DTypeError : public Error {
+class IndexError : public ShapeError {  // names the tensor, the element and the range
+ public:
+  using ShapeError::ShapeError;
+};
+class DTypeError : public Error {  // names the op, the tensor, its type and the one that was wanted
  public:
   using Error::Error;
 };

@@ -39,15 +39,23 @@ constexpr std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> count
   return counter;
 }
 
+// The site that a block is drawn from. Philox's counter has room for the lower 32 bits of a block's
+// number only; each further 2^32 blocks of a stream lie at a site of their own, the stream's moved
+// by a multiple of 2^64 over the golden ratio.
+constexpr std::uint64_t site_of_block(const RngAddress& at, std::uint64_t block) {
+  return at.site + (block >> 32) * 0x9E3779B97F4A7C15ULL;
+}
+
 // The four 32-bit numbers of block b; element i of a stream is number i % 4 of block i / 4.
-constexpr std::array<std::uint32_t, 4> random_block(const RngAddress& at, std::uint32_t block) {
-  return philox({block, at.step, static_cast<std::uint32_t>(at.site),
-                 static_cast<std::uint32_t>(at.site >> 32)},
+constexpr std::array<std::uint32_t, 4> random_block(const RngAddress& at, std::uint64_t block) {
+  const std::uint64_t site = site_of_block(at, block);
+  return philox({static_cast<std::uint32_t>(block), at.step, static_cast<std::uint32_t>(site),
+                 static_cast<std::uint32_t>(site >> 32)},
                 {static_cast<std::uint32_t>(at.seed), static_cast<std::uint32_t>(at.seed >> 32)});
 }
 
 constexpr std::uint32_t random_bits(const RngAddress& at, std::uint64_t element) {
-  return random_block(at, static_cast<std::uint32_t>(element / 4))[element % 4];
+  return random_block(at, element / 4)[element % 4];
 }
 
 // Uniform in [0, 1): 24 bits, so that it is exact in f32 and equal on every device.

@@ -119,7 +119,7 @@ Tensor Tensor::transpose(int a, int b) const {
   Tensor out = *this;
   std::swap(out.shape_[a], out.shape_[b]);
   std::swap(out.strides_[a], out.strides_[b]);
-  out.slot = {};
+  out.slot.index = 0;
   return out;
 }
 
@@ -129,7 +129,7 @@ Tensor Tensor::slice(int dim, std::int64_t first, std::int64_t count) const {
   Tensor out = *this;
   if (elements() > 0) out.offset_ += first * strides_[dim];  // an empty one may have no storage
   out.shape_[dim] = count;
-  out.slot = {};
+  out.slot.index = 0;
   return out;
 }
 
@@ -158,6 +158,12 @@ Tensor Tensor::expand(const Shape& shape) const {
     out.shape_[d] = shape[d];
     out.strides_[d] = 0;
   }
+  out.slot.index = 0;
+  return out;
+}
+
+Tensor Tensor::detach() const {
+  Tensor out = *this;
   out.slot = {};
   return out;
 }

@@ -32,8 +32,8 @@ class Storage {
 
 // Where a tensor stands on the tape that recorded it; inert to everything but autograd/.
 struct GradSlot {
-  std::uint32_t tape = 0;  // 0: on no tape
-  std::uint32_t index = 0;
+  std::uint32_t tape = 0;   // 0: on no tape
+  std::uint32_t index = 0;  // 0: a view or a copy that no gradient comes back through
 };
 
 class Tensor {
@@ -57,12 +57,15 @@ class Tensor {
 
   // Views share storage and never copy; they throw ShapeError where only a copy would do.
   // The same elements in the same order; the one view that stays where it stands on a tape, since
-  // its gradient is the same elements too.
+  // its gradient is the same elements too. A recorded op refuses the other views of a recorded
+  // tensor, because the gradient would end there: autograd/views.h has them as ops, and detach()
+  // says that no gradient is wanted.
   Tensor view(const Shape& shape) const;
   Tensor transpose(int a, int b) const;
   Tensor slice(int dim, std::int64_t first, std::int64_t count) const;
   Tensor select(int dim, std::int64_t index) const;  // slice of one, that dimension dropped
   Tensor expand(const Shape& shape) const;           // dimensions of size 1 repeated, stride 0
+  Tensor detach() const;                             // the same tensor, on no tape
 
   // First element, of type T or a DTypeError; a device pointer on CUDA.
   template <class T>

@@ -40,6 +40,7 @@ void copy_bytes(const std::byte* from, Device from_device, std::byte* to, Device
 
 Tensor copy_to(const Tensor& tensor, Device device) {
   Tensor out = Tensor::empty(tensor.shape(), tensor.dtype(), device);
+  out.slot = {tensor.slot.tape, 0};
   if (tensor.elements() == 0) return out;
   const auto bytes = static_cast<std::size_t>(tensor.bytes());
   if (tensor.is_contiguous()) {

@@ -7,9 +7,10 @@
 
 namespace tarn {
 
-// A contiguous copy of the tensor's elements on a device. A tensor that is not contiguous must be
-// on the CPU (elsewhere the kernel `copy` makes it contiguous first): DeviceError. A copy to the
-// CPU waits until the device has computed what it holds; so does item().
+// A contiguous copy of the tensor's elements on a device. No gradient comes back through it. A
+// tensor that is not contiguous must be on the CPU (elsewhere the kernel `copy` makes it contiguous
+// first): DeviceError. A copy to the CPU waits until the device has computed what it holds; so does
+// item().
 Tensor copy_to(const Tensor& tensor, Device device);
 
 // Writes the elements of `from` over those of `to`: one shape and dtype, both contiguous.

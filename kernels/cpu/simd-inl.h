@@ -99,17 +99,20 @@ HWY_INLINE void multiply_wide(D d, V a, V multiplier, V& high, V& low) {
 
 // Philox blocks [first, first + count), in order of their elements: equal to random_block() of
 // each.
-HWY_INLINE void random_blocks(const RngAddress& at, std::uint32_t first, std::int64_t count,
+HWY_INLINE void random_blocks(const RngAddress& at, std::int64_t first, std::int64_t count,
                               std::uint32_t* HWY_RESTRICT out) {
   std::int64_t block = 0;
 #if HWY_TARGET != HWY_SCALAR
   const hn::ScalableTag<std::uint32_t> d;
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
-  for (; block + lanes <= count; block += lanes) {
-    auto c0 = hn::Iota(d, first + static_cast<std::uint32_t>(block));
+  const std::uint64_t site = site_of_block(at, static_cast<std::uint64_t>(first));
+  // The few pieces whose blocks lie at two sites are left to the loop below.
+  const std::int64_t vectors = first >> 32 == (first + count) >> 32 ? count : 0;
+  for (; block + lanes <= vectors; block += lanes) {
+    auto c0 = hn::Iota(d, static_cast<std::uint32_t>(first + block));
     auto c1 = hn::Set(d, at.step);
-    auto c2 = hn::Set(d, static_cast<std::uint32_t>(at.site));
-    auto c3 = hn::Set(d, static_cast<std::uint32_t>(at.site >> 32));
+    auto c2 = hn::Set(d, static_cast<std::uint32_t>(site));
+    auto c3 = hn::Set(d, static_cast<std::uint32_t>(site >> 32));
     auto k0 = static_cast<std::uint32_t>(at.seed);
     auto k1 = static_cast<std::uint32_t>(at.seed >> 32);
     for (int round = 0; round < 10; ++round) {
@@ -127,7 +130,7 @@ HWY_INLINE void random_blocks(const RngAddress& at, std::uint32_t first, std::in
   }
 #endif
   for (; block < count; ++block) {
-    const auto bits = random_block(at, first + static_cast<std::uint32_t>(block));
+    const auto bits = random_block(at, static_cast<std::uint64_t>(first + block));
     std::copy(bits.begin(), bits.end(), out + 4 * block);
   }
 }
@@ -137,7 +140,7 @@ constexpr std::int64_t random_buffer_size(std::int64_t n) { return n + 8; }
 HWY_INLINE const std::uint32_t* random_elements(const RngAddress& at, std::int64_t first,
                                                 std::int64_t n, std::uint32_t* buffer) {
   const std::int64_t block = first / 4;
-  random_blocks(at, static_cast<std::uint32_t>(block), (first + n + 3) / 4 - block, buffer);
+  random_blocks(at, block, (first + n + 3) / 4 - block, buffer);
   return buffer + (first - 4 * block);
 }
 

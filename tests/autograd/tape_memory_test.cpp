@@ -132,6 +132,7 @@ class Probe final : public Node {
   explicit Probe(Log& log) : log_(log) { ++log_.alive; }
   ~Probe() override { --log_.alive; }
   const char* name() const override { return "probe"; }
+  std::vector<SavedTensor> saved() const override { return {}; }
   void backward(const Tensor& grad_out, InputGrads& inputs) override {
     log_.alive_at.push_back(log_.alive);
     log_.live_at.push_back(live());

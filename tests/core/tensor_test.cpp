@@ -86,14 +86,16 @@ TEST_CASE("tensor: views share storage and copies are none") {
   CHECK(tensor.data<std::int32_t>()[0] == 77);
 }
 
-TEST_CASE("tensor: every view starts without the place on the tape of its origin") {
+TEST_CASE("tensor: a view keeps the tape of its origin, and none but view() the place on it") {
   Tensor tensor = counting({1, 6});
   tensor.slot = {3, 4};
-  CHECK(tensor.view({6}).slot.tape == 3);  // its gradient is the same elements
-  CHECK(tensor.transpose(0, 1).slot.tape == 0);
-  CHECK(tensor.slice(1, 0, 2).slot.tape == 0);
-  CHECK(tensor.select(1, 0).slot.tape == 0);
-  CHECK(tensor.expand({5, 6}).slot.tape == 0);
+  CHECK(tensor.view({6}).slot.index == 4);  // its gradient is the same elements
+  for (const Tensor& view : {tensor.transpose(0, 1), tensor.slice(1, 0, 2), tensor.select(1, 0),
+                             tensor.expand({5, 6}), tensor.slice(1, 0, 2).view({2})}) {
+    CHECK(view.slot.tape == 3);
+    CHECK(view.slot.index == 0);
+  }
+  CHECK(tensor.detach().slot.tape == 0);
 }
 
 TEST_CASE("tensor: view of a contiguous tensor keeps the order") {
