@@ -24,6 +24,10 @@ std::vector<Buffer> Module::buffers() const {
 }
 
 ad::Parameter& Module::parameter(const std::string& name, const Shape& shape, const Init& init) {
+  for (int d = 0; d < shape.rank(); ++d) {
+    TARN_CHECK_SHAPE(shape[d] > 0, build_.full_name(name), " ", shape,
+                     ": a parameter has no dimension of size 0 or less");
+  }
   return parameter(name, Tensor::empty(shape, build_.dtype, build_.device), init);
 }
 

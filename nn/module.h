@@ -54,6 +54,7 @@ class Module {
  protected:
   explicit Module(Build build) : build_(std::move(build)) {}
 
+  // Throws ShapeError where the shape has a size below 1.
   ad::Parameter& parameter(const std::string& name, const Shape& shape, const Init& init);
   // In memory that the caller chose: contiguous, of the parameter's shape.
   ad::Parameter& parameter(const std::string& name, const Tensor& place, const Init& init);

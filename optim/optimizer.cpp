@@ -58,9 +58,22 @@ double Optimizer::step(double lr) {
     for (std::size_t i = 0; i < moments_; ++i) moments.push_back(state_[p * moments_ + i].value);
     const double norm = options_.clip == Clip::global ? global : norms[p];
     update(*parameters_[p], moments, lr, clip_scale(norm, options_.max_grad_norm));
+    check_moments(p, norms[p]);
     parameters_[p]->clear_grad();
   }
   return global;
+}
+
+// The square of a gradient that is finite need not be: that of 1e25 is past the range of f32.
+void Optimizer::check_moments(std::size_t parameter, double norm) const {
+  for (std::size_t i = 0; i < moments_; ++i) {
+    const auto& [name, value] = state_[parameter * moments_ + i];
+    const Tensor count = Tensor::empty({1}, DType::f64, value.device());
+    kernels::run(&kernels::Table::count_nonfinite, value.device(), {.x = value, .total = count});
+    TARN_CHECK(item(count) == 0, options_.kind, ": update ", updates_, " made ", name,
+               " infinite or NaN, from a gradient of norm ", norm, " that ", name_of(value.dtype()),
+               " cannot hold here; clip gradients with a max_grad_norm above 0");
+  }
 }
 
 std::vector<double> Optimizer::gradient_norms() const {

@@ -42,6 +42,8 @@ class Optimizer {
 
   // Clips and updates every parameter that has a gradient, and clears the gradients. Returns the
   // norm over all of them before clipping; when it is not finite, nothing was updated or cleared.
+  // Throws Error with the names of the moment and the update where a moment overflowed, which would
+  // hold its parameter still from then on; the update is then half done and must not be saved.
   double step(double lr);
 
   std::int64_t updates() const { return updates_; }
@@ -58,6 +60,7 @@ class Optimizer {
 
  private:
   std::vector<double> gradient_norms() const;  // one a parameter; 0 for those without a gradient
+  void check_moments(std::size_t parameter, double norm) const;  // after its update
 
   std::vector<ad::Parameter*> parameters_;
   OptimizerOptions options_;

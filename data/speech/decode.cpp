@@ -31,7 +31,10 @@ class LogSoftmax {
       const double top = *std::max_element(row, row + classes_);
       double total = 0;
       for (std::size_t c = 0; c < classes_; ++c) total += std::exp(row[c] - top);
-      for (std::size_t c = 0; c < classes_; ++c) row[c] -= top + std::log(total);
+      const double normaliser = top + std::log(total);
+      TARN_CHECK(std::isfinite(normaliser), "decode: the logits of frame ", t, " of ", count,
+                 " hold a NaN or an infinity");
+      for (std::size_t c = 0; c < classes_; ++c) row[c] -= normaliser;
     }
   }
   std::size_t frames() const { return values_.size() / classes_; }

@@ -8,7 +8,9 @@
 namespace tarn::data {
 
 // The logits of one utterance, row-major [frames, classes]; class 0 is the blank. Any numbers that
-// differ from log-probabilities by one constant a frame.
+// differ from log-probabilities by one constant a frame. Decoding throws Error at a frame that
+// holds a NaN or an infinity (minus infinity, a class that cannot be, is taken), since such a frame
+// says nothing.
 struct FrameLogits {
   std::span<const float> values;
   std::int64_t classes = 0;

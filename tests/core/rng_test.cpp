@@ -96,6 +96,38 @@ TEST_CASE("rng: normals have the moments of their distribution") {
   CHECK(std::abs(m.kurtosis - 3) < 0.08);
 }
 
+// Computed by another implementation of Philox and of the formula. The last element draws a number
+// so small that the half which keeps it off zero shows.
+TEST_CASE("rng: normals are these numbers") {
+  const RngAddress at{.seed = 5, .site = site_of("normal"), .step = 3};
+  const auto check = [&](std::uint64_t element, double wanted) {
+    CAPTURE(element);
+    CHECK(random_normal(at, element) == doctest::Approx(wanted).epsilon(1e-13));
+  };
+  check(0, 0.7350692465240621);
+  check(1, -0.09642243929851384);
+  check(2, 0.05067104696577492);
+  check(1000, 0.38868547929623243);
+  check(166872, 2.949602703270616);
+  check(std::uint64_t{1} << 32, -1.4478883574205164);
+  check((std::uint64_t{1} << 32) + 1, -0.0728491484160049);
+}
+
+TEST_CASE("rng: a stream does not begin again where 32 bits of its block's number end") {
+  const RngAddress at{.seed = 7, .site = 100, .step = 3};
+  constexpr std::uint64_t kWrap = std::uint64_t{1} << 32;
+  CHECK(random_block(at, kWrap - 1) == Block{0x4e7cd325, 0x8156a048, 0x99af0329, 0xd96952e9});
+  CHECK(random_block(at, kWrap) == Block{0xeb354dee, 0x71a21057, 0x016373c9, 0xc3450e41});
+  CHECK(random_block(at, 2 * kWrap + 7) == Block{0xa947086b, 0xfd259248, 0x0d826014, 0x25df6ef1});
+  for (const std::uint64_t wraps : {1, 2, 3}) {
+    for (std::uint64_t i = 0; i < 8; ++i) {
+      CHECK(random_bits(at, i) != random_bits(at, 4 * wraps * kWrap + i));
+      CHECK(random_uniform(at, i) != random_uniform(at, 4 * wraps * kWrap + i));
+      CHECK(random_normal(at, i) != random_normal(at, wraps * kWrap + i));
+    }
+  }
+}
+
 double correlation(const std::vector<double>& a, const std::vector<double>& b) {
   const Moments ma = moments(a);
   const Moments mb = moments(b);

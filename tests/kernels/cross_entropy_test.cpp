@@ -128,5 +128,28 @@ TEST_CASE("cross_entropy: a NaN shows in the loss") {
   CHECK(std::isnan(get(p.loss, 0)));
 }
 
+// totals[2] of one row of logits with this target.
+double guessed_right(const std::vector<double>& logits, double target) {
+  Problem p(1, static_cast<std::int64_t>(logits.size()), DType::f32);
+  p.logits = from_vector({1, static_cast<std::int64_t>(logits.size())}, logits, DType::f32);
+  test::fill(p.targets, target);
+  test::fill(p.weights, 1);
+  p.forward();
+  return get(p.totals, 2);
+}
+
+TEST_CASE("cross_entropy: of equal logits the first is the guess, and of a NaN there is none") {
+  CHECK(guessed_right({1, 3, 3}, 1) == 1);
+  CHECK(guessed_right({1, 3, 3}, 2) == 0);
+  CHECK(guessed_right({2, 2}, 0) == 1);
+  CHECK(guessed_right({2, 2}, 1) == 0);
+  for (const double target : {0.0, 1.0, 2.0}) {
+    CHECK(guessed_right({kNaN, kNaN, kNaN}, target) == 0);
+    CHECK(guessed_right({kNaN, 1, 2}, target) == 0);
+    CHECK(guessed_right({1, kNaN, 2}, target) == 0);
+    CHECK(guessed_right({1, 2, kNaN}, target) == 0);
+  }
+}
+
 }  // namespace
 }  // namespace tarn::kernels

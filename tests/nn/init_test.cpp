@@ -2,12 +2,15 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <map>
+#include <set>
 #include <string>
 
 #include "core/check.h"
 #include "nn/dropout.h"
 #include "nn/feature_map.h"
+#include "nn/lstm.h"
 #include "tests/nn/tokens.h"
 
 namespace tarn::nn {
@@ -94,6 +97,52 @@ TEST_CASE("init: embeddings are standard normals") {
   CHECK(std::abs(moments[2] - 1) < unit * std::sqrt(2.0));
   CHECK(std::abs(moments[3]) < unit * std::sqrt(15.0));
   CHECK(std::abs(moments[4] - 3) < unit * std::sqrt(96.0));
+}
+
+TEST_CASE("init: a layer of width 0 is refused by its name") {
+  CHECK_THROWS_WITH_AS(Linear({.path = "l"}, 0, 3), doctest::Contains("l.weight [3, 0]"),
+                       ShapeError);
+  CHECK_THROWS_AS(Linear({.path = "l"}, 3, 0), ShapeError);
+  CHECK_THROWS_AS(LayerNorm({.path = "l"}, 0), ShapeError);
+  CHECK_THROWS_AS(Embedding({.path = "l"}, 0, 4), ShapeError);
+  CHECK_THROWS_AS(BiLstm({.path = "l"}, {.input = 4, .hidden = 0}), ShapeError);
+  EncoderOptions options = test::small_options("full").encoder;
+  options.heads = 0;
+  CHECK_THROWS_AS(EncoderLayer(test::build_of(), options), ShapeError);
+}
+
+// Computed by another implementation of Philox: what a seed and a name draw is part of the format.
+TEST_CASE("init: the first normals of a seed and a name are these") {
+  const Embedding embedding({.path = "e", .dtype = DType::f64}, 2, 2);
+  const double wanted[] = {-2.0360715677596426, 0.8236872537327828, -0.4169789647174599,
+                           1.5473838229651433};
+  for (std::int64_t i = 0; i < 4; ++i) {
+    CHECK(test::get(embedding.parameters()[0]->value(), i) ==
+          doctest::Approx(wanted[i]).epsilon(1e-13));
+  }
+}
+
+// With both branches of a layer 1 everywhere and x 0, the output of a position has a value for each
+// pair of what the two masks did: four if they are two masks, and two if they are one.
+TEST_CASE("dropout: the two branches of an encoder layer draw masks of their own") {
+  EncoderOptions options = test::small_options("causal-linear").encoder;
+  options.dropout = 0.5;
+  const EncoderLayer layer(test::build_of(), options);
+  for (const ad::Parameter* parameter : layer.parameters()) {
+    const std::string& name = parameter->name();
+    const bool branch = name.find("out_projection") != std::string::npos ||
+                        name.find("linear2") != std::string::npos;
+    if (branch) test::fill(parameter->value(), name.ends_with(".bias") ? 1 : 0);
+  }
+  const Tensor x = test::full({1, 8, options.width()}, DType::f32, 0);
+  const Tensor out = layer.forward(x, {.causal = true, .lengths = {}}, {true, 1, 1});
+  std::size_t most = 0;
+  for (std::int64_t l = 0; l < 8; ++l) {
+    std::set<double> values;
+    for (std::int64_t i = 0; i < options.width(); ++i) values.insert(test::get(out, {0, l, i}));
+    most = std::max(most, values.size());
+  }
+  CHECK(most == 4);
 }
 
 TEST_CASE("dropout: as a module keeps or scales, and only in training") {

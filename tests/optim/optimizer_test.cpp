@@ -154,6 +154,58 @@ TEST_CASE("optimizer: a gradient that is not finite changes nothing") {
   }
 }
 
+TEST_CASE("optimizer: a moment that overflows is an error that names it and the update") {
+  for (const std::string_view kind : optimizer_kinds()) {
+    CAPTURE(kind);
+    OptimizerOptions options;
+    options.kind = kind;
+    options.max_grad_norm = 0;
+    const bool sgd = kind == "sgd";
+    const auto last = [&](double grad, DType dtype, bool clip = false) {
+      options.max_grad_norm = clip ? 1 : 0;
+      const Parameters parameters({test::full({3}, dtype, 0.5), test::full({40}, dtype, 0.5)});
+      const auto optimizer = make_optimizer(parameters.pointers(), options);
+      for (int update = 0; update < 3; ++update) {
+        set_grad(parameters[0], Vector{1, 2, 3});
+        Vector second(40, 1.0);
+        if (update > 0) second[39] = grad;
+        set_grad(parameters[1], second);
+        optimizer->step(1e-3);
+      }
+    };
+    // SGD keeps no square: two such gradients have to meet.
+    const double large = sgd ? 3e38 : 1e25;
+    const std::string update = message(kind, ": update ", sgd ? 3 : 2, " made ");
+    const char* moment = sgd ? "velocity.p1" : "v.p1";
+    CHECK_THROWS_WITH_AS(last(large, DType::f32), doctest::Contains((update + moment).c_str()),
+                         Error);
+    CHECK_THROWS_AS(last(sgd ? 3e38 : 3.4e38, DType::f32), Error);
+    CHECK_NOTHROW(last(1e19, DType::f32));
+    CHECK_NOTHROW(last(large, DType::f32, true));
+    CHECK_NOTHROW(last(large, DType::f64));
+  }
+}
+
+// One update with a gradient of zero is the decay alone. In f32 the factor 1 - 2e-7 would be
+// rounded to a decay of 1.8e-7 or 2.4e-7.
+TEST_CASE("optimizer: a small decay is not lost in the digits of 1 - decay") {
+  OptimizerOptions options;
+  options.kind = "adamw";
+  options.weight_decay = 1e-3;
+  const Tensor start = random_tensor({20000}, DType::f32, "start");
+  const Parameters parameters({start});
+  const auto optimizer = make_optimizer(parameters.pointers(), options);
+  set_grad(parameters[0], Vector(20000, 0.0));
+  optimizer->step(2e-4);
+  double lost = 0, whole = 0;
+  for (std::int64_t i = 0; i < 20000; ++i) {
+    const double before = test::get(start, i), after = test::get(parameters[0].value(), i);
+    lost += before > 0 ? before - after : after - before;
+    whole += std::abs(before);
+  }
+  CHECK(lost / whole == doctest::Approx(2e-7).epsilon(0.03));
+}
+
 TEST_CASE("optimizer: state and updates restore it") {
   for (const std::string_view kind : optimizer_kinds()) {
     CAPTURE(kind);

@@ -63,6 +63,7 @@ UpdateBatches run_batches(Task& task, const Config& config, std::int64_t step, a
     }
     if (!std::isfinite(metric(result.metrics, "loss")) || tape.first_nonfinite()) break;
     tape.backward(result.loss, 1.0 / static_cast<double>(count));
+    if (tape.first_nonfinite()) break;  // the next recording would forget it
   }
   return out;
 }

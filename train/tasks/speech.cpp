@@ -1,6 +1,7 @@
 #include "train/tasks/speech.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 
 #include "autograd/ctc.h"
@@ -119,10 +120,10 @@ class SpeechTraining final : public Task {
     for (std::int64_t n = 0; n < batch.lengths.elements(); ++n) {
       frames += batch.lengths.data<std::int32_t>()[n];
     }
-    return {result.ctc.loss,
-            result.logits,
-            {{"loss", item(result.ctc.loss)}, {"per", count(result, kGreedy).rate()}},
-            frames};
+    // Logits that are not finite cannot be decoded; the trainer stops at their loss.
+    const double loss = item(result.ctc.loss);
+    const double per = std::isfinite(loss) ? count(result, kGreedy).rate() : loss;
+    return {result.ctc.loss, result.logits, {{"loss", loss}, {"per", per}}, frames};
   }
 
   Metrics metrics_over(const SpeechSplit& split) {

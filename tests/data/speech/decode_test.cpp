@@ -3,7 +3,9 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <limits>
 #include <map>
+#include <string>
 
 #include "tests/reference/ctc.h"
 
@@ -156,6 +158,27 @@ TEST_CASE("decode: a long utterance") {
   const Heard heard = decode_beam(view(random_logits(400, 40, 1)), 4);
   CHECK(std::isfinite(heard.log_probability));
   CHECK(heard.phones.back().end <= 400);
+}
+
+TEST_CASE(
+    "decode: a frame that is not finite is refused, with its number; classes that cannot be are "
+    "not") {
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  for (const double bad : {std::numeric_limits<double>::quiet_NaN(), kInfinity}) {
+    for (const std::int64_t frame : {0, 2, 4}) {
+      const Tensor logits = random_logits(5, 4, 1);
+      test::set(logits, {frame, 1}, bad);
+      const std::string wanted = message("decode: the logits of frame ", frame, " of 5");
+      CHECK_THROWS_WITH_AS(decode_greedy(view(logits)), doctest::Contains(wanted.c_str()), Error);
+      CHECK_THROWS_WITH_AS(decode_beam(view(logits), 3), doctest::Contains(wanted.c_str()), Error);
+    }
+  }
+  const Tensor nothing = test::full({3, 4}, DType::f32, -kInfinity);
+  CHECK_THROWS_AS(decode_beam(view(nothing), 3), Error);
+  const Tensor sure = test::full({3, 4}, DType::f32, -kInfinity);
+  for (const std::int64_t frame : {0, 1, 2}) test::set(sure, {frame, frame + 1}, 2);
+  CHECK(decode_beam(view(sure), 3).labels() == std::vector<std::int32_t>{1, 2, 3});
+  CHECK(decode_greedy(view(sure)).labels() == std::vector<std::int32_t>{1, 2, 3});
 }
 
 }  // namespace
