@@ -3,11 +3,11 @@
 
     follow.py SOURCE_DIR SCRATCH_DIR [CMAKE_ARGUMENT...]
 
-A block under `<!-- new: FILE -->` becomes a file, one under `<!-- add: FILE -->` the last lines of a
-list of TARN_... lines. Before the cases are there, the coverage test must say that the new kernels lack a test; with
-them, what the page's `./dev test ARGUMENTS` select must pass, of the two test programs that are built.
-SCRATCH_DIR is replaced. The compiler's cache (ccache), if there is one, serves every run but the
-first.
+A block under `<!-- new: FILE -->` becomes a file, one under `<!-- add: FILE -->` the last lines of
+a list of TARN_... lines. Before the cases are there, the coverage test must say that the new
+kernels lack a test. With them, what the page's `./dev test ARGUMENTS` select must pass, of the two
+test programs that are built. SCRATCH_DIR is replaced. The compiler's cache (ccache), if there is
+one, serves every run but the first.
 """
 import os
 import pathlib
