@@ -19,7 +19,7 @@ void check_linear(const Tensor& x, const Argument& panels, const Argument& bias,
   if (panels.tensor.dtype() != DType::bf16 || x.dtype() != DType::f32)
     check.dtype(panels, x.dtype());
   check.shape(bias, {out});
-  check.shape(panels, kernels::panels_shape(out, in, panels.tensor.dtype()));
+  check.shape(panels, kernels::packed_shape(out, in, panels.tensor.dtype()));
   check.contiguous({panels, bias});
 }
 
@@ -48,11 +48,11 @@ void check_layer(const Tensor& x, const StepLayer& layer, const StepLayer& first
   check.required({{"linear1 bias", layer.linear1.bias}, {"linear1 bias", first.linear1.bias}});
   check.shape({"linear1 bias", layer.linear1.bias}, first.linear1.bias.shape());
   const std::int64_t hidden = layer.linear1.bias.elements();
-  const auto linear = [&](const char* panels, const char* bias, const PanelLinear& weights,
+  const auto linear = [&](const char* panels, const char* bias, const PackedLinear& weights,
                           std::int64_t in, std::int64_t out) {
     check_linear(x, {panels, weights.panels}, {bias, weights.bias}, in, out);
   };
-  linear("joint panels", "joint bias", layer.joint, width, 2 * queries + values);
+  linear("qkv panels", "qkv bias", layer.qkv, width, 2 * queries + values);
   linear("out panels", "out bias", layer.out, values, width);
   linear("linear1 panels", "linear1 bias", layer.linear1, width, hidden);
   linear("linear2 panels", "linear2 bias", layer.linear2, hidden, width);
@@ -60,12 +60,12 @@ void check_layer(const Tensor& x, const StepLayer& layer, const StepLayer& first
   check_norm(x, layer.norm2);
 }
 
-void check_memory(const EncoderStep& step, const StepLayer& layer, const StepMemory& memory) {
+void check_state(const EncoderStep& step, const StepLayer& layer, const StepState& state) {
   const Check check("encoder_step");
-  check.required({{"state", memory.first}, {"state", memory.second}});
-  check.alike({{"x", step.x}, {"state", memory.first}, {"state", memory.second}});
-  check.contiguous({{"state", memory.first}, {"state", memory.second}});
-  const Shape& first = memory.first.shape();
+  check.required({{"state", state.first}, {"state", state.second}});
+  check.alike({{"x", step.x}, {"state", state.first}, {"state", state.second}});
+  check.contiguous({{"state", state.first}, {"state", state.second}});
+  const Shape& first = state.first.shape();
   const bool linear = layer.rule.kind == StepRule::Kind::causal_linear;
   const std::int64_t queries = layer.query_width, values = layer.value_width;
   const bool fits = first.rank() == 4 && first[0] == step.x.size(0) && first[1] == layer.heads &&
@@ -76,14 +76,14 @@ void check_memory(const EncoderStep& step, const StepLayer& layer, const StepMem
                    "encoder_step: position ", step.position, " is past the cache's ", first[2],
                    " positions");
   const Shape second = linear ? first.without_last() : first.without_last().with(values);
-  TARN_CHECK_SHAPE(memory.second.shape() == second, "encoder_step: the state ", first, " and ",
-                   memory.second.shape(), " does not belong together");
+  TARN_CHECK_SHAPE(state.second.shape() == second, "encoder_step: the state ", first, " and ",
+                   state.second.shape(), " does not belong together");
 }
 
 }  // namespace
 
-PanelLinear panel_linear(const Tensor& weight, const Tensor& bias, DType storage) {
-  const Check check("panel_linear");
+PackedLinear pack_linear(const Tensor& weight, const Tensor& bias, DType storage) {
+  const Check check("pack_linear");
   check.required({{"weight", weight}, {"bias", bias}});
   check.floats({{"weight", weight}, {"bias", bias}});
   check.rank({"weight", weight}, 2, "[out, in]");
@@ -93,11 +93,11 @@ PanelLinear panel_linear(const Tensor& weight, const Tensor& bias, DType storage
   TARN_CHECK_AS(
       DTypeError,
       storage == weight.dtype() || (storage == DType::bf16 && weight.dtype() == DType::f32),
-      "panel_linear: a weight in ", name_of(weight.dtype()), " cannot be stored in ",
+      "pack_linear: a weight in ", name_of(weight.dtype()), " cannot be stored in ",
       name_of(storage));
-  const Shape shape = kernels::panels_shape(weight.size(0), weight.size(1), storage);
-  PanelLinear linear{Tensor::empty(shape, storage, weight.device()), Tensor::empty_like(bias)};
-  kernels::run(&Table::pack_panels, weight.device(), {.weight = weight, .panels = linear.panels});
+  const Shape shape = kernels::packed_shape(weight.size(0), weight.size(1), storage);
+  PackedLinear linear{Tensor::empty(shape, storage, weight.device()), Tensor::empty_like(bias)};
+  kernels::run(&Table::pack_weight, weight.device(), {.weight = weight, .panels = linear.panels});
   kernels::run(&Table::copy, bias.device(), {.from = bias, .to = linear.bias});
   return linear;
 }
@@ -108,11 +108,11 @@ Tensor encoder_step(const EncoderStep& step) {
   check.rank({"x", step.x}, 2, "[N, width]");
   check.widths({"x", step.x});
   check.contiguous({{"x", step.x}});
-  TARN_CHECK_SHAPE(step.layers.size() == step.memory.size(), "encoder_step: ", step.layers.size(),
-                   " layers and a state of ", step.memory.size());
+  TARN_CHECK_SHAPE(step.layers.size() == step.states.size(), "encoder_step: ", step.layers.size(),
+                   " layers and a state of ", step.states.size());
   for (std::size_t i = 0; i < step.layers.size(); ++i) {
     check_layer(step.x, step.layers[i], step.layers[0]);
-    check_memory(step, step.layers[i], step.memory[i]);
+    check_state(step, step.layers[i], step.states[i]);
   }
   check_norm(step.x, step.norm);
   if (step.head.panels.defined()) {
@@ -127,7 +127,7 @@ Tensor encoder_step(const EncoderStep& step) {
   };
   kernels::EncoderStepArgs args{.x = step.x,
                                 .layers = step.layers,
-                                .memory = step.memory,
+                                .states = step.states,
                                 .norm = step.norm,
                                 .head = step.head,
                                 .position = step.position,

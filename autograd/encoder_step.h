@@ -8,27 +8,27 @@
 namespace tarn::ad {
 
 using kernels::NormWeights;
-using kernels::PanelLinear;
+using kernels::PackedLinear;
 using kernels::StepLayer;
-using kernels::StepMemory;
 using kernels::StepRule;
+using kernels::StepState;
 
 // A linear layer's weight [out, in] and bias [out], copied and laid out for steps. storage: the
 // weight's own type, or bf16 for a weight in f32.
-PanelLinear panel_linear(const Tensor& weight, const Tensor& bias, DType storage);
+PackedLinear pack_linear(const Tensor& weight, const Tensor& bias, DType storage);
 
-// What comes in to one step. The tensors that layers and memory view have to agree; position is
+// What comes in to one step. The tensors that layers and state view have to agree; position is
 // where softmax's caches have room for it.
 struct EncoderStep {
   Tensor x;  // [N, width]
   std::span<const StepLayer> layers;
-  std::span<const StepMemory> memory;
+  std::span<const StepState> states;
   const NormWeights& norm;
-  const PanelLinear& head;  // its panels undefined: none
+  const PackedLinear& head;  // its panels undefined: none
   std::int64_t position = 0;
 };
 
-// Moves the memory on by one position; returns [N, width], or [N, outputs] of the head.
+// Moves the state on by one position; returns [N, width], or [N, outputs] of the head.
 Tensor encoder_step(const EncoderStep& step);
 
 }  // namespace tarn::ad

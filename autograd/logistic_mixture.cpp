@@ -12,19 +12,21 @@ using kernels::Table;
 // The forward makes the gradient too, from the exponentials that it has at hand.
 class LogisticMixtureNode final : public Node {
  public:
-  explicit LogisticMixtureNode(Tensor slope) : slope_(std::move(slope)) {}
+  explicit LogisticMixtureNode(Tensor gradient) : gradient_(std::move(gradient)) {}
   const char* name() const override { return "logistic_mixture"; }
   std::vector<SavedTensor> saved() const override { return {}; }
 
   void backward(const Tensor& grad_out, InputGrads& inputs) override {
     const auto [grad_parameters, beta] = inputs.target(0);
-    kernels::run(
-        &Table::logistic_mixture_backward, slope_.device(),
-        {.slope = slope_, .grad_loss = grad_out, .grad_parameters = grad_parameters, .beta = beta});
+    kernels::run(&Table::logistic_mixture_backward, gradient_.device(),
+                 {.gradient = gradient_,
+                  .grad_loss = grad_out,
+                  .grad_parameters = grad_parameters,
+                  .beta = beta});
   }
 
  private:
-  Tensor slope_;
+  Tensor gradient_;
 };
 
 }  // namespace
@@ -49,9 +51,9 @@ LogisticMixture logistic_mixture(const Tensor& parameters, const Tensor& targets
                       Tensor::empty({2}, DType::f64, device)};
   kernels::LogisticMixtureForwardArgs args{
       .parameters = parameters, .targets = targets, .totals = out.totals, .loss = out.loss};
-  if (differentiated) args.slope = Tensor::empty_like(parameters);
+  if (differentiated) args.gradient = Tensor::empty_like(parameters);
   kernels::run(&Table::logistic_mixture_forward, device, args);
-  out.loss = recorded<LogisticMixtureNode>(out.loss, {&parameters}, args.slope);
+  out.loss = recorded<LogisticMixtureNode>(out.loss, {&parameters}, args.gradient);
   return out;
 }
 

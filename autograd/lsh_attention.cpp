@@ -35,14 +35,15 @@ class LshAttentionNode final : public Node {
 
   void backward(const Tensor& grad_out, InputGrads& inputs) override {
     args_.grad_out = grad_out;
-    aim(inputs.target(0), args_.query, args_.grad_query, args_.beta_query);
-    aim(inputs.target(1), args_.value, args_.grad_value, args_.beta_value);
+    set_gradient(inputs.target(0), args_.query, args_.grad_query, args_.beta_query);
+    set_gradient(inputs.target(1), args_.value, args_.grad_value, args_.beta_value);
     kernels::run(&Table::lsh_attention_backward, grad_out.device(), args_);
   }
 
  private:
   // The kernel writes both gradients: one that nobody wants goes to memory that is dropped.
-  static void aim(const GradTarget& target, const Tensor& input, Tensor& grad, double& beta) {
+  static void set_gradient(const GradTarget& target, const Tensor& input, Tensor& grad,
+                           double& beta) {
     grad = target.tensor.defined() ? target.tensor : Tensor::empty_like(input);
     beta = target.beta;
   }

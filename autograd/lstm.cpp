@@ -3,8 +3,8 @@
 #include <array>
 
 #include "autograd/check.h"
+#include "autograd/gemm.h"
 #include "kernels/copy.h"
-#include "kernels/gemm.h"
 #include "kernels/lstm.h"
 #include "kernels/table.h"
 
@@ -12,12 +12,6 @@ namespace tarn::ad {
 namespace {
 
 using kernels::Table;
-
-Tensor as_matrix(const Tensor& x) { return x.view({x.elements() / x.size(-1), x.size(-1)}); }
-
-void run_gemm(const kernels::GemmArgs& args) {
-  kernels::run(&Table::gemm, args.out.device(), args);
-}
 
 void copy(const Tensor& from, const Tensor& to, double beta) {
   kernels::run(&Table::copy, to.device(), {.from = from, .to = to, .beta = beta});
@@ -82,8 +76,7 @@ class BiLstm final : public Node {
                              const GradTarget& recurrent) {
     if (!input.tensor.defined() && !recurrent.tensor.defined()) return;
     const Tensor sums = Tensor::empty({grad.size(1)}, grad.dtype(), grad.device());
-    kernels::run(&Table::linear_epilogue_backward, grad.device(),
-                 {.grad = grad, .grad_bias = sums});
+    run_epilogue_backward({.grad = grad, .grad_bias = sums});
     for (const GradTarget* target : {&input, &recurrent}) {
       if (target->tensor.defined()) copy(sums, target->tensor, target->beta);
     }

@@ -138,7 +138,7 @@ void Tape::backward(const Tensor& loss, double grad_out) {
 
 void Tape::backward(const Tensor& out, const Tensor& grad_out) {
   check_backward(out, grad_out);
-  const GradTarget seed = arrive(out.slot.index, out.shape());
+  const GradTarget seed = target_of(out.slot.index, out.shape());
   kernels::run(&kernels::Table::copy, out.device(),
                {.from = grad_out, .to = seed.tensor, .beta = seed.beta});
   walk();
@@ -149,7 +149,7 @@ void Tape::backward_taking(const Tensor& out, const Tensor& grad_out) {
   Slot& slot = slots_[out.slot.index];
   if (slot.leaf != nullptr || !grad_out.is_contiguous()) return backward(out, grad_out);
   slot.grad = grad_out.view(slot.shape);
-  slot.arrived = true;
+  slot.has_grad = true;
   walk();
 }
 
@@ -177,31 +177,31 @@ void Tape::walk() {
 
 void Tape::run(Entry entry) {
   Slot& slot = slots_[entry.output];
-  if (!slot.arrived) return;  // nothing that was asked for depends on it
+  if (!slot.has_grad) return;  // nothing that was asked for depends on it
   const Tensor grad = std::move(slot.grad);
   check_saved(entry);
   InputGrads inputs(*this, entry.inputs);
   entry.node->backward(grad, inputs);
   for (const InputGrads::Detour& detour : inputs.detours_) {
-    const GradTarget target = arrive(detour.slot, detour.temporary.shape());
+    const GradTarget target = target_of(detour.slot, detour.temporary.shape());
     kernels::run(&kernels::Table::copy, grad.device(),
                  {.from = detour.temporary, .to = target.tensor, .beta = target.beta});
   }
   if (!watching_) return;
   for (const InputGrads::Input& input : entry.inputs) {
     if (input.slot == 0) continue;
-    const Slot& arrived = slots_[input.slot];
-    if (!arrived.arrived) continue;
-    check_finite(arrived.leaf != nullptr ? arrived.leaf->grad_ : arrived.grad, entry, true);
+    const Slot& of_input = slots_[input.slot];
+    if (!of_input.has_grad) continue;
+    check_finite(of_input.leaf != nullptr ? of_input.leaf->grad_ : of_input.grad, entry, true);
   }
 }
 
-GradTarget Tape::arrive(std::uint32_t index, const Shape& shape) {
+GradTarget Tape::target_of(std::uint32_t index, const Shape& shape) {
   Slot& slot = slots_[index];
   Tensor& grad = slot.leaf != nullptr ? slot.leaf->grad_ : slot.grad;
-  const bool first = slot.leaf != nullptr ? !slot.leaf->has_grad_ : !slot.arrived;
+  const bool first = slot.leaf != nullptr ? !slot.leaf->has_grad_ : !slot.has_grad;
   if (!grad.defined()) grad = Tensor::empty(slot.shape, slot.dtype, slot.device);
-  slot.arrived = true;
+  slot.has_grad = true;
   if (slot.leaf != nullptr) slot.leaf->has_grad_ = true;
   return {grad.view(shape), first ? 0.0 : 1.0};
 }
@@ -215,7 +215,7 @@ GradTarget InputGrads::target(std::size_t input) {
     return {detours_.back().temporary, 0};
   }
   taken_.push_back(in.slot);
-  return tape_.arrive(in.slot, in.shape);
+  return tape_.target_of(in.slot, in.shape);
 }
 
 void Tape::check_finite(const Tensor& tensor, const Entry& entry, bool in_backward) {

@@ -155,7 +155,7 @@ class Tape {
     DType dtype = DType::f32;
     Device device;
     Tensor grad;
-    bool arrived = false;
+    bool has_grad = false;
     Parameter* leaf = nullptr;
   };
   struct Entry {
@@ -169,7 +169,7 @@ class Tape {
   void clear();
   void check_backward(const Tensor& out, const Tensor& grad_out) const;
   void walk();
-  GradTarget arrive(std::uint32_t slot, const Shape& shape);
+  GradTarget target_of(std::uint32_t slot, const Shape& shape);
   void run(Entry entry);
   void check_finite(const Tensor& tensor, const Entry& entry, bool in_backward);
   void check_saved(const Entry& entry) const;

@@ -15,15 +15,15 @@ namespace tarn::kernels {
 inline constexpr std::int64_t kPanelColumns = 32;
 
 // [panels, in, kPanelColumns]; of bf16 [panels, pairs of inputs, kPanelColumns, 2].
-Shape panels_shape(std::int64_t out, std::int64_t in, DType storage);
+Shape packed_shape(std::int64_t out, std::int64_t in, DType storage);
 
 // panels = weight [out, in] (f32 or f64, contiguous) laid out so, in its own type or, from f32,
 // rounded to bf16.
-struct PackPanelsArgs {
+struct PackWeightArgs {
   Tensor weight, panels;
 };
 
-struct PanelLinear {
+struct PackedLinear {
   Tensor panels, bias;  // bias [out]
 };
 
@@ -32,7 +32,7 @@ struct NormWeights {
   double eps = 1e-5;
 };
 
-// How a layer's attention steps, and what it remembers (StepMemory).
+// How a layer's attention steps, and what it remembers (StepState).
 struct StepRule {
   enum class Kind : std::uint8_t { causal_linear, softmax } kind = Kind::causal_linear;
   Unary feature_map = Unary::elu_plus_one;  // linear
@@ -40,10 +40,10 @@ struct StepRule {
   double scale = 1;                         // softmax: of query . key
 };
 
-// One layer: a = norm1(x + out(attention(joint(x)))), then norm2(a + linear2(activation(linear1(
-// a)))). joint gives queries, keys and values side by side, H (2 E + M) of them.
+// One layer: a = norm1(x + out(attention(qkv(x)))), then norm2(a + linear2(activation(linear1(
+// a)))). qkv gives queries, keys and values side by side, H (2 E + M) of them.
 struct StepLayer {
-  PanelLinear joint, out, linear1, linear2;
+  PackedLinear qkv, out, linear1, linear2;
   NormWeights norm1, norm2;
   StepRule rule;
   std::int64_t heads = 1, query_width = 0, value_width = 0;  // H, E, M
@@ -52,19 +52,19 @@ struct StepLayer {
 
 // Contiguous. Linear: sum [N, H, E, M] and key_sum [N, H, E]. Softmax: keys [N, H, capacity, E] and
 // values [N, H, capacity, M].
-struct StepMemory {
+struct StepState {
   Tensor first, second;
 };
 
-// The layers, which have one shape and kind, then norm, then head if there is one. The memory moves
+// The layers, which have one shape and kind, then norm, then head if there is one. The state moves
 // on by one position. x and out contiguous. Sequences do not see each other, and the bits of one do
 // not depend on how many there are.
 struct EncoderStepArgs {
   Tensor x;  // [N, width]
   std::span<const StepLayer> layers;
-  std::span<const StepMemory> memory;  // one a layer
+  std::span<const StepState> states;  // one a layer
   NormWeights norm;
-  PanelLinear head;           // its panels undefined: none
+  PackedLinear head;          // its panels undefined: none
   std::int64_t position = 0;  // softmax: where in the cache this one goes
   Tensor out;                 // [N, width], or [N, outputs] of the head
 };

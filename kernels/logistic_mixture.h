@@ -15,12 +15,12 @@ namespace tarn::kernels {
 // of the parameters' dtype. Every finite input gives finite results.
 struct LogisticMixtureForwardArgs {
   Tensor parameters, targets, totals, loss;
-  Tensor slope;  // d loss / d parameters, like parameters; undefined: not wanted
+  Tensor gradient;  // d loss / d parameters, like parameters; undefined: not wanted
 };
 
-// grad_parameters = beta * grad_parameters + grad_loss * slope.
+// grad_parameters = beta * grad_parameters + grad_loss * gradient.
 struct LogisticMixtureBackwardArgs {
-  Tensor slope, grad_loss, grad_parameters;
+  Tensor gradient, grad_loss, grad_parameters;
   double beta = 0;
 };
 

@@ -23,8 +23,8 @@ Tensor EncoderLayer::forward(const Tensor& x, const AttentionMask& mask, const P
   return after_attention(x, attention_.forward(x, mask, pass), pass);
 }
 
-Tensor EncoderLayer::absorb(const Tensor& x, AttentionState& state) const {
-  return after_attention(x, attention_.absorb(x, state), {});
+Tensor EncoderLayer::prefill(const Tensor& x, AttentionState& state) const {
+  return after_attention(x, attention_.prefill(x, state), {});
 }
 
 ad::StepLayer EncoderLayer::for_steps(DType storage) const {
@@ -86,21 +86,21 @@ EncoderState Encoder::start(std::int64_t batch, std::int64_t capacity, StepWeigh
   return state;
 }
 
-Tensor Encoder::absorb(const Tensor& x, EncoderState& state) const {
+Tensor Encoder::prefill(const Tensor& x, EncoderState& state) const {
   Tensor y = x;
-  for (std::size_t i = 0; i < layers_.size(); ++i) y = layers_[i]->absorb(y, state.layers.at(i));
+  for (std::size_t i = 0; i < layers_.size(); ++i) y = layers_[i]->prefill(y, state.layers.at(i));
   return norm_.forward(y);
 }
 
 Tensor Encoder::step(const Tensor& x, EncoderState& state) const {
-  std::vector<ad::StepMemory> memory;
-  memory.reserve(state.layers.size());
+  std::vector<ad::StepState> states;
+  states.reserve(state.layers.size());
   for (const AttentionState& layer : state.layers) {
-    memory.push_back({layer.tensor(0), layer.tensor(1)});
+    states.push_back({layer.tensor(0), layer.tensor(1)});
   }
   Tensor out = ad::encoder_step({.x = x,
                                        .layers = state.weights.layers,
-                                       .memory = memory,
+                                       .states = states,
                                        .norm = state.weights.norm,
                                        .head = state.weights.head,
                                        .position = state.position()});

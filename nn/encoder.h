@@ -33,7 +33,7 @@ class EncoderLayer : public Module {
   AttentionState start(std::int64_t batch, std::int64_t capacity) const {
     return attention_.start(batch, capacity);
   }
-  Tensor absorb(const Tensor& x, AttentionState& state) const;
+  Tensor prefill(const Tensor& x, AttentionState& state) const;
   ad::StepLayer for_steps(DType storage) const;  // a copy as steps read it
 
  private:
@@ -61,7 +61,7 @@ class Encoder : public Module {
   StepWeights step_weights(DType storage) const;
   EncoderState start(std::int64_t batch, std::int64_t capacity, StepWeights weights) const;
   // A prefix [N, L, width] in one parallel pass; the state is then as after L steps, to rounding.
-  Tensor absorb(const Tensor& x, EncoderState& state) const;
+  Tensor prefill(const Tensor& x, EncoderState& state) const;
   // [N, width] to [N, width], or to [N, outputs] of the head among the weights.
   Tensor step(const Tensor& x, EncoderState& state) const;
 

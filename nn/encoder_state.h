@@ -15,7 +15,7 @@ namespace tarn::nn {
 struct StepWeights {
   std::vector<ad::StepLayer> layers;
   ad::NormWeights norm;
-  ad::PanelLinear head;  // what a model has behind its encoder, if anything
+  ad::PackedLinear head;  // what a model has behind its encoder, if anything
 };
 
 // What an encoder remembers: one state a layer, and the weights that it steps with. A plain value,

@@ -16,8 +16,8 @@ Tensor Linear::forward(const Tensor& x, const ad::LinearEpilogue& epilogue) cons
   return ad::linear(x, weight_.tensor(), bias_.tensor(), epilogue);
 }
 
-ad::PanelLinear Linear::for_steps(DType storage) const {
-  return ad::panel_linear(weight_.value(), bias_.value(), storage);
+ad::PackedLinear Linear::for_steps(DType storage) const {
+  return ad::pack_linear(weight_.value(), bias_.value(), storage);
 }
 
 }  // namespace tarn::nn

@@ -13,7 +13,7 @@ class Linear : public Module {
   // With its parameters in memory that the caller chose, beside those of other layers.
   Linear(const Build& build, const Tensor& weight, const Tensor& bias);
   Tensor forward(const Tensor& x, const ad::LinearEpilogue& epilogue = {}) const;
-  ad::PanelLinear for_steps(DType storage) const;  // a copy as steps read it
+  ad::PackedLinear for_steps(DType storage) const;  // a copy as steps read it
 
   // The parameters as ops take them.
   Tensor weight() const { return weight_.tensor(); }

@@ -35,11 +35,11 @@ Tensor SequencePredictor::step(const Tensor& tokens, EncoderState& state) const 
   return transformer_.step(x, state);
 }
 
-Tensor SequencePredictor::absorb(const Tensor& tokens, EncoderState& state) const {
+Tensor SequencePredictor::prefill(const Tensor& tokens, EncoderState& state) const {
   TARN_CHECK_SHAPE(tokens.rank() == 2 && tokens.size(1) > 0,
-                   "absorb: tokens are [N, L] with one position at least, not ", tokens.shape());
+                   "prefill: tokens are [N, L] with one position at least, not ", tokens.shape());
   const Tensor x = pos_embedding_.concat_to(value_embedding_.forward(tokens));
-  const Tensor y = transformer_.absorb(x, state);
+  const Tensor y = transformer_.prefill(x, state);
   return predictor_.forward(copy_to(y.select(1, y.size(1) - 1), y.device()));
 }
 

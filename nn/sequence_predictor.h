@@ -30,7 +30,7 @@ class SequencePredictor : public Module {
   Tensor step(const Tensor& tokens, EncoderState& state) const;
   // A prefix i32 [N, L], L >= 1, in one parallel pass: returns what the last of L steps returns and
   // leaves the state as they do, both to rounding. The state must be at position 0.
-  Tensor absorb(const Tensor& tokens, EncoderState& state) const;
+  Tensor prefill(const Tensor& tokens, EncoderState& state) const;
 
  private:
   std::int64_t max_length_;

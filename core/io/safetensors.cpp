@@ -48,13 +48,13 @@ std::string_view stored_name(DType dtype) {
 }
 
 // Says which file and which tensor is wrong.
-class Complaint {
+class TensorCheck {
  public:
-  Complaint(const std::filesystem::path& file, const std::string& tensor)
+  TensorCheck(const std::filesystem::path& file, const std::string& tensor)
       : prefix_(message(file.string(), ": tensor \"", tensor, "\" ")) {}
 
   template <class... Parts>
-  void check(bool condition, const Parts&... parts) const {
+  void require(bool condition, const Parts&... parts) const {
     TARN_CHECK_AS(IoError, condition, prefix_, parts...);
   }
 
@@ -63,66 +63,66 @@ class Complaint {
 };
 
 // A JSON number that is a size: whole, not negative, and within 63 bits.
-std::int64_t size_from(const json& value, const Complaint& complaint, const char* what) {
+std::int64_t size_from(const json& value, const TensorCheck& check, const char* what) {
   const bool is_size = value.is_number_unsigned() && value.get<std::uint64_t>() <= INT64_MAX;
-  complaint.check(is_size, "has ", value.is_number() ? value.dump() : value.type_name(), " in ",
-                  what, ", which is no size");
+  check.require(is_size, "has ", value.is_number() ? value.dump() : value.type_name(), " in ", what,
+                ", which is no size");
   return value.get<std::int64_t>();
 }
 
-const json& array_of(const json& description, const char* key, const Complaint& complaint) {
+const json& array_of(const json& description, const char* key, const TensorCheck& check) {
   const auto found = description.find(key);
-  complaint.check(found != description.end() && found->is_array(), "has no array \"", key, "\"");
+  check.require(found != description.end() && found->is_array(), "has no array \"", key, "\"");
   return *found;
 }
 
-Shape shape_from(const json& sizes, const Complaint& complaint) {
-  complaint.check(sizes.size() <= Shape::kMaxRank, "has ", sizes.size(),
-                  " dimensions; tarn has at most ", Shape::kMaxRank);
+Shape shape_from(const json& sizes, const TensorCheck& check) {
+  check.require(sizes.size() <= Shape::kMaxRank, "has ", sizes.size(),
+                " dimensions; tarn has at most ", Shape::kMaxRank);
   Shape shape = Shape::of_rank(static_cast<int>(sizes.size()), 0);
   for (int d = 0; d < shape.rank(); ++d) {
-    shape[d] = size_from(sizes[static_cast<std::size_t>(d)], complaint, "its shape");
+    shape[d] = size_from(sizes[static_cast<std::size_t>(d)], check, "its shape");
   }
   return shape;
 }
 
 // The bytes of a tensor; strides are products of sizes too, so a 0 does not excuse the others.
-std::int64_t bytes_of(const Shape& shape, std::int64_t element, const Complaint& complaint) {
+std::int64_t bytes_of(const Shape& shape, std::int64_t element, const TensorCheck& check) {
   std::int64_t bytes = element;
   for (int d = 0; d < shape.rank(); ++d) {
     const std::int64_t factor = std::max<std::int64_t>(shape[d], 1);
-    complaint.check(!__builtin_mul_overflow(bytes, factor, &bytes), "has the impossible shape ",
-                    shape);
+    check.require(!__builtin_mul_overflow(bytes, factor, &bytes), "has the impossible shape ",
+                  shape);
   }
   return shape.elements() == 0 ? 0 : bytes;
 }
 
 Entry entry_from(const std::string& name, const json& description, std::int64_t data_bytes,
-                 const Complaint& complaint) {
-  complaint.check(description.is_object(), "is described by something that is no JSON object");
+                 const TensorCheck& check) {
+  check.require(description.is_object(), "is described by something that is no JSON object");
   const auto dtype = description.find("dtype");
-  complaint.check(dtype != description.end() && dtype->is_string(), "has no string \"dtype\"");
+  check.require(dtype != description.end() && dtype->is_string(), "has no string \"dtype\"");
 
   Entry entry;
   entry.name = name;
   entry.stored = dtype->get<std::string>();
-  entry.shape = shape_from(array_of(description, "shape", complaint), complaint);
-  const json& offsets = array_of(description, "data_offsets", complaint);
-  complaint.check(offsets.size() == 2, "has ", offsets.size(), " data_offsets, not 2");
-  entry.first_byte = size_from(offsets[0], complaint, "its data_offsets");
-  const std::int64_t end = size_from(offsets[1], complaint, "its data_offsets");
-  complaint.check(entry.first_byte <= end, "ends before it begins: data_offsets ", offsets.dump());
-  complaint.check(end <= data_bytes, "ends at byte ", end, " of the data, and the file has ",
-                  data_bytes);
+  entry.shape = shape_from(array_of(description, "shape", check), check);
+  const json& offsets = array_of(description, "data_offsets", check);
+  check.require(offsets.size() == 2, "has ", offsets.size(), " data_offsets, not 2");
+  entry.first_byte = size_from(offsets[0], check, "its data_offsets");
+  const std::int64_t end = size_from(offsets[1], check, "its data_offsets");
+  check.require(entry.first_byte <= end, "ends before it begins: data_offsets ", offsets.dump());
+  check.require(end <= data_bytes, "ends at byte ", end, " of the data, and the file has ",
+                data_bytes);
   entry.bytes = end - entry.first_byte;
 
   // A type that is not known at all may be newer than this program; its size is taken on trust.
   const auto* type = std::find_if(kStoredTypes.begin(), kStoredTypes.end(),
                                   [&](const StoredType& t) { return t.name == entry.stored; });
   const bool known = type != kStoredTypes.end();
-  const std::int64_t wanted = bytes_of(entry.shape, known ? type->bytes : 1, complaint);
-  complaint.check(!known || wanted == entry.bytes, "has ", entry.bytes, " bytes, and ",
-                  entry.stored, " ", entry.shape, " takes ", wanted);
+  const std::int64_t wanted = bytes_of(entry.shape, known ? type->bytes : 1, check);
+  check.require(!known || wanted == entry.bytes, "has ", entry.bytes, " bytes, and ", entry.stored,
+                " ", entry.shape, " takes ", wanted);
   entry.readable = known && type->dtype.has_value();
   if (entry.readable) entry.dtype = *type->dtype;
   return entry;
@@ -136,12 +136,12 @@ void check_layout(const std::filesystem::path& file, std::vector<Entry> entries,
   });
   std::int64_t end = 0;
   for (const Entry& entry : entries) {
-    const Complaint complaint(file, entry.name);
-    complaint.check(entry.first_byte >= end, "begins at byte ", entry.first_byte,
-                    " of the data and overlaps another, which ends at ", end);
-    complaint.check(entry.first_byte == end, "begins at byte ", entry.first_byte,
-                    " of the data, and the ", entry.first_byte - end,
-                    " bytes before it belong to none");
+    const TensorCheck check(file, entry.name);
+    check.require(entry.first_byte >= end, "begins at byte ", entry.first_byte,
+                  " of the data and overlaps another, which ends at ", end);
+    check.require(entry.first_byte == end, "begins at byte ", entry.first_byte,
+                  " of the data, and the ", entry.first_byte - end,
+                  " bytes before it belong to none");
     end = entry.first_byte + entry.bytes;
   }
   TARN_CHECK_AS(IoError, end == data_bytes, file.string(), ": the last ", data_bytes - end,
@@ -232,8 +232,8 @@ void SafetensorsFile::parse_header(std::string_view header, std::int64_t data_by
   TARN_CHECK_AS(IoError, parsed.is_object(), path().string(), ": the header is no JSON object");
   for (const auto& [name, description] : parsed.items()) {
     if (name != kMetadata) {
-      const Complaint complaint(path(), name);
-      entries_.push_back(entry_from(name, description, data_bytes, complaint));
+      const TensorCheck check(path(), name);
+      entries_.push_back(entry_from(name, description, data_bytes, check));
       continue;
     }
     TARN_CHECK_AS(IoError, description.is_object(), path().string(), ": ", kMetadata,

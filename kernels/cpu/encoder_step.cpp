@@ -46,7 +46,7 @@ struct Workspace {
   }
 
   void lay_out(T* at) {
-    Matrix<T>* matrix[] = {&x, &branch, &joint, &attended, &hidden};
+    Matrix<T>* matrix[] = {&x, &branch, &qkv, &attended, &hidden};
     const auto columns = columns_of_matrices();
     for (std::size_t i = 0; i < columns.size(); ++i) {
       *matrix[i] = {at, row_stride(columns[i])};
@@ -56,7 +56,7 @@ struct Workspace {
 
   std::int64_t rows, width, position;
   std::int64_t heads = 1, query_width = 0, value_width = 0, hidden_width = 0;
-  Matrix<T> x, branch, joint, attended, hidden;
+  Matrix<T> x, branch, qkv, attended, hidden;
 
  private:
   std::array<std::int64_t, 5> columns_of_matrices() const {
@@ -77,7 +77,7 @@ class Step {
   void run() const {
     member_.share(work_.rows, [&](std::int64_t r) HWY_ATTR { load_row(r); });
     for (std::size_t i = 0; i < args_.layers.size(); ++i) {
-      run_layer(args_.layers[i], args_.memory[i]);
+      run_layer(args_.layers[i], args_.states[i]);
     }
     member_.share(work_.rows, [&](std::int64_t r) HWY_ATTR { finish_row(r); });
     if (!has_head()) return;
@@ -90,7 +90,7 @@ class Step {
   static Matrix<const T> read(const Matrix<T>& matrix) { return {matrix.at, matrix.stride}; }
 
   // A product into rows of the workspace, which have room for whole panels.
-  static Product<T> product(const PanelLinear& linear, const Matrix<T>& x, const Matrix<T>& out,
+  static Product<T> product(const PackedLinear& linear, const Matrix<T>& x, const Matrix<T>& out,
                             Unary activation = Unary::identity) {
     return {linear, read(x), out, out.stride - kRowGap, activation};
   }
@@ -104,10 +104,10 @@ class Step {
     std::fill(work_.attended.row(r), work_.attended.row(r) + work_.attended.stride, T{0});
   }
 
-  void run_layer(const StepLayer& layer, const StepMemory& memory) const {
-    multiply(product(layer.joint, work_.x, work_.joint), work_.width);
+  void run_layer(const StepLayer& layer, const StepState& state) const {
+    multiply(product(layer.qkv, work_.x, work_.qkv), work_.width);
     member_.share(work_.rows * work_.heads, [&](std::int64_t i) HWY_ATTR {
-      attend(layer.rule, memory, i / work_.heads, i % work_.heads);
+      attend(layer.rule, state, i / work_.heads, i % work_.heads);
     });
     multiply(product(layer.out, work_.attended, work_.branch), work_.heads * work_.value_width);
     add_and_normalise(layer.norm1);
@@ -121,22 +121,21 @@ class Step {
                   [&](std::int64_t p) HWY_ATTR { multiply_panel(product, work_.rows, in, p); });
   }
 
-  void attend(const StepRule& rule, const StepMemory& memory, std::int64_t n,
-              std::int64_t h) const {
+  void attend(const StepRule& rule, const StepState& state, std::int64_t n, std::int64_t h) const {
     const std::int64_t e = work_.query_width, m = work_.value_width;
-    T* query = work_.joint.row(n) + h * e;
+    T* query = work_.qkv.row(n) + h * e;
     T* key = query + work_.heads * e;
-    const T* value = work_.joint.row(n) + 2 * work_.heads * e + h * m;
+    const T* value = work_.qkv.row(n) + 2 * work_.heads * e + h * m;
     const HeadStep<T> head{query, key, value, work_.attended.row(n) + h * m, e, m};
     const std::int64_t i = n * work_.heads + h;
-    T* first = memory.first.mutable_data<T>();
-    T* second = memory.second.mutable_data<T>();
+    T* first = state.first.mutable_data<T>();
+    T* second = state.second.mutable_data<T>();
     if (rule.kind == StepRule::Kind::causal_linear) {
       unary_row(rule.feature_map, head.query, head.query, e);
       unary_row(rule.feature_map, head.key, head.key, e);
       return linear_head_step(head, static_cast<T>(rule.eps), first + i * e * m, second + i * e);
     }
-    const std::int64_t capacity = memory.first.size(2);
+    const std::int64_t capacity = state.first.size(2);
     T* keys = first + i * capacity * e;
     T* values = second + i * capacity * m;
     std::copy(head.key, head.key + e, keys + work_.position * e);
@@ -201,7 +200,7 @@ constexpr std::int64_t kWorthAThread = 100'000;
 std::int64_t multiplications(const EncoderStepArgs& args) {
   std::int64_t weights = 0;
   for (const StepLayer& layer : args.layers) {
-    for (const PanelLinear* linear : {&layer.joint, &layer.out, &layer.linear1, &layer.linear2}) {
+    for (const PackedLinear* linear : {&layer.qkv, &layer.out, &layer.linear1, &layer.linear2}) {
       weights += linear->panels.elements();
     }
   }

@@ -65,22 +65,22 @@ void backward(const LayerNormBackwardArgs& args, std::int64_t first, std::int64_
       bias_sums[i] += static_cast<double>(grad_out[i]);
     }
     const T mean_grad = sum(grad, width) / static_cast<T>(width);
-    const T mean_along = dot(grad, normal, width) / static_cast<T>(width);
+    const T mean_grad_normal = dot(grad, normal, width) / static_cast<T>(width);
     for_vectors<T>(width, [&](auto d, std::int64_t i) HWY_ATTR {
       const auto off_mean = hn::Sub(hn::LoadU(d, grad + i), hn::Set(d, mean_grad));
       const auto off_both =
-          hn::NegMulAdd(hn::LoadU(d, normal + i), hn::Set(d, mean_along), off_mean);
+          hn::NegMulAdd(hn::LoadU(d, normal + i), hn::Set(d, mean_grad_normal), off_mean);
       hn::StoreU(hn::Mul(off_both, hn::Set(d, rstd)), d, grad + i);
     });
-    const auto arrive = [&](const Tensor& target, double beta) HWY_ATTR {
+    const auto accumulate = [&](const Tensor& target, double beta) HWY_ATTR {
       T* to = target.mutable_data<T>() + r * width;
       const T b = static_cast<T>(beta);
       for (std::int64_t i = 0; i < width; ++i) to[i] = b == 0 ? grad[i] : b * to[i] + grad[i];
     };
-    if (args.grad_x.defined()) arrive(args.grad_x, args.beta_x);
+    if (args.grad_x.defined()) accumulate(args.grad_x, args.beta_x);
     if (!args.grad_branch.defined()) continue;
     if (args.dropout > 0) dropout_row(args.address, r * width, width, threshold, scale, grad);
-    arrive(args.grad_branch, args.beta_branch);
+    accumulate(args.grad_branch, args.beta_branch);
   }
 }
 

@@ -1,10 +1,11 @@
 // Linear attention without a causal mask: one sum of key value^T for all queries of a head (paper,
 // eqs. 5 and 6), so everything is a product on the heads where they lie. Tiles of 64 positions keep
 // a product and the scaling of its rows in the first-level cache.
+#include "kernels/linear_attention.h"
+
 #include <algorithm>
 #include <cstdint>
 
-#include "kernels/attention.h"
 #include "kernels/cpu/blas.h"
 #include "kernels/cpu/dtype_switch.h"
 #include "kernels/cpu/heads.h"

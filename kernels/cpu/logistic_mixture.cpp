@@ -109,12 +109,12 @@ double log_likelihood(const T* parameters, std::int64_t count, double target, co
 }
 
 template <class T>
-void write_slope(const Row& row, std::int64_t count, double log_p, double share, T* slope) {
+void write_gradient(const Row& row, std::int64_t count, double log_p, double share, T* gradient) {
   for (std::int64_t k = 0; k < count; ++k) {
     const double posterior = std::exp(row.joint[k] - log_p);
-    slope[k] = static_cast<T>(share * (std::exp(row.prior[k]) - posterior));
-    slope[count + k] = static_cast<T>(-share * posterior * row.by_mean[k]);
-    slope[2 * count + k] = static_cast<T>(-share * posterior * row.by_scale[k]);
+    gradient[k] = static_cast<T>(share * (std::exp(row.prior[k]) - posterior));
+    gradient[count + k] = static_cast<T>(-share * posterior * row.by_mean[k]);
+    gradient[2 * count + k] = static_cast<T>(-share * posterior * row.by_scale[k]);
   }
 }
 
@@ -124,7 +124,7 @@ void forward(const LogisticMixtureForwardArgs& args, double* partial) {
   const std::int64_t rows = args.targets.elements();
   const T* parameters = args.parameters.data<T>();
   const float* targets = args.targets.data<float>();
-  T* slope = args.slope.defined() ? args.slope.mutable_data<T>() : nullptr;
+  T* gradient = args.gradient.defined() ? args.gradient.mutable_data<T>() : nullptr;
   const double share = 1 / static_cast<double>(rows);
   parallel_chunks(rows, kRows, [&](std::int64_t first, std::int64_t last) {
     const Row row(thread_scratch<double>(Row::size(count)), count);
@@ -133,7 +133,7 @@ void forward(const LogisticMixtureForwardArgs& args, double* partial) {
       const auto target = static_cast<double>(targets[r]);
       const double log_p = log_likelihood(parameters + r * width, count, target, row);
       total -= log_p;
-      if (slope != nullptr) write_slope(row, count, log_p, share, slope + r * width);
+      if (gradient != nullptr) write_gradient(row, count, log_p, share, gradient + r * width);
     }
     partial[first / kRows] = total;
   });
@@ -146,14 +146,14 @@ void forward(const LogisticMixtureForwardArgs& args, double* partial) {
 
 template <class T>
 void backward(const LogisticMixtureBackwardArgs& args) {
-  const T* slope = args.slope.data<T>();
+  const T* gradient = args.gradient.data<T>();
   const T grad_loss = *args.grad_loss.data<T>();
   const T beta = static_cast<T>(args.beta);
   T* grad = args.grad_parameters.mutable_data<T>();
   parallel_chunks(
-      args.slope.elements(), kChunkElements, [&](std::int64_t first, std::int64_t last) {
+      args.gradient.elements(), kChunkElements, [&](std::int64_t first, std::int64_t last) {
         for (std::int64_t i = first; i < last; ++i) {
-          grad[i] = beta == 0 ? grad_loss * slope[i] : beta * grad[i] + grad_loss * slope[i];
+          grad[i] = beta == 0 ? grad_loss * gradient[i] : beta * grad[i] + grad_loss * gradient[i];
         }
       });
 }
@@ -170,7 +170,7 @@ void logistic_mixture_forward(const LogisticMixtureForwardArgs& args, Scratch sc
 }
 
 void logistic_mixture_backward(const LogisticMixtureBackwardArgs& args) {
-  with_float_type(args.slope.dtype(), [&](auto zero) { backward<decltype(zero)>(args); });
+  with_float_type(args.gradient.dtype(), [&](auto zero) { backward<decltype(zero)>(args); });
 }
 
 }  // namespace tarn::kernels::cpu

@@ -67,8 +67,8 @@ void forward(const LshAttentionForwardArgs& a, std::int64_t n, std::int64_t h) {
       }
       for (std::int64_t i = 0; i < window.rows(); ++i) {
         const T share = window.has_keys() ? window.inverse_sum(i) : T{0};
-        arrive(rows + i * out.width, share / static_cast<T>(window.rounds()), r == 0 ? 0 : 1,
-               out.row(window.position(window.first() + i)), out.width);
+        accumulate(rows + i * out.width, share / static_cast<T>(window.rounds()), r == 0 ? 0 : 1,
+                   out.row(window.position(window.first() + i)), out.width);
       }
     }
   }
@@ -135,8 +135,8 @@ class Backward {
       std::fill_n(rows_grad_, rows * width_, T{0});
     }
     for (std::int64_t i = 0; i < rows; ++i) {
-      arrive(rows_grad_ + i * width_, T{1}, round_ == 0 ? a_.beta_query : 1,
-             grad_query_.row(window_.position(window_.first() + i)), width_);
+      accumulate(rows_grad_ + i * width_, T{1}, round_ == 0 ? a_.beta_query : 1,
+                 grad_query_.row(window_.position(window_.first() + i)), width_);
     }
   }
 
@@ -144,8 +144,9 @@ class Backward {
     const std::int64_t rows = window_.rows(), keys = window_.keys(), stride = window_.stride();
     const auto scale = static_cast<T>(a_.options.scale);
     for (std::int64_t i = 0; i < rows; ++i) {
-      arrive(grad_out_.row(window_.position(window_.first() + i)),
-             1 / static_cast<T>(window_.rounds()), 0, rows_grad_out_ + i * out_width_, out_width_);
+      accumulate(grad_out_.row(window_.position(window_.first() + i)),
+                 1 / static_cast<T>(window_.rounds()), 0, rows_grad_out_ + i * out_width_,
+                 out_width_);
     }
     window_.compute_weights();
     blas_gemm(false, true, rows, keys, out_width_, T{1}, rows_grad_out_, out_width_,
@@ -173,11 +174,11 @@ class Backward {
       const std::int64_t l = window_.position(slot + i);
       const T* grad_key = grad_keys_ + (row + i) * width_;
       const T inverse = window_.inverse_norm(l);
-      const T along = dot(grad_key, window_.query(l), width_) * inverse * inverse;
-      arrive(grad_key, inverse, 1, grad_query_.row(l), width_);
-      arrive(window_.query(l), -along * inverse, 1, grad_query_.row(l), width_);
-      arrive(grad_values_ + (row + i) * out_width_, T{1}, round_ == 0 ? a_.beta_value : 1,
-             grad_value_.row(l), out_width_);
+      const T projection = dot(grad_key, window_.query(l), width_) * inverse * inverse;
+      accumulate(grad_key, inverse, 1, grad_query_.row(l), width_);
+      accumulate(window_.query(l), -projection * inverse, 1, grad_query_.row(l), width_);
+      accumulate(grad_values_ + (row + i) * out_width_, T{1}, round_ == 0 ? a_.beta_value : 1,
+                 grad_value_.row(l), out_width_);
     }
   }
 

@@ -178,7 +178,7 @@ class Window {
       T* value = values_ + (own_ + i) * value_.width;
       copy_row(query, queries_ + i * query_.width, query_.width);
       if (l < valid_) {
-        arrive(query, inverse_norms_[l], 0, key, query_.width);
+        accumulate(query, inverse_norms_[l], 0, key, query_.width);
         copy_row(value_.row(l), value, value_.width);
         ++own_valid_;
       } else {

@@ -170,12 +170,12 @@ HWY_INLINE void cell_backward(const T* HWY_RESTRICT grad_out, const T* HWY_RESTR
       hn::StoreU(value, d, gates + gate * hidden + i);
       hn::StoreU(value, d, grads + gate * hidden + i);
     };
-    // The slope of a sigmoid with value s is s (1 - s).
-    const auto slope = [&](auto s) HWY_ATTR { return hn::Mul(s, hn::Sub(one, s)); };
-    store(0, hn::Mul(hn::Mul(c, candidate), slope(input)));
-    store(1, hn::Mul(hn::Mul(c, hn::LoadU(d, last_cell + i)), slope(forget)));
+    // The derivative of a sigmoid with value s is s (1 - s).
+    const auto derivative = [&](auto s) HWY_ATTR { return hn::Mul(s, hn::Sub(one, s)); };
+    store(0, hn::Mul(hn::Mul(c, candidate), derivative(input)));
+    store(1, hn::Mul(hn::Mul(c, hn::LoadU(d, last_cell + i)), derivative(forget)));
     store(2, hn::Mul(hn::Mul(c, input), hn::NegMulAdd(candidate, candidate, one)));
-    store(3, hn::Mul(hn::Mul(g, squashed), slope(output)));
+    store(3, hn::Mul(hn::Mul(g, squashed), derivative(output)));
     hn::StoreU(hn::Mul(c, forget), d, grad_cell + i);
   });
 }

@@ -98,7 +98,7 @@ HWY_INLINE void multiply_block(const Bf16* HWY_RESTRICT panel, std::int64_t in,
 // A linear layer on some rows. Of the last panel's columns `columns` and no more are written.
 template <class T>
 struct Product {
-  const PanelLinear& linear;
+  const PackedLinear& linear;
   Matrix<const T> x;
   Matrix<T> out;
   std::int64_t columns;

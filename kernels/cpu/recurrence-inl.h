@@ -145,12 +145,13 @@ HWY_INLINE void pack(const Head<const T>& head, std::int64_t first, std::int64_t
   }
 }
 
-// Packs the gradient behind the division, scaled[t] = scale[t] * grad[t], and what of it lies along
-// the output, along[t] = -scale[t] * (grad[t] . out[t]).
+// Packs the gradient behind the division, scaled[t] = scale[t] * grad[t], and the gradient of
+// the denominator, grad_sum[t] = -scale[t] * (grad[t] . out[t]).
 template <class T>
 HWY_INLINE void pack_gradient(const Head<const T>& grad, const Head<const T>& out,
                               std::int64_t first, std::int64_t count, const T* HWY_RESTRICT scale,
-                              std::int64_t width, T* HWY_RESTRICT scaled, T* HWY_RESTRICT along) {
+                              std::int64_t width, T* HWY_RESTRICT scaled,
+                              T* HWY_RESTRICT grad_sum) {
   const hn::ScalableTag<T> d;
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
   const std::int64_t whole = grad.width / lanes * lanes;
@@ -170,7 +171,7 @@ HWY_INLINE void pack_gradient(const Head<const T>& grad, const Head<const T>& ou
       rest += scaled[i] * o[i];
     }
     if (grad.width < width) std::fill(scaled + grad.width, scaled + width, T{0});
-    along[t] = -rest;
+    grad_sum[t] = -rest;
   }
 }
 

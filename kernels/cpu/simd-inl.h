@@ -46,8 +46,8 @@ HWY_INLINE void copy_row(const T* HWY_RESTRICT row, T* HWY_RESTRICT to, std::int
 
 // to = beta * to + row * scale.
 template <class T>
-HWY_INLINE void arrive(const T* HWY_RESTRICT row, T scale, double beta, T* HWY_RESTRICT to,
-                       std::int64_t n) {
+HWY_INLINE void accumulate(const T* HWY_RESTRICT row, T scale, double beta, T* HWY_RESTRICT to,
+                           std::int64_t n) {
   if (beta == 0) {
     for_vectors<T>(n, [&](auto d, std::int64_t i) HWY_ATTR {
       hn::StoreU(hn::Mul(hn::LoadU(d, row + i), hn::Set(d, scale)), d, to + i);

@@ -1,12 +1,13 @@
 // Softmax attention by tiles of 64 queries and 64 keys, the softmax computed online (Milakov and
 // Gimelshein, 2018; Dao et al., "FlashAttention", 2022): products by BLAS on the heads where they
 // lie, the rest in vectors over a tile of scores that stays in the first-level cache.
+#include "kernels/softmax_attention.h"
+
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <limits>
 
-#include "kernels/attention.h"
 #include "kernels/cpu/blas.h"
 #include "kernels/cpu/dtype_switch.h"
 #include "kernels/cpu/heads.h"

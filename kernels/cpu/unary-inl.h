@@ -71,8 +71,8 @@ HWY_INLINE void unary_backward_row(Unary op, const T* saved, T* grad, std::int64
     }
     case Unary::elu_plus_one:  // 1 for x > 0, else exp(x): the smaller of 1 and f(x)
       return for_vectors<T>(n, [&](auto d, std::int64_t i) HWY_ATTR {
-        const auto slope = hn::Min(hn::LoadU(d, saved + i), hn::Set(d, T{1}));
-        hn::StoreU(hn::Mul(hn::LoadU(d, grad + i), slope), d, grad + i);
+        const auto derivative = hn::Min(hn::LoadU(d, saved + i), hn::Set(d, T{1}));
+        hn::StoreU(hn::Mul(hn::LoadU(d, grad + i), derivative), d, grad + i);
       });
   }
 }

@@ -5,8 +5,8 @@
 #include <string_view>
 #include <vector>
 
-#include "autograd/attention.h"
 #include "autograd/encoder_step.h"
+#include "autograd/heads.h"
 #include "autograd/unary.h"
 #include "core/io/safetensors.h"
 #include "nn/module.h"
@@ -33,7 +33,7 @@ struct AttentionState {
 struct HeadShape {
   std::int64_t heads = 0, query_width = 0, value_width = 0;
 
-  std::int64_t joint_width() const { return heads * (2 * query_width + value_width); }
+  std::int64_t qkv_width() const { return heads * (2 * query_width + value_width); }
 };
 
 // Attention by hashing: each of some rounds sorts the positions into 2 * bits buckets and cuts that
@@ -53,8 +53,8 @@ struct AttentionOptions {
 
 class Attention : public Module {
  public:
-  // What queries and keys are passed through, element by element, before forward() and absorb() see
-  // them: the feature map of the linear kinds, done with the projection (paper, section 3.2).
+  // What queries and keys are passed through, element by element, before forward() and prefill()
+  // see them: the feature map of the linear kinds, done with the projection (paper, section 3.2).
   virtual ad::Unary feature_map() const { return ad::Unary::identity; }
 
   // Whether forward() reads heads.key; otherwise it may be undefined.
@@ -69,13 +69,13 @@ class Attention : public Module {
   virtual ad::StepRule step_rule() const;
   // forward() of the first L positions at once, the mask causal, which leaves the state as L steps
   // do, to rounding. Throws unless the state is at position 0.
-  virtual Tensor absorb(const ad::Heads& heads, AttentionState& state) const;
+  virtual Tensor prefill(const ad::Heads& heads, AttentionState& state) const;
 
  protected:
   Attention(const Build& build, std::string_view kind) : Module(build), kind_(kind) {}
   std::string_view kind() const { return kind_; }
   // That the state has seen no position yet.
-  void check_absorb(const AttentionState& state) const;
+  void check_prefill(const AttentionState& state) const;
 
  private:
   [[noreturn]] void refuse_steps() const;

@@ -1,5 +1,7 @@
 #include "nn/attention/attention_layer.h"
 
+#include "autograd/qkv_linear.h"
+
 namespace tarn::nn {
 
 AttentionLayer::AttentionLayer(const Build& build, std::string_view kind, std::int64_t width,
@@ -7,8 +9,8 @@ AttentionLayer::AttentionLayer(const Build& build, std::string_view kind, std::i
     : Module(build),
       shape_(options.shape),
       inner_(adopt(make_attention(kind, build.child("inner_attention"), options))),
-      joint_weight_(Tensor::empty({shape_.joint_width(), width}, build.dtype, build.device)),
-      joint_bias_(Tensor::empty({shape_.joint_width()}, build.dtype, build.device)),
+      qkv_weight_(Tensor::empty({shape_.qkv_width(), width}, build.dtype, build.device)),
+      qkv_bias_(Tensor::empty({shape_.qkv_width()}, build.dtype, build.device)),
       query_projection_(projection("query_projection", 0, shape_.query_width)),
       key_projection_(
           projection("key_projection", shape_.heads * shape_.query_width, shape_.query_width)),
@@ -18,18 +20,17 @@ AttentionLayer::AttentionLayer(const Build& build, std::string_view kind, std::i
 
 Linear& AttentionLayer::projection(const char* name, std::int64_t first, std::int64_t head_width) {
   const std::int64_t count = shape_.heads * head_width;
-  return child<Linear>(name, joint_weight_.slice(0, first, count),
-                       joint_bias_.slice(0, first, count));
+  return child<Linear>(name, qkv_weight_.slice(0, first, count), qkv_bias_.slice(0, first, count));
 }
 
 Tensor AttentionLayer::project(const Tensor& x) const {
   const Linear &q = query_projection_, &k = key_projection_, &v = value_projection_;
-  return ad::joint_linear(x,
-                          {.weight = joint_weight_,
-                           .bias = joint_bias_,
-                           .weights = {q.weight(), k.weight(), v.weight()},
-                           .biases = {q.bias(), k.bias(), v.bias()}},
-                          inner_.feature_map());
+  return ad::qkv_linear(x,
+                        {.weight = qkv_weight_,
+                         .bias = qkv_bias_,
+                         .weights = {q.weight(), k.weight(), v.weight()},
+                         .biases = {q.bias(), k.bias(), v.bias()}},
+                        inner_.feature_map());
 }
 
 ad::Heads AttentionLayer::heads_of(const Tensor& x) const {
@@ -58,12 +59,12 @@ Tensor AttentionLayer::forward(const Tensor& x, const AttentionMask& mask, const
   return around(x, [&](const ad::Heads& heads) { return inner_.forward(heads, mask, pass); });
 }
 
-Tensor AttentionLayer::absorb(const Tensor& x, AttentionState& state) const {
-  return around(x, [&](const ad::Heads& heads) { return inner_.absorb(heads, state); });
+Tensor AttentionLayer::prefill(const Tensor& x, AttentionState& state) const {
+  return around(x, [&](const ad::Heads& heads) { return inner_.prefill(heads, state); });
 }
 
 void AttentionLayer::fill_step(ad::StepLayer& layer, DType storage) const {
-  layer.joint = ad::panel_linear(joint_weight_, joint_bias_, storage);
+  layer.qkv = ad::pack_linear(qkv_weight_, qkv_bias_, storage);
   layer.out = out_projection_.for_steps(storage);
   layer.rule = inner_.step_rule();
   layer.heads = shape_.heads;

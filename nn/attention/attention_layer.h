@@ -18,7 +18,7 @@ class AttentionLayer : public Module {
   AttentionState start(std::int64_t batch, std::int64_t capacity) const {
     return inner_.start(batch, capacity);
   }
-  Tensor absorb(const Tensor& x, AttentionState& state) const;  // [N, L, width]
+  Tensor prefill(const Tensor& x, AttentionState& state) const;  // [N, L, width]
   // Its part of a layer as steps read it, the weights as they are now in `storage`.
   void fill_step(ad::StepLayer& layer, DType storage) const;
 
@@ -26,7 +26,7 @@ class AttentionLayer : public Module {
   Linear& projection(const char* name, std::int64_t first, std::int64_t head_width);
   // What the attention reads of x [N, L, width], the feature map applied.
   ad::Heads heads_of(const Tensor& x) const;
-  // Queries, keys and values side by side, the feature map applied: [..., joint_width].
+  // Queries, keys and values side by side, the feature map applied: [..., qkv_width].
   Tensor project(const Tensor& x) const;
   // The projections around an attention; inner(heads).
   template <class Inner>
@@ -34,7 +34,7 @@ class AttentionLayer : public Module {
 
   HeadShape shape_;
   Attention& inner_;
-  Tensor joint_weight_, joint_bias_;  // the three projections' parameters are windows of these
+  Tensor qkv_weight_, qkv_bias_;  // the three projections' parameters are windows of these
   Linear& query_projection_;
   Linear& key_projection_;
   Linear& value_projection_;

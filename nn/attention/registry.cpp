@@ -2,10 +2,10 @@
 
 #include "core/transfer.h"
 #include "nn/attention/attention.h"
-#include "nn/attention/causal_linear.h"
-#include "nn/attention/full.h"
-#include "nn/attention/linear.h"
-#include "nn/attention/lsh.h"
+#include "nn/attention/causal_linear_attention.h"
+#include "nn/attention/linear_attention.h"
+#include "nn/attention/lsh_attention.h"
+#include "nn/attention/softmax_attention.h"
 
 namespace tarn::nn {
 namespace {
@@ -21,7 +21,7 @@ struct Kind {
 };
 
 constexpr Kind kKinds[] = {
-    {"full", make<FullAttention>},
+    {"full", make<SoftmaxAttention>},
     {"linear", make<LinearAttention>},
     {"causal-linear", make<CausalLinearAttention>},
     {"lsh", make<LshAttention>},
@@ -65,13 +65,14 @@ AttentionState Attention::start(std::int64_t /*batch*/, std::int64_t /*capacity*
 
 ad::StepRule Attention::step_rule() const { refuse_steps(); }
 
-Tensor Attention::absorb(const ad::Heads& /*heads*/, AttentionState& /*state*/) const {
+Tensor Attention::prefill(const ad::Heads& /*heads*/, AttentionState& /*state*/) const {
   refuse_steps();
 }
 
-void Attention::check_absorb(const AttentionState& state) const {
-  TARN_CHECK(state.position == 0, "attention \"", kind_, "\": a prefix is absorbed by a state at ",
-             "position 0; this one is at ", state.position);
+void Attention::check_prefill(const AttentionState& state) const {
+  TARN_CHECK(state.position == 0, "attention \"", kind_,
+             "\": a prefix is prefilled into a state at ", "position 0; this one is at ",
+             state.position);
 }
 
 }  // namespace tarn::nn

@@ -1,7 +1,7 @@
 // The paper's claim about memory (section 3.3.1): linear in the length, and no state a position.
 #include <doctest/doctest.h>
 
-#include "autograd/attention.h"
+#include "autograd/causal_linear_attention.h"
 #include "autograd/lsh_attention.h"
 #include "autograd/tape.h"
 #include "core/allocator.h"

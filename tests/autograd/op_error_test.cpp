@@ -1,16 +1,18 @@
 // What ops refuse: shapes that do not fit, and strides that a kernel would misread.
 #include <doctest/doctest.h>
 
-#include "autograd/attention.h"
+#include "autograd/causal_linear_attention.h"
 #include "autograd/cross_entropy.h"
 #include "autograd/ctc.h"
 #include "autograd/dropout.h"
 #include "autograd/embedding.h"
 #include "autograd/layer_norm.h"
 #include "autograd/linear.h"
+#include "autograd/linear_attention.h"
 #include "autograd/logistic_mixture.h"
 #include "autograd/lsh_attention.h"
 #include "autograd/lstm.h"
+#include "autograd/softmax_attention.h"
 #include "autograd/unary.h"
 #include "autograd/views.h"
 #include "tests/support/random_tensor.h"

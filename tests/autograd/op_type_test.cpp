@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "autograd/attention.h"
+#include "autograd/causal_linear_attention.h"
 #include "autograd/check.h"
 #include "autograd/cross_entropy.h"
 #include "autograd/ctc.h"
@@ -17,10 +17,13 @@
 #include "autograd/encoder_step.h"
 #include "autograd/layer_norm.h"
 #include "autograd/linear.h"
+#include "autograd/linear_attention.h"
 #include "autograd/logistic_mixture.h"
 #include "autograd/lsh_attention.h"
 #include "autograd/lstm.h"
+#include "autograd/qkv_linear.h"
 #include "autograd/sample.h"
+#include "autograd/softmax_attention.h"
 #include "autograd/unary.h"
 #include "autograd/views.h"
 #include "tests/support/random_tensor.h"
@@ -62,34 +65,34 @@ std::vector<Call> attention_calls() {
       {"lsh_attention",
        {floats(heads), floats(heads), ints({4}, 90), ints({4, 4, 2, 96}, 3)},
        [](const std::vector<Tensor>& a) { lsh_attention(a[0], a[1], a[2], a[3], {}); }},
-      {"causal_linear_absorb",
+      {"causal_linear_attention_prefill",
        {floats(heads), floats(heads), floats({4, 4, 8, 8}), floats({4, 4, 8})},
        [](const std::vector<Tensor>& a) {
-         causal_linear_absorb({{}, a[0], a[1], {}}, a[2], a[3]);
+         causal_linear_attention_prefill({{}, a[0], a[1], {}}, a[2], a[3]);
        }},
-      {"softmax_absorb",
+      {"softmax_attention_prefill",
        {floats(heads), floats(heads), floats({4, 4, 100, 8}), floats({4, 4, 100, 8})},
        [](const std::vector<Tensor>& a) {
-         softmax_absorb({{}, a[0], a[1], {}}, a[2], a[3]);
+         softmax_attention_prefill({{}, a[0], a[1], {}}, a[2], a[3]);
        }},
   };
 }
 
 std::vector<Call> layer_calls() {
-  const Tensor joint = floats({96, 32}), joint_bias = floats({96});
+  const Tensor qkv = floats({96, 32}), qkv_bias = floats({96});
   return {
       {"linear",
        {floats({200, 64}), floats({128, 64}), floats({128})},
        [](const std::vector<Tensor>& a) { linear(a[0], a[1], a[2]); }},
-      {"joint_linear",
-       {floats({200, 32}), joint, joint_bias},
+      {"qkv_linear",
+       {floats({200, 32}), qkv, qkv_bias},
        [](const std::vector<Tensor>& a) {
-         JointLayers layers{a[1], a[2], {}, {}};
+         QkvLayers layers{a[1], a[2], {}, {}};
          for (std::size_t i = 0; i < 3; ++i) {
            layers.weights[i] = a[1].slice(0, static_cast<std::int64_t>(32 * i), 32);
            layers.biases[i] = a[2].slice(0, static_cast<std::int64_t>(32 * i), 32);
          }
-         joint_linear(a[0], layers, Unary::relu);
+         qkv_linear(a[0], layers, Unary::relu);
        }},
       {"layer_norm",
        {floats({4000, 32}), floats({32}), floats({32})},
@@ -112,9 +115,9 @@ std::vector<Call> layer_calls() {
       {"concat",
        {floats({4000, 32}), floats({4000, 8})},
        [](const std::vector<Tensor>& a) { concat(a[0], a[1]); }},
-      {"panel_linear",
+      {"pack_linear",
        {floats({64, 32}), floats({64})},
-       [](const std::vector<Tensor>& a) { panel_linear(a[0], a[1], DType::f32); }},
+       [](const std::vector<Tensor>& a) { pack_linear(a[0], a[1], DType::f32); }},
   };
 }
 
@@ -190,7 +193,7 @@ TEST_CASE("ops: a width of zero is refused, and so is a tensor that is undefined
       const std::string op = call.op;
       const bool optional = argument.dtype() == DType::i32 && argument.rank() == 1 && op != "ctc" &&
                             op != "embedding" && op != "cross_entropy";
-      const bool windows = op == "joint_linear" && i > 0;  // of which this test takes slices
+      const bool windows = op == "qkv_linear" && i > 0;  // of which this test takes slices
       if (!optional && !windows && !(op == "linear" && i == 2))
         check_refused<ShapeError>(call, i, {});
       if (argument.rank() < 2 || op == "concat" || op == "unary" || op == "dropout") continue;
@@ -266,17 +269,17 @@ TEST_CASE("ops: dropout's probability is checked wherever there is one") {
   }
 }
 
-TEST_CASE("joint_linear: each layer's weight and bias must be windows, in order") {
+TEST_CASE("qkv_linear: each layer's weight and bias must be windows, in order") {
   const Tensor weight = floats({9, 4}), bias = floats({9}), x = floats({2, 4});
   const auto run = [&](std::size_t layer, const Tensor& own_weight, const Tensor& own_bias) {
-    JointLayers layers{weight, bias, {}, {}};
+    QkvLayers layers{weight, bias, {}, {}};
     for (std::size_t i = 0; i < 3; ++i) {
       layers.weights[i] = weight.slice(0, static_cast<std::int64_t>(3 * i), 3);
       layers.biases[i] = bias.slice(0, static_cast<std::int64_t>(3 * i), 3);
     }
     if (own_weight.defined()) layers.weights[layer] = own_weight;
     if (own_bias.defined()) layers.biases[layer] = own_bias;
-    return joint_linear(x, layers, Unary::relu);
+    return qkv_linear(x, layers, Unary::relu);
   };
   CHECK_NOTHROW(run(0, {}, {}));
   for (const std::size_t layer : {0, 1, 2}) {

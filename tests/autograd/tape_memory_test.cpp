@@ -4,7 +4,7 @@
 #include <functional>
 #include <vector>
 
-#include "autograd/attention.h"
+#include "autograd/causal_linear_attention.h"
 #include "autograd/cross_entropy.h"
 #include "autograd/layer_norm.h"
 #include "autograd/linear.h"

@@ -18,7 +18,7 @@ int main() {
 
   const nn::StepWeights weights = model.step_weights(DType::bf16);  // one copy for all states
   nn::EncoderState state = model.start(1, weights);                 // a batch of one
-  Tensor outputs = model.absorb(tokens({0, 0, 17, 250}, {1, 4}), state);
+  Tensor outputs = model.prefill(tokens({0, 0, 17, 250}, {1, 4}), state);
 
   nn::EncoderState fork = state.copy();
   outputs = model.step(tokens({251}, {1}), state);

@@ -22,7 +22,7 @@ struct OwnTest {
   std::string_view kernel, file;
 };
 constexpr OwnTest kOwnTests[] = {
-    {"pack_panels", "encoder_step_test.cpp"},  {"encoder_step", "encoder_step_test.cpp"},
+    {"pack_weight", "encoder_step_test.cpp"},  {"encoder_step", "encoder_step_test.cpp"},
     {"lsh_order", "lsh_attention_test.cpp"},   {"sample_logistic_mixture", "sample_test.cpp"},
     {"sample_categorical", "sample_test.cpp"}, {"sum_of_squares", "optimizer_test.cpp"},
     {"count_nonfinite", "optimizer_test.cpp"}, {"sgd_step", "optimizer_test.cpp"},

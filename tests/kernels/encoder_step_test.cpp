@@ -26,7 +26,7 @@ StepRule linear_rule(Unary map) {
   return {.kind = StepRule::Kind::causal_linear, .feature_map = map};
 }
 
-double difference(const std::vector<StepMemory>& a, const std::vector<StepMemory>& b) {
+double difference(const std::vector<StepState>& a, const std::vector<StepState>& b) {
   double largest = 0;
   for (std::size_t i = 0; i < a.size(); ++i) {
     largest = std::max({largest, test::max_abs_difference(a[i].first, b[i].first),
@@ -35,9 +35,9 @@ double difference(const std::vector<StepMemory>& a, const std::vector<StepMemory
   return largest;
 }
 
-std::vector<StepMemory> copy_of(const std::vector<StepMemory>& memory) {
-  std::vector<StepMemory> copies;
-  for (const StepMemory& layer : memory) {
+std::vector<StepState> copy_of(const std::vector<StepState>& state) {
+  std::vector<StepState> copies;
+  for (const StepState& layer : state) {
     copies.push_back({test::copy_of(layer.first), test::copy_of(layer.second)});
   }
   return copies;
@@ -48,20 +48,20 @@ std::vector<StepMemory> copy_of(const std::vector<StepMemory>& memory) {
 double step_error(const EncoderStepSizes& sizes, DType dtype, DType storage) {
   const test::UseThreads use(kThreads);
   EncoderStepProblem problem(sizes, dtype, storage);
-  const std::vector<StepMemory> before = copy_of(problem.memory);
+  const std::vector<StepState> before = copy_of(problem.states);
   std::vector<double> wanted;
   for (std::int64_t n = 0; n < sizes.rows; ++n) {
     const reference::Row row = reference::encoder_step(problem, n);
     wanted.insert(wanted.end(), row.begin(), row.end());
   }
   const Tensor wanted_out = test::from_vector(problem.out.shape(), wanted);
-  const std::vector<StepMemory> wanted_memory = problem.memory;
+  const std::vector<StepState> wanted_states = problem.states;
   double error = 0;
   test::for_each_instruction_set([&](const char*) {
-    problem.memory = copy_of(before);
+    problem.states = copy_of(before);
     problem.run();
     error = std::max({error, test::max_abs_difference(problem.out, wanted_out),
-                      difference(problem.memory, wanted_memory)});
+                      difference(problem.states, wanted_states)});
   });
   return error;
 }
@@ -130,9 +130,9 @@ TEST_CASE("encoder step: a sequence's bits do not depend on its batch") {
       for (std::int64_t n = 0; n < 13; ++n) {
         EncoderStepProblem one({.rows = 1, .rule = rule}, DType::f32, storage);
         one.x = test::copy_of(batch.x.slice(0, n, 1));
-        for (std::size_t i = 0; i < one.memory.size(); ++i) {
-          one.memory[i] = {test::copy_of(batch.memory[i].first.slice(0, n, 1)),
-                           test::copy_of(batch.memory[i].second.slice(0, n, 1))};
+        for (std::size_t i = 0; i < one.states.size(); ++i) {
+          one.states[i] = {test::copy_of(batch.states[i].first.slice(0, n, 1)),
+                           test::copy_of(batch.states[i].second.slice(0, n, 1))};
         }
         alone.push_back(one);
       }
@@ -142,7 +142,7 @@ TEST_CASE("encoder step: a sequence's bits do not depend on its batch") {
         CAPTURE(n);
         one.run();
         CHECK(same_bits(one.out, batch.out.slice(0, n, 1)));
-        CHECK(same_bits(one.memory[1].first, batch.memory[1].first.slice(0, n, 1)));
+        CHECK(same_bits(one.states[1].first, batch.states[1].first.slice(0, n, 1)));
       }
     }
   }
@@ -166,9 +166,9 @@ TEST_CASE("encoder step: large scores do not overflow, and a NaN is not hidden")
 
 TEST_CASE("pack panels: each weight lands in its panel, and the rest is zero") {
   const Tensor weight = test::random_tensor({37, 5}, DType::f64, "weight");
-  const Tensor panels = Tensor::empty(panels_shape(37, 5, DType::f64), DType::f64, kCpu);
+  const Tensor panels = Tensor::empty(packed_shape(37, 5, DType::f64), DType::f64, kCpu);
   REQUIRE(panels.shape() == Shape{2, 5, kPanelColumns});
-  run(&Table::pack_panels, kCpu, {.weight = weight, .panels = panels});
+  run(&Table::pack_weight, kCpu, {.weight = weight, .panels = panels});
   for (std::int64_t o = 0; o < 2 * kPanelColumns; ++o) {
     for (std::int64_t i = 0; i < 5; ++i) {
       const double wanted = o < 37 ? test::get(weight, {o, i}) : 0;
@@ -190,9 +190,9 @@ TEST_CASE("pack panels: bf16 is the nearest, ties to even, and keeps what is not
                                   std::nanf(""),
                                   std::numeric_limits<float>::infinity()};
   const Tensor weight = test::from_vector({1, 8}, values, DType::f32);
-  const Tensor panels = Tensor::empty(panels_shape(1, 8, DType::bf16), DType::bf16, kCpu);
+  const Tensor panels = Tensor::empty(packed_shape(1, 8, DType::bf16), DType::bf16, kCpu);
   CHECK(panels.shape() == Shape{1, 4, kPanelColumns, 2});
-  run(&Table::pack_panels, kCpu, {.weight = weight, .panels = panels});
+  run(&Table::pack_weight, kCpu, {.weight = weight, .panels = panels});
   for (std::size_t k = 0; k < values.size(); ++k) {
     const std::size_t at = k / 2 * 2 * kPanelColumns + k % 2;
     const auto bits = static_cast<std::uint32_t>(panels.data<Bf16>()[at].bits) << 16;

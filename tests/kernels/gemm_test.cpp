@@ -173,7 +173,7 @@ TEST_CASE("gemm: a product with an epilogue is never cut into slabs") {
 }
 
 // The gradient at an output through dropout and activation, from the value before them.
-double slope(Unary op, double x) {
+double derivative(Unary op, double x) {
   switch (op) {
     case Unary::identity:
       return 1;
@@ -209,7 +209,7 @@ void check_epilogue_backward(const Epilogue& e, std::int64_t rows, std::int64_t 
   }
   for (std::int64_t i = 0; i < grad.elements(); ++i) {
     test::set(grad, i,
-              get(grad, i) * slope(e.op, get(before, i)) *
+              get(grad, i) * derivative(e.op, get(before, i)) *
                   reference::dropout_factor(e.dropout, kAddress, i));
     test::set(grad_bias, i % columns, get(grad_bias, i % columns) + get(grad, i));
   }

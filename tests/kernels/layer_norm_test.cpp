@@ -82,17 +82,17 @@ Gradients expected(const Problem& p, const Tensor& grad_out, const Gradients& ol
     const auto normal = [&](std::int64_t i) {
       return (get(norm.sum, {r, i}) - get(norm.mean, r)) * get(norm.rstd, r);
     };
-    double mean = 0, along = 0;
+    double mean = 0, mean_grad_normal = 0;
     for (std::int64_t i = 0; i < width; ++i) {
       const double g = get(grad_out, {r, i});
       mean += g * get(p.weight, i) / static_cast<double>(width);
-      along += g * get(p.weight, i) * normal(i) / static_cast<double>(width);
+      mean_grad_normal += g * get(p.weight, i) * normal(i) / static_cast<double>(width);
       add(grads.weight, i, g * normal(i));
       add(grads.bias, i, g);
     }
     for (std::int64_t i = 0; i < width; ++i) {
       const double g = get(grad_out, {r, i}) * get(p.weight, i);
-      const double d = get(norm.rstd, r) * (g - mean - normal(i) * along);
+      const double d = get(norm.rstd, r) * (g - mean - normal(i) * mean_grad_normal);
       const std::int64_t flat = r * width + i;
       add(grads.x, flat, d);
       add(grads.branch, flat, d * reference::dropout_factor(p.dropout, kAddress, flat));

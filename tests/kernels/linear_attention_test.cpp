@@ -1,3 +1,5 @@
+#include "kernels/linear_attention.h"
+
 #include <doctest/doctest.h>
 
 #include <cmath>
@@ -6,7 +8,6 @@
 #include <vector>
 
 #include "core/tensor.h"
-#include "kernels/attention.h"
 #include "kernels/table.h"
 #include "tests/reference/attention.h"
 #include "tests/support/random_tensor.h"

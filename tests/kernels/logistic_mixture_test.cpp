@@ -27,13 +27,13 @@ float scaled(std::int64_t pixel) { return static_cast<float>(pixel) / 255.0F * 2
 struct Problem {
   Problem(const Tensor& p, const Tensor& t) : parameters(p), targets(t) {}
 
-  void run_forward(bool with_slope = true) {
+  void run_forward(bool with_gradient = true) {
     totals = full({2}, DType::f64, kNaN);
     loss = full({}, parameters.dtype(), kNaN);
-    slope = with_slope ? full(parameters.shape(), parameters.dtype(), kNaN) : Tensor();
+    gradient = with_gradient ? full(parameters.shape(), parameters.dtype(), kNaN) : Tensor();
     LogisticMixtureForwardArgs args{
         .parameters = parameters, .targets = targets, .totals = totals, .loss = loss};
-    args.slope = slope;
+    args.gradient = gradient;
     run(&Table::logistic_mixture_forward, kCpu, args);
   }
 
@@ -43,13 +43,13 @@ struct Problem {
     const auto wanted = reference::logistic_mixture(parameters, targets);
     CHECK(relative_difference(totals, wanted.totals) < 1e-12);
     CHECK(relative_difference(loss, wanted.loss) < tolerance);
-    CHECK(relative_difference(slope, wanted.grad) < tolerance);
+    CHECK(relative_difference(gradient, wanted.grad) < tolerance);
     const double loss_before = get(loss, 0);
     run_forward(false);
     CHECK(get(loss, 0) == loss_before);
   }
 
-  Tensor parameters, targets, totals, loss, slope;
+  Tensor parameters, targets, totals, loss, gradient;
 };
 
 // Rows of random parameters; the log-scales are about `log_scale`, the means `spread` times normal.
@@ -120,9 +120,9 @@ TEST_CASE("logistic_mixture: below the floor a log-scale counts as -7 and has no
   CHECK(loss_of(100, -0.2, -7) != loss_of(100, -0.2, -6.9));
   Problem p(from_vector({2, 3}, {0, -0.2, -7, 0, -0.2, -7.001}), full({2}, DType::f32, -0.25));
   p.run_forward();
-  CHECK(get(p.slope, 2) != 0);
-  CHECK(get(p.slope, 5) == 0);
-  CHECK(get(p.slope, 1) == get(p.slope, 4));
+  CHECK(get(p.gradient, 2) != 0);
+  CHECK(get(p.gradient, 5) == 0);
+  CHECK(get(p.gradient, 1) == get(p.gradient, 4));
 }
 
 // Each of these in each place, for values in the middle and at both ends.
@@ -151,7 +151,7 @@ TEST_CASE("logistic_mixture: every finite input gives finite results") {
     p.run_forward();
     CHECK(std::isfinite(get(p.totals, 0)));
     CHECK(std::isfinite(get(p.loss, 0)));
-    CHECK(std::isfinite(test::max_abs(p.slope)));
+    CHECK(std::isfinite(test::max_abs(p.gradient)));
   }
 }
 
@@ -167,20 +167,20 @@ TEST_CASE("logistic_mixture: a NaN shows in the loss") {
 
 TEST_CASE("logistic_mixture: the gradient is scaled and added") {
   for (const DType dtype : {DType::f32, DType::f64}) {
-    const Tensor slope = test::random_tensor({63, 30}, dtype, "slope");
-    const Tensor grad = full(slope.shape(), dtype, kNaN);
+    const Tensor gradient = test::random_tensor({63, 30}, dtype, "gradient");
+    const Tensor grad = full(gradient.shape(), dtype, kNaN);
     const auto backward = [&](double grad_loss, double beta) {
       run(&Table::logistic_mixture_backward, kCpu,
-          {.slope = slope,
+          {.gradient = gradient,
            .grad_loss = full({}, dtype, grad_loss),
            .grad_parameters = grad,
            .beta = beta});
     };
     backward(1, 0);
-    CHECK(test::max_abs_difference(grad, slope) == 0);
+    CHECK(test::max_abs_difference(grad, gradient) == 0);
     backward(2, 0.5);
-    for (std::int64_t i = 0; i < slope.elements(); ++i) test::set(grad, i, get(grad, i) / 2.5);
-    CHECK(relative_difference(grad, slope) < 1e-6);
+    for (std::int64_t i = 0; i < gradient.elements(); ++i) test::set(grad, i, get(grad, i) / 2.5);
+    CHECK(relative_difference(grad, gradient) < 1e-6);
   }
 }
 
@@ -209,11 +209,11 @@ TEST_CASE("logistic_mixture: the authors' loss and gradient") {
   Problem f64 = golden.problem(DType::f64);
   f64.run_forward();
   CHECK(relative_difference(f64.loss, golden.read("f64.loss_mean", DType::f64)) < 1e-12);
-  CHECK(relative_difference(f64.slope, golden.rows("f64.grad_of_mean", DType::f64)) < kTheirs);
+  CHECK(relative_difference(f64.gradient, golden.rows("f64.grad_of_mean", DType::f64)) < kTheirs);
   Problem f32 = golden.problem(DType::f32);
   f32.run_forward();
   CHECK(relative_difference(f32.loss, golden.read("loss_mean", DType::f32)) < 1e-6);
-  CHECK(relative_difference(f32.slope, golden.rows("grad_of_mean", DType::f32)) < 1e-5);
+  CHECK(relative_difference(f32.gradient, golden.rows("grad_of_mean", DType::f32)) < 1e-5);
 }
 
 TEST_CASE("logistic_mixture: the authors' loss of each value, and its gradient times a weight") {
@@ -229,7 +229,7 @@ TEST_CASE("logistic_mixture: the authors' loss of each value, and its gradient t
     loss_error = std::max(loss_error, std::abs(get(one.loss, 0) - get(losses, i)));
     const Tensor grad = full({1, 30}, DType::f64, kNaN);
     run(&Table::logistic_mixture_backward, kCpu,
-        {.slope = one.slope,
+        {.gradient = one.gradient,
          .grad_loss = full({}, DType::f64, get(weights, i)),
          .grad_parameters = grad});
     grad_error = std::max(grad_error, test::max_abs_difference(grad, wanted.slice(0, i, 1)));

@@ -1,3 +1,5 @@
+#include "kernels/softmax_attention.h"
+
 #include <doctest/doctest.h>
 
 #include <cmath>
@@ -7,7 +9,6 @@
 
 #include "core/rng.h"
 #include "core/tensor.h"
-#include "kernels/attention.h"
 #include "kernels/table.h"
 #include "tests/reference/attention.h"
 #include "tests/support/random_tensor.h"

@@ -4,7 +4,7 @@
 #include <filesystem>
 #include <string>
 
-#include "autograd/attention.h"
+#include "autograd/causal_linear_attention.h"
 #include "autograd/cross_entropy.h"
 #include "autograd/views.h"
 #include "core/check.h"

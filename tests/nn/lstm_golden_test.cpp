@@ -122,8 +122,8 @@ class Golden {
       const Tensor to_hidden = w_h.select(0, index), to_cell = w_c.select(0, index);
       for (std::int64_t i = 0; i < hidden.elements(); ++i) {
         test::set(hidden, i, test::get(hidden, i) + test::get(to_hidden, i));
-        const double slope = 1 - std::pow(test::get(squashed, i), 2);
-        test::set(cell, i, test::get(to_cell, i) / slope);
+        const double derivative = 1 - std::pow(test::get(squashed, i), 2);
+        test::set(cell, i, test::get(to_cell, i) / derivative);
       }
     }
     return grad;

@@ -106,7 +106,7 @@ TEST_CASE("recurrent: attention without a recurrent form refuses") {
     const std::string refusal = message("\"", attention, "\" cannot be run step by step");
     CHECK_THROWS_WITH_AS(model.start(1), doctest::Contains(refusal.c_str()), ConfigError);
     EncoderState state = causal.start(1);
-    CHECK_THROWS_WITH_AS(model.absorb(test::random_tokens({1, 3}, 11, "prefix"), state),
+    CHECK_THROWS_WITH_AS(model.prefill(test::random_tokens({1, 3}, 11, "prefix"), state),
                          doctest::Contains(refusal.c_str()), ConfigError);
   }
 }

@@ -19,7 +19,7 @@ Tensor column(const Tensor& tokens, std::int64_t position) {
   return copy_to(tokens.select(1, position), Device::cpu());
 }
 
-// The largest difference of logits between the parallel pass and a prefix absorbed, then steps.
+// The largest difference of logits between the parallel pass and a prefill, then steps.
 double hand_over_error(const SequencePredictor& model, const Tensor& tokens, std::int64_t prefix) {
   const Tensor parallel = model.forward(tokens, {.causal = true, .lengths = {}}, {});
   EncoderState state = model.start(tokens.size(0));
@@ -29,7 +29,7 @@ double hand_over_error(const SequencePredictor& model, const Tensor& tokens, std
   };
   if (prefix > 0) {
     const Tensor head = copy_to(tokens.slice(1, 0, prefix), Device::cpu());
-    compare(model.absorb(head, state), prefix - 1);
+    compare(model.prefill(head, state), prefix - 1);
     CHECK(state.position() == prefix);
   }
   for (std::int64_t l = prefix; l < tokens.size(1); ++l) {
@@ -38,7 +38,7 @@ double hand_over_error(const SequencePredictor& model, const Tensor& tokens, std
   return error;
 }
 
-TEST_CASE("state: a prefix absorbed in parallel, then steps, equal the parallel pass") {
+TEST_CASE("state: a prefill in parallel, then steps, equal the parallel pass") {
   for (const char* kind : kKinds) {
     CAPTURE(kind);
     const SequencePredictor model(test::build_of(), small_options(kind, 783));
@@ -64,7 +64,7 @@ TEST_CASE("state: parallel and step by step agree over the 3,071 values of a col
   }
 }
 
-TEST_CASE("state: absorbing in f64 is exact to rounding, whatever the feature map") {
+TEST_CASE("state: prefill in f64 is exact to rounding, whatever the feature map") {
   for (const char* map : {"elu+1", "relu"}) {
     CAPTURE(map);
     SequencePredictorOptions options = small_options("causal-linear", 100);
@@ -78,18 +78,18 @@ TEST_CASE("state: absorbing in f64 is exact to rounding, whatever the feature ma
   }
 }
 
-TEST_CASE("state: absorbing wants a fresh state and a prefix that fits") {
+TEST_CASE("state: prefill wants a fresh state and a prefix that fits") {
   for (const char* kind : kKinds) {
     CAPTURE(kind);
     const SequencePredictor model(test::build_of(), small_options(kind, 8));
     EncoderState state = model.start(1);
-    model.absorb(test::random_tokens({1, 3}, 11, "prefix"), state);
-    CHECK_THROWS_WITH_AS(model.absorb(test::random_tokens({1, 3}, 11, "prefix"), state),
+    model.prefill(test::random_tokens({1, 3}, 11, "prefix"), state);
+    CHECK_THROWS_WITH_AS(model.prefill(test::random_tokens({1, 3}, 11, "prefix"), state),
                          doctest::Contains("this one is at 3"), Error);
     state = model.start(1);
-    CHECK_THROWS_AS(model.absorb(test::random_tokens({1, 9}, 11, "long"), state), ShapeError);
-    CHECK_THROWS_AS(model.absorb(test::random_tokens({2, 3}, 11, "batch"), state), ShapeError);
-    CHECK_THROWS_WITH_AS(model.absorb(test::random_tokens({3}, 11, "flat"), state),
+    CHECK_THROWS_AS(model.prefill(test::random_tokens({1, 9}, 11, "long"), state), ShapeError);
+    CHECK_THROWS_AS(model.prefill(test::random_tokens({2, 3}, 11, "batch"), state), ShapeError);
+    CHECK_THROWS_WITH_AS(model.prefill(test::random_tokens({3}, 11, "flat"), state),
                          doctest::Contains("tokens are [N, L]"), ShapeError);
   }
 }

@@ -38,23 +38,22 @@ inline Row normalised(const Row& x, const kernels::NormWeights& norm) {
   return out;
 }
 
-// One head of one sequence at query, key and value; the memory's elements move on.
-inline Row attend(const test::EncoderStepSizes& s, const kernels::StepMemory& memory,
-                  std::int64_t n, std::int64_t h, const Row& query, const Row& key,
-                  const Row& value) {
+// One head of one sequence at query, key and value; the state's elements move on.
+inline Row attend(const test::EncoderStepSizes& s, const kernels::StepState& state, std::int64_t n,
+                  std::int64_t h, const Row& query, const Row& key, const Row& value) {
   Row out(value.size());
   if (s.rule.kind == kernels::StepRule::Kind::causal_linear) {
     double denominator = s.rule.eps;
     for (std::int64_t e = 0; e < s.query_width; ++e) {
       const double q = activation(s.rule.feature_map, query[static_cast<std::size_t>(e)]);
       const double k = activation(s.rule.feature_map, key[static_cast<std::size_t>(e)]);
-      const double z = test::get(memory.second, {n, h, e}) + k;
-      test::set(memory.second, {n, h, e}, z);
+      const double z = test::get(state.second, {n, h, e}) + k;
+      test::set(state.second, {n, h, e}, z);
       denominator += q * z;
       for (std::int64_t m = 0; m < s.value_width; ++m) {
         const auto at = static_cast<std::size_t>(m);
-        const double sum = test::get(memory.first, {n, h, e, m}) + k * value[at];
-        test::set(memory.first, {n, h, e, m}, sum);
+        const double sum = test::get(state.first, {n, h, e, m}) + k * value[at];
+        test::set(state.first, {n, h, e, m}, sum);
         out[at] += q * sum;
       }
     }
@@ -62,44 +61,44 @@ inline Row attend(const test::EncoderStepSizes& s, const kernels::StepMemory& me
     return out;
   }
   for (std::int64_t e = 0; e < s.query_width; ++e) {
-    test::set(memory.first, {n, h, s.position, e}, key[static_cast<std::size_t>(e)]);
+    test::set(state.first, {n, h, s.position, e}, key[static_cast<std::size_t>(e)]);
   }
   for (std::int64_t m = 0; m < s.value_width; ++m) {
-    test::set(memory.second, {n, h, s.position, m}, value[static_cast<std::size_t>(m)]);
+    test::set(state.second, {n, h, s.position, m}, value[static_cast<std::size_t>(m)]);
   }
   double total = 0;
   for (std::int64_t t = 0; t <= s.position; ++t) {
     double score = 0;
     for (std::int64_t e = 0; e < s.query_width; ++e) {
-      score += query[static_cast<std::size_t>(e)] * test::get(memory.first, {n, h, t, e});
+      score += query[static_cast<std::size_t>(e)] * test::get(state.first, {n, h, t, e});
     }
     const double weight = std::exp(s.rule.scale * score);
     total += weight;
     for (std::int64_t m = 0; m < s.value_width; ++m) {
-      out[static_cast<std::size_t>(m)] += weight * test::get(memory.second, {n, h, t, m});
+      out[static_cast<std::size_t>(m)] += weight * test::get(state.second, {n, h, t, m});
     }
   }
   for (double& v : out) v /= total;
   return out;
 }
 
-// The joint projection's output to the attention's, head by head.
-inline Row attend_all(const test::EncoderStepSizes& s, const kernels::StepMemory& memory,
-                      std::int64_t n, const Row& joint) {
+// The qkv projection's output to the attention's, head by head.
+inline Row attend_all(const test::EncoderStepSizes& s, const kernels::StepState& state,
+                      std::int64_t n, const Row& qkv) {
   const auto window = [&](std::int64_t first, std::int64_t width) {
-    return Row(joint.begin() + first, joint.begin() + first + width);
+    return Row(qkv.begin() + first, qkv.begin() + first + width);
   };
   Row out;
   const std::int64_t e = s.query_width, m = s.value_width;
   for (std::int64_t h = 0; h < s.heads; ++h) {
-    const Row head = attend(s, memory, n, h, window(h * e, e), window((s.heads + h) * e, e),
+    const Row head = attend(s, state, n, h, window(h * e, e), window((s.heads + h) * e, e),
                             window(2 * s.heads * e + h * m, m));
     out.insert(out.end(), head.begin(), head.end());
   }
   return out;
 }
 
-// The output of sequence n; the problem's memory moves on by it.
+// The output of sequence n; the problem's state moves on by it.
 inline Row encoder_step(const test::EncoderStepProblem& p, std::int64_t n) {
   const auto add = [](Row a, const Row& b) {
     for (std::size_t i = 0; i < a.size(); ++i) a[i] += b[i];
@@ -108,7 +107,7 @@ inline Row encoder_step(const test::EncoderStepProblem& p, std::int64_t n) {
   Row x = row_of(p.x, n);
   for (std::size_t i = 0; i < p.layers.size(); ++i) {
     const test::DenseLinear* dense = p.dense.data() + 4 * i;
-    const Row attended = attend_all(p.sizes, p.memory[i], n, linear_row(x, dense[0]));
+    const Row attended = attend_all(p.sizes, p.states[i], n, linear_row(x, dense[0]));
     const Row a = normalised(add(x, linear_row(attended, dense[1])), p.layers[i].norm1);
     Row hidden = linear_row(a, dense[2]);
     for (double& v : hidden) v = activation(p.sizes.activation, v);

@@ -22,7 +22,7 @@ struct EncoderStepSizes {
 struct DenseLinear {
   Tensor weight, bias;         // undefined: none
   std::vector<double> values;  // of the weight, row by row
-  kernels::PanelLinear panels;
+  kernels::PackedLinear panels;
 
   static DenseLinear random(std::int64_t in, std::int64_t out, DType dtype, DType storage,
                             const std::string& name) {
@@ -35,8 +35,8 @@ struct DenseLinear {
     }
     linear.values = to_vector(linear.weight);
     const Tensor panels =
-        Tensor::empty(kernels::panels_shape(out, in, storage), storage, Device::cpu());
-    kernels::run(&kernels::Table::pack_panels, Device::cpu(),
+        Tensor::empty(kernels::packed_shape(out, in, storage), storage, Device::cpu());
+    kernels::run(&kernels::Table::pack_weight, Device::cpu(),
                  {.weight = linear.weight, .panels = panels});
     linear.panels = {panels, linear.bias};
     return linear;
@@ -58,7 +58,7 @@ struct EncoderStepProblem {
         return dense.back().panels;
       };
       kernels::StepLayer layer;
-      layer.joint = add(s.width, 2 * queries + values, "joint");
+      layer.qkv = add(s.width, 2 * queries + values, "qkv");
       layer.out = add(values, s.width, "out");
       layer.linear1 = add(s.width, s.hidden, "linear1");
       layer.linear2 = add(s.hidden, s.width, "linear2");
@@ -70,7 +70,7 @@ struct EncoderStepProblem {
       layer.value_width = s.value_width;
       layer.activation = s.activation;
       layers.push_back(layer);
-      memory.push_back(random_memory(dtype, at));
+      states.push_back(random_state(dtype, at));
     }
     final_norm = norm("norm");
     if (s.outputs > 0) head = DenseLinear::random(s.width, s.outputs, dtype, storage, "head");
@@ -79,7 +79,7 @@ struct EncoderStepProblem {
   }
 
   // Sums of positive keys, as a feature map leaves them, or any keys and values.
-  kernels::StepMemory random_memory(DType dtype, const std::string& name) const {
+  kernels::StepState random_state(DType dtype, const std::string& name) const {
     const EncoderStepSizes& s = sizes;
     if (s.rule.kind == kernels::StepRule::Kind::softmax) {
       return {random_tensor({s.rows, s.heads, s.capacity, s.query_width}, dtype, name + "keys"),
@@ -96,7 +96,7 @@ struct EncoderStepProblem {
   void run() const {
     kernels::EncoderStepArgs args{.x = x,
                                   .layers = layers,
-                                  .memory = memory,
+                                  .states = states,
                                   .norm = final_norm,
                                   .head = head.panels,
                                   .position = sizes.position,
@@ -108,7 +108,7 @@ struct EncoderStepProblem {
   std::vector<DenseLinear> dense;
   DenseLinear head;
   std::vector<kernels::StepLayer> layers;
-  std::vector<kernels::StepMemory> memory;
+  std::vector<kernels::StepState> states;
   kernels::NormWeights final_norm;
   Tensor x, out;
 };

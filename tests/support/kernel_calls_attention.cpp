@@ -1,6 +1,8 @@
 // Calls of the attention kernels: several sequences and heads, over several tiles.
-#include "kernels/attention.h"
+#include "kernels/causal_linear_attention.h"
+#include "kernels/linear_attention.h"
 #include "kernels/lsh_attention.h"
+#include "kernels/softmax_attention.h"
 #include "kernels/table.h"
 #include "tests/support/encoder_step_problem.h"
 #include "tests/support/kernel_calls.h"
@@ -72,17 +74,17 @@ Args backward_args(const Problem& p) {
 
 Outputs causal_linear(DType dtype, bool backward, const Sizes& sizes = {}) {
   const Problem p(dtype, sizes);
-  auto args = forward_args<kernels::CausalLinearForwardArgs>(p);
+  auto args = forward_args<kernels::CausalLinearAttentionForwardArgs>(p);
   args.inverse_sum = p.per_position;
-  run(&Table::causal_linear_forward, kCpu, args);
+  run(&Table::causal_linear_attention_forward, kCpu, args);
   if (!backward) return {p.out, p.per_position};
-  auto back = backward_args<kernels::CausalLinearBackwardArgs>(p);
+  auto back = backward_args<kernels::CausalLinearAttentionBackwardArgs>(p);
   back.inverse_sum = p.per_position;
-  run(&Table::causal_linear_backward, kCpu, back);
+  run(&Table::causal_linear_attention_backward, kCpu, back);
   return {p.grad_query, p.grad_key, p.grad_value};
 }
 
-Outputs pack_panels(DType dtype) {
+Outputs pack_weight(DType dtype) {
   return {DenseLinear::random(63, 257, dtype, dtype, "pack").panels.panels};
 }
 
@@ -99,8 +101,8 @@ Outputs step(DType dtype, const kernels::StepRule& rule, DType storage) {
                              dtype, storage);
   p.run();
   Outputs outputs{p.out};
-  for (const kernels::StepMemory& memory : p.memory) {
-    outputs.insert(outputs.end(), {memory.first, memory.second});
+  for (const kernels::StepState& state : p.states) {
+    outputs.insert(outputs.end(), {state.first, state.second});
   }
   return outputs;
 }
@@ -200,17 +202,17 @@ Outputs lsh(DType dtype, bool backward) {
 std::vector<KernelCall> attention_calls() {
   using D = DType;
   return {
-      {"causal_linear_forward", "", [](D d) { return causal_linear(d, false); }},
-      {"causal_linear_backward", "", [](D d) { return causal_linear(d, true); }},
-      {"causal_linear_forward", "few heads",
+      {"causal_linear_attention_forward", "", [](D d) { return causal_linear(d, false); }},
+      {"causal_linear_attention_backward", "", [](D d) { return causal_linear(d, true); }},
+      {"causal_linear_attention_forward", "few heads",
        [](D d) {
          return causal_linear(d, false, {1, 2100, 1});
        }},
-      {"causal_linear_backward", "few heads",
+      {"causal_linear_attention_backward", "few heads",
        [](D d) {
          return causal_linear(d, true, {1, 2100, 1});
        }},
-      {"pack_panels", "", pack_panels},
+      {"pack_weight", "", pack_weight},
       {"encoder_step", "linear", [](D d) { return step(d, {}, d); }},
       {"encoder_step", "softmax", [](D d) { return step(d, kSoftmaxRule, d); }},
       {"encoder_step", "bf16", [](D d) { return step(d, {}, d == D::f32 ? D::bf16 : d); }},

@@ -184,15 +184,15 @@ Outputs logistic_mixture_forward(DType dtype) {
                                            .targets = uniform_tensor({700}, DType::f32, "targets"),
                                            .totals = Tensor::empty({2}, DType::f64, kCpu),
                                            .loss = Tensor::empty({}, dtype, kCpu),
-                                           .slope = Tensor::empty_like(parameters)};
+                                           .gradient = Tensor::empty_like(parameters)};
   run(&Table::logistic_mixture_forward, kCpu, args);
-  return {args.totals, args.loss, args.slope};
+  return {args.totals, args.loss, args.gradient};
 }
 
 Outputs logistic_mixture_backward(DType dtype) {
   const Tensor grad = uniform_tensor({1500, 30}, dtype, "grad");
   run(&Table::logistic_mixture_backward, kCpu,
-      {.slope = uniform_tensor({1500, 30}, dtype, "slope"),
+      {.gradient = uniform_tensor({1500, 30}, dtype, "gradient"),
        .grad_loss = uniform_tensor({}, dtype, "grad_loss"),
        .grad_parameters = grad,
        .beta = 1});

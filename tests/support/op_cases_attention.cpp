@@ -1,7 +1,9 @@
 // The cases of causal_linear_attention, linear_attention and softmax_attention.
 #include <cmath>
 
-#include "autograd/attention.h"
+#include "autograd/causal_linear_attention.h"
+#include "autograd/linear_attention.h"
+#include "autograd/softmax_attention.h"
 #include "tests/reference/attention.h"
 #include "tests/support/op_cases.h"
 
@@ -15,7 +17,7 @@ struct Sizes {
   std::int64_t batch, queries, keys, heads, width, out_width;
   std::vector<double> lengths = {};
   Layout layout = Layout::contiguous;
-  bool joint = false;  // the three in one tensor, as one product makes them
+  bool qkv = false;  // the three in one tensor, as one product makes them
 
   std::string str() const {
     std::string text = message("[", batch, ", ", queries, "/", keys, ", ", heads, ", ", width, "/",
@@ -23,7 +25,7 @@ struct Sizes {
     if (!lengths.empty()) text += " lengths";
     if (layout == Layout::strided) text += " strided";
     if (layout == Layout::outer_swap) text += " heads first";
-    if (joint) text += " in one";
+    if (qkv) text += " in one";
     return text;
   }
 };
@@ -36,9 +38,9 @@ std::vector<OpInput> inputs_for(const Sizes& s, bool features) {
       {"key", {s.batch, s.keys, s.heads, s.width}, s.layout},
       {"value", {s.batch, s.keys, s.heads, s.out_width}, s.layout},
   };
-  if (s.joint) {
+  if (s.qkv) {
     inputs.resize(1);
-    inputs[0] = {"joint", {s.batch, s.queries, s.heads * (2 * s.width + s.out_width)}, s.layout};
+    inputs[0] = {"qkv", {s.batch, s.queries, s.heads * (2 * s.width + s.out_width)}, s.layout};
   }
   if (features) {
     for (std::size_t i = 0; i < std::min<std::size_t>(inputs.size(), 2); ++i) {
@@ -57,7 +59,7 @@ std::vector<OpInput> inputs_for(const Sizes& s, bool features) {
 }
 
 ad::Heads heads_of(const Sizes& s, const Tensors& in) {
-  if (s.joint) return ad::Heads::of(in[0], s.heads, s.width, s.out_width);
+  if (s.qkv) return ad::Heads::of(in[0], s.heads, s.width, s.out_width);
   return {in[0], in[1], in[2]};
 }
 
@@ -84,7 +86,7 @@ OpCase linear_case(const Sizes& sizes, bool causal, bool large) {
 }
 
 OpCase softmax_case(const Sizes& sizes, bool causal, double dropout, bool large) {
-  const ad::SoftmaxOptions options{
+  const ad::SoftmaxAttentionOptions options{
       .scale = 0.7, .causal = causal, .dropout = dropout, .address = {7, site_of("op_cases"), 3}};
   OpCase c{.variant = message(sizes, causal ? " causal" : "", dropout > 0 ? " dropout" : ""),
            .inputs = inputs_for(sizes, false),

@@ -1,10 +1,11 @@
-// The cases of linear, joint_linear, layer_norm, add_layer_norm, embedding, cross_entropy and
+// The cases of linear, qkv_linear, layer_norm, add_layer_norm, embedding, cross_entropy and
 // logistic_mixture.
 #include "autograd/cross_entropy.h"
 #include "autograd/embedding.h"
 #include "autograd/layer_norm.h"
 #include "autograd/linear.h"
 #include "autograd/logistic_mixture.h"
+#include "autograd/qkv_linear.h"
 #include "core/transfer.h"
 #include "tests/reference/logistic_mixture.h"
 #include "tests/reference/ops.h"
@@ -50,8 +51,8 @@ OpCase linear_case(const std::string& variant, const Shape& x, std::int64_t out,
 }
 
 // The parameters are put side by side in build(), each still standing where it stood on the tape.
-OpCase joint_linear_case(const Shape& x, std::int64_t queries, std::int64_t values,
-                         Unary activation) {
+OpCase qkv_linear_case(const Shape& x, std::int64_t queries, std::int64_t values,
+                       Unary activation) {
   OpCase c{.variant = message("x ", x, " to ", queries, ", ", queries, ", ", values),
            .inputs = {{"x", x}}};
   const std::int64_t outs[] = {queries, queries, values};
@@ -61,9 +62,8 @@ OpCase joint_linear_case(const Shape& x, std::int64_t queries, std::int64_t valu
   }
   c.build = [=](const Tensors& in) {
     const std::int64_t total = 2 * queries + values;
-    ad::JointLayers layers{
-        .weight = Tensor::empty({total, x.back()}, in[1].dtype(), in[1].device()),
-        .bias = Tensor::empty({total}, in[1].dtype(), in[1].device())};
+    ad::QkvLayers layers{.weight = Tensor::empty({total, x.back()}, in[1].dtype(), in[1].device()),
+                         .bias = Tensor::empty({total}, in[1].dtype(), in[1].device())};
     for (std::size_t i = 0, first = 0; i < 3; ++i) {
       const Tensor &weight = in[1 + 2 * i], &bias = in[2 + 2 * i];
       const auto at = static_cast<std::int64_t>(first);
@@ -75,7 +75,7 @@ OpCase joint_linear_case(const Shape& x, std::int64_t queries, std::int64_t valu
       layers.biases[i].slot = bias.slot;
       first += static_cast<std::size_t>(weight.size(0));
     }
-    return ad::joint_linear(in[0], layers, activation);
+    return ad::qkv_linear(in[0], layers, activation);
   };
   c.reference = [=](const Tensors& in) {
     const auto part = [&](std::size_t i) { return reference::linear(in[0], in[i], in[i + 1]); };
@@ -187,12 +187,12 @@ std::vector<OpCase> linear_cases() {
   return cases;
 }
 
-std::vector<OpCase> joint_linear_cases() {
+std::vector<OpCase> qkv_linear_cases() {
   std::vector<OpCase> cases;
-  cases.push_back(joint_linear_case({2, 3, 5}, 4, 3, Unary::elu_plus_one));
-  cases.push_back(joint_linear_case({7, 1}, 1, 2, Unary::relu));
+  cases.push_back(qkv_linear_case({2, 3, 5}, 4, 3, Unary::elu_plus_one));
+  cases.push_back(qkv_linear_case({7, 1}, 1, 2, Unary::relu));
   for (const std::int64_t n : {1, 63, 100, 257}) {
-    cases.push_back(joint_linear_case({n, 63}, n, 100, Unary::elu_plus_one));
+    cases.push_back(qkv_linear_case({n, 63}, n, 100, Unary::elu_plus_one));
     cases.back().large = true;
   }
   return cases;

@@ -55,7 +55,7 @@ class Distributions {
     if (state_.position() == last) return model_.step(values.select(0, last), state_);
     return by_sequence(values, [&](std::int64_t row, const Tensor& tokens) {
       nn::EncoderState own = model_.start(1, weights_);
-      Tensor outputs = model_.absorb(tokens, own);
+      Tensor outputs = model_.prefill(tokens, own);
       copy_sequence(own, state_, row);
       return outputs;
     });

@@ -16,7 +16,7 @@ TEST_CASE("state file: what is loaded goes on as what was saved") {
     CAPTURE(kind);
     const nn::SequencePredictor model(test::build_of(), test::small_options(kind, 8));
     nn::EncoderState state = model.start(2);
-    model.absorb(test::random_tokens({2, 5}, 11, "prefix"), state);
+    model.prefill(test::random_tokens({2, 5}, 11, "prefix"), state);
     save_state(dir / "state.safetensors", state);
     nn::EncoderState loaded = model.start(2);
     load_state(dir / "state.safetensors", loaded);

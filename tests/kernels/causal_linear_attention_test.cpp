@@ -1,3 +1,5 @@
+#include "kernels/causal_linear_attention.h"
+
 #include <doctest/doctest.h>
 
 #include <cmath>
@@ -5,7 +7,6 @@
 #include <string>
 #include <vector>
 
-#include "kernels/attention.h"
 #include "kernels/table.h"
 #include "tests/reference/attention.h"
 #include "tests/support/instruction_sets.h"
@@ -62,7 +63,7 @@ struct Outputs {
 };
 
 void forward_into(const Attention& a, const Outputs& o) {
-  run(&Table::causal_linear_forward, kCpu,
+  run(&Table::causal_linear_attention_forward, kCpu,
       {.query = a.query,
        .key = a.key,
        .value = a.value,
@@ -82,7 +83,7 @@ Outputs forward(const Attention& a) {
 
 void backward_into(const Attention& a, const Outputs& o, const Tensor& grad_out,
                    const AttentionGradients& grads, double beta = 0) {
-  run(&Table::causal_linear_backward, kCpu,
+  run(&Table::causal_linear_attention_backward, kCpu,
       {.query = a.query,
        .key = a.key,
        .value = a.value,

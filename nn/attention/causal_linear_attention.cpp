@@ -1,6 +1,7 @@
-#include "nn/attention/causal_linear.h"
+#include "nn/attention/causal_linear_attention.h"
 
-#include "nn/attention/linear.h"
+#include "autograd/causal_linear_attention.h"
+#include "nn/attention/linear_attention.h"
 
 namespace tarn::nn {
 
@@ -24,10 +25,10 @@ ad::StepRule CausalLinearAttention::step_rule() const {
           .eps = kLinearAttentionEps};
 }
 
-Tensor CausalLinearAttention::absorb(const ad::Heads& heads, AttentionState& state) const {
-  check_absorb(state);
+Tensor CausalLinearAttention::prefill(const ad::Heads& heads, AttentionState& state) const {
+  check_prefill(state);
   state.position = heads.key.size(1);
-  ad::causal_linear_absorb(heads, state.tensor(0), state.tensor(1));
+  ad::causal_linear_attention_prefill(heads, state.tensor(0), state.tensor(1));
   return ad::causal_linear_attention(heads, {}, kLinearAttentionEps);
 }
 

@@ -1,4 +1,6 @@
-#include "nn/attention/linear.h"
+#include "nn/attention/linear_attention.h"
+
+#include "autograd/linear_attention.h"
 
 namespace tarn::nn {
 

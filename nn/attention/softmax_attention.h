@@ -5,15 +5,15 @@
 namespace tarn::nn {
 
 // Softmax attention (eq. 2).
-class FullAttention : public Attention {
+class SoftmaxAttention : public Attention {
  public:
-  FullAttention(const Build& build, const AttentionOptions& options);
+  SoftmaxAttention(const Build& build, const AttentionOptions& options);
   Tensor forward(const ad::Heads& heads, const AttentionMask& mask,
                  const Pass& pass) const override;
   // State: the keys [N, H, capacity, E] and the values [N, H, capacity, M] so far.
   AttentionState start(std::int64_t batch, std::int64_t capacity) const override;
   ad::StepRule step_rule() const override;
-  Tensor absorb(const ad::Heads& heads, AttentionState& state) const override;
+  Tensor prefill(const ad::Heads& heads, AttentionState& state) const override;
 
  private:
   HeadShape shape_;

@@ -1,9 +1,10 @@
-#include "kernels/attention.h"
+#include "kernels/causal_linear_attention.h"
+
 #include "kernels/cpu/dtype_switch.h"
 #include "kernels/cpu/scratch.h"
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "kernels/cpu/causal_linear.cpp"
+#define HWY_TARGET_INCLUDE "kernels/cpu/causal_linear_attention.cpp"
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
 #include "hwy/highway.h"
 //
@@ -28,7 +29,7 @@ std::int64_t state_size(std::int64_t query_width, std::int64_t value_width) {
 }
 
 template <class T>
-void forward(const CausalLinearForwardArgs& args, const HeadPiece& piece,
+void forward(const CausalLinearAttentionForwardArgs& args, const HeadPiece& piece,
              const Positions& positions, T* sums_so_far, T* scratch) {
   const auto [n, h, index, pieces] = piece;
   const Columns mine = columns_of_piece<T>(args.value.size(3), index, pieces);
@@ -64,16 +65,17 @@ void forward(const CausalLinearForwardArgs& args, const HeadPiece& piece,
     for (std::int64_t t = 0; t < count; ++t) {
       const T inverse = T{1} / (sums[t] + static_cast<T>(args.eps));
       if (index == 0) inverse_sum[first + t] = inverse;
-      arrive(o + t * m, inverse, 0, out.row(first + t), value.width);
+      accumulate(o + t * m, inverse, 0, out.row(first + t), value.width);
     }
   }
 }
 
 // What the backward sweeps share: the heads and the gradients behind the division,
-// scaled[t] = grad_out[t] * inverse_sum[t] and along[t] = -(grad_out[t] . out[t]) * inverse_sum[t].
+// scaled[t] = grad_out[t] * inverse_sum[t] and grad_sum[t] = -(grad_out[t] . out[t]) *
+// inverse_sum[t].
 template <class T>
 struct Backward {
-  Backward(const CausalLinearBackwardArgs& a, std::int64_t n, std::int64_t h)
+  Backward(const CausalLinearAttentionBackwardArgs& a, std::int64_t n, std::int64_t h)
       : args(a),
         query(a.query, n, h),
         key(a.key, n, h),
@@ -89,11 +91,11 @@ struct Backward {
         e(padded<T>(query.width)),
         m(padded<T>(value.width)) {}
 
-  void pack_gradients(std::int64_t first, std::int64_t count, T* scaled, T* along) const {
-    pack_gradient(grad_out, out, first, count, inverse_sum + first, m, scaled, along);
+  void pack_gradients(std::int64_t first, std::int64_t count, T* scaled, T* grad_sum) const {
+    pack_gradient(grad_out, out, first, count, inverse_sum + first, m, scaled, grad_sum);
   }
 
-  const CausalLinearBackwardArgs& args;
+  const CausalLinearAttentionBackwardArgs& args;
   Head<const T> query, key, value, out, grad_out;
   Head<T> grad_query, grad_key, grad_value;
   std::int64_t length, valid;
@@ -115,14 +117,14 @@ void backward_query(const Backward<T>& b, const Columns& mine, const Positions& 
   T* v = carve.take(kTile * b.m);
   T* g = carve.take(kTile * b.m);
   T* gq = carve.take(kTile * e);
-  T* along = carve.take(kTile);
+  T* grad_sum = carve.take(kTile);
   const T one = 1;
   for (std::int64_t first = positions.first; first < positions.last; first += kTile) {
     const std::int64_t count = std::min(kTile, b.length - first);
     pack(key, first, count, b.valid, e, k);
     pack(b.value, first, count, b.valid, b.m, v);
-    b.pack_gradients(first, count, g, along);
-    running_sums<T>({k, e}, {&one, 0}, {along, 1}, {gq, e}, key_sum, e, count);
+    b.pack_gradients(first, count, g, grad_sum);
+    running_sums<T>({k, e}, {&one, 0}, {grad_sum, 1}, {gq, e}, key_sum, e, count);
     AheadQueue ahead;
     for (const Head<const T>& head : {key, b.value, b.grad_out, b.out}) {
       ahead.add(head, first + kTile, b.length);
@@ -130,7 +132,7 @@ void backward_query(const Backward<T>& b, const Columns& mine, const Positions& 
     ahead.add(grad_query, first + kTile, b.length);
     stream_tile<false, T>({g, b.m}, {v, b.m}, {k, e}, {gq, e}, state, b.m, e, count, ahead);
     for (std::int64_t t = 0; t < count; ++t) {
-      arrive(gq + t * e, T{1}, b.args.beta_query, grad_query.row(first + t), grad_query.width);
+      accumulate(gq + t * e, T{1}, b.args.beta_query, grad_query.row(first + t), grad_query.width);
     }
   }
 }
@@ -153,7 +155,7 @@ void backward_key_value(const Backward<T>& b, const Columns& key_columns,
   T* g = carve.take(kTile * b.m);
   T* gk = carve.take(kTile * e);
   T* gv = carve.take(kTile * m);
-  T* along = carve.take(kTile);
+  T* grad_sum = carve.take(kTile);
   const T one = 1;
   for (std::int64_t first = (positions.last - 1) / kTile * kTile; first >= positions.first;
        first -= kTile) {
@@ -161,11 +163,11 @@ void backward_key_value(const Backward<T>& b, const Columns& key_columns,
     pack(b.query, first, count, b.length, b.e, q);
     pack(b.key, first, count, b.valid, b.e, k);
     pack(b.value, first, count, b.valid, b.m, v);
-    b.pack_gradients(first, count, g, along);
+    b.pack_gradients(first, count, g, grad_sum);
     const std::int64_t last = count - 1;
     const Strip<const T> queries{q + last * b.e + key_columns.first, -b.e};
     const Strip<const T> gradients{g + last * b.m + value_columns.first, -b.m};
-    running_sums<T>(queries, {along + last, -1}, {&one, 0}, {gk + last * e, -e}, query_sum, e,
+    running_sums<T>(queries, {grad_sum + last, -1}, {&one, 0}, {gk + last * e, -e}, query_sum, e,
                     count);
     AheadQueue ahead;
     for (const Head<const T>& head : {b.query, b.key, b.value, b.grad_out, b.out}) {
@@ -179,8 +181,8 @@ void backward_key_value(const Backward<T>& b, const Columns& key_columns,
                          {gv + last * m, -m}, value_state, b.e, m, count, ahead);
     for (std::int64_t t = 0; t < count; ++t) {
       const T keep = first + t < b.valid ? T{1} : T{0};
-      arrive(gk + t * e, keep, b.args.beta_key, grad_key.row(first + t), grad_key.width);
-      arrive(gv + t * m, keep, b.args.beta_value, grad_value.row(first + t), grad_value.width);
+      accumulate(gk + t * e, keep, b.args.beta_key, grad_key.row(first + t), grad_key.width);
+      accumulate(gv + t * m, keep, b.args.beta_value, grad_value.row(first + t), grad_value.width);
     }
   }
 }
@@ -214,7 +216,7 @@ void sweep_heads(const HeadJob& job, const Tensor& query, const Tensor& value, b
 }
 
 template <class T>
-void forward_job(const CausalLinearForwardArgs& args, const HeadJob& job) {
+void forward_job(const CausalLinearAttentionForwardArgs& args, const HeadJob& job) {
   sweep_heads<T>(job, args.query, args.value, false,
                  [&](const HeadPiece& piece, const Positions& positions, T* sums, T* tiles) {
                    forward(args, piece, positions, sums, tiles);
@@ -222,7 +224,7 @@ void forward_job(const CausalLinearForwardArgs& args, const HeadJob& job) {
 }
 
 template <class T>
-void backward_job(const CausalLinearBackwardArgs& args, const HeadJob& job, bool suffix) {
+void backward_job(const CausalLinearAttentionBackwardArgs& args, const HeadJob& job, bool suffix) {
   sweep_heads<T>(job, args.query, args.value, suffix,
                  [&](const HeadPiece& piece, const Positions& positions, T* sums, T* tiles) {
                    const Backward<T> b(args, piece.n, piece.h);
@@ -237,11 +239,11 @@ void backward_job(const CausalLinearBackwardArgs& args, const HeadJob& job, bool
                  });
 }
 
-void Forward(const CausalLinearForwardArgs& args, const HeadJob& job) {
+void Forward(const CausalLinearAttentionForwardArgs& args, const HeadJob& job) {
   with_float_type(args.query.dtype(), [&](auto zero) { forward_job<decltype(zero)>(args, job); });
 }
 
-void BackwardSweep(const CausalLinearBackwardArgs& args, const HeadJob& job, bool suffix) {
+void BackwardSweep(const CausalLinearAttentionBackwardArgs& args, const HeadJob& job, bool suffix) {
   with_float_type(args.query.dtype(),
                   [&](auto zero) { backward_job<decltype(zero)>(args, job, suffix); });
 }
@@ -292,14 +294,14 @@ struct Jobs {
 
 }  // namespace
 
-void causal_linear_forward(const CausalLinearForwardArgs& args) {
+void causal_linear_attention_forward(const CausalLinearAttentionForwardArgs& args) {
   const Jobs jobs(args.query, args.value.size(3));
   parallel_for(jobs.count, [&](std::int64_t i) {
     HWY_DYNAMIC_DISPATCH(Forward)(args, jobs.job(i, args.query.size(2)));
   });
 }
 
-void causal_linear_backward(const CausalLinearBackwardArgs& args) {
+void causal_linear_attention_backward(const CausalLinearAttentionBackwardArgs& args) {
   // The two sweeps of a head are independent; the longer one goes first.
   const Jobs jobs(args.query, std::min(args.query.size(3), args.value.size(3)));
   parallel_for(2 * jobs.count, [&](std::int64_t i) {

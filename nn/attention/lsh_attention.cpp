@@ -1,4 +1,4 @@
-#include "nn/attention/lsh.h"
+#include "nn/attention/lsh_attention.h"
 
 #include <cmath>
 
@@ -19,7 +19,7 @@ LshAttention::LshAttention(const Build& build, const AttentionOptions& options)
 
 Tensor LshAttention::forward(const ad::Heads& heads, const AttentionMask& mask,
                              const Pass& pass) const {
-  const auto& [query, key, value, joint] = heads;
+  const auto& [query, key, value, qkv] = heads;
   const Tensor planes =
       initialise(Init::normal(1), {options_.rounds, query.size(3), options_.bits},
                  address(pass.training ? pass : Pass{}, "planes"), query.dtype(), query.device());

@@ -17,7 +17,7 @@ Bf16 round_to_bf16(float x) {
 
 // Inputs come in groups of `group` that lie side by side for each output.
 template <class T, class Stored, class Convert>
-void pack(const PackPanelsArgs& args, std::int64_t group, const Convert& convert) {
+void pack(const PackWeightArgs& args, std::int64_t group, const Convert& convert) {
   const std::int64_t out = args.weight.size(0), in = args.weight.size(1);
   const std::int64_t padded_in = (in + group - 1) / group * group;
   const T* weight = args.weight.data<T>();
@@ -36,7 +36,7 @@ void pack(const PackPanelsArgs& args, std::int64_t group, const Convert& convert
 
 }  // namespace
 
-void pack_panels(const PackPanelsArgs& args) {
+void pack_weight(const PackWeightArgs& args) {
   const auto same = [](auto value) { return value; };
   if (args.panels.dtype() == DType::bf16) {
     pack<float, Bf16>(args, 2, round_to_bf16);

@@ -18,7 +18,7 @@ class CausalLinearAttention : public Attention {
   // State: sum [N, H, E, M] and key_sum [N, H, E], s and z of eqs. 18 and 19.
   AttentionState start(std::int64_t batch, std::int64_t capacity) const override;
   ad::StepRule step_rule() const override;
-  Tensor absorb(const ad::Heads& heads, AttentionState& state) const override;
+  Tensor prefill(const ad::Heads& heads, AttentionState& state) const override;
 
  private:
   HeadShape shape_;

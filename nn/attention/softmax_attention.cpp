@@ -1,18 +1,20 @@
-#include "nn/attention/full.h"
+#include "nn/attention/softmax_attention.h"
 
 #include <cmath>
 
+#include "autograd/softmax_attention.h"
+
 namespace tarn::nn {
 
-FullAttention::FullAttention(const Build& build, const AttentionOptions& options)
+SoftmaxAttention::SoftmaxAttention(const Build& build, const AttentionOptions& options)
     : Attention(build, "full"),
       shape_(options.shape),
       scale_(options.scale != 0 ? options.scale
                                 : 1 / std::sqrt(static_cast<double>(shape_.query_width))),
       dropout_(options.dropout) {}
 
-Tensor FullAttention::forward(const ad::Heads& heads, const AttentionMask& mask,
-                              const Pass& pass) const {
+Tensor SoftmaxAttention::forward(const ad::Heads& heads, const AttentionMask& mask,
+                                 const Pass& pass) const {
   return ad::softmax_attention(heads, mask.lengths,
                                {.scale = scale_,
                                 .causal = mask.causal,
@@ -20,21 +22,21 @@ Tensor FullAttention::forward(const ad::Heads& heads, const AttentionMask& mask,
                                 .address = address(pass, "dropout")});
 }
 
-AttentionState FullAttention::start(std::int64_t batch, std::int64_t capacity) const {
+AttentionState SoftmaxAttention::start(std::int64_t batch, std::int64_t capacity) const {
   const auto cache = [&](std::int64_t width) {
     return Tensor::zeros({batch, shape_.heads, capacity, width}, build().dtype, build().device);
   };
   return {{{"keys", cache(shape_.query_width)}, {"values", cache(shape_.value_width)}}, 0};
 }
 
-Tensor FullAttention::absorb(const ad::Heads& heads, AttentionState& state) const {
-  check_absorb(state);
+Tensor SoftmaxAttention::prefill(const ad::Heads& heads, AttentionState& state) const {
+  check_prefill(state);
   state.position = heads.key.size(1);
-  ad::softmax_absorb(heads, state.tensor(0), state.tensor(1));
+  ad::softmax_attention_prefill(heads, state.tensor(0), state.tensor(1));
   return ad::softmax_attention(heads, {}, {.scale = scale_, .causal = true});
 }
 
-ad::StepRule FullAttention::step_rule() const {
+ad::StepRule SoftmaxAttention::step_rule() const {
   return {.kind = ad::StepRule::Kind::softmax, .scale = scale_};
 }
 
