@@ -115,7 +115,7 @@ TEST_CASE("accumulate: a loss that is not finite stops the run and names an op")
   INFO(outcome.err);
   CHECK(outcome.code == 1);
   CHECK(contains(outcome.err,
-                 "is not finite; it arose first in joint_linear at or after "
+                 "is not finite; it arose first in qkv_linear at or after "
                  "transformer.layers.0.attention.value_projection.bias."));
   CHECK(run_program({"eval", runs / "run"}).code == 0);
 }

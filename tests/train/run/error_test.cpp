@@ -122,7 +122,7 @@ TEST_CASE("errors: a loss that is not finite stops the run and names an op") {
   // With weights of 1e30 the first product overflows; with 1e5 products of such products do.
   const std::pair<std::string, std::string> rates[] = {
       {"optimizer.lr=1e30",
-       "joint_linear at or after transformer.layers.0.attention.value_projection.bias."},
+       "qkv_linear at or after transformer.layers.0.attention.value_projection.bias."},
       {"optimizer.lr=1e5",
        "causal_linear_attention at or after "
        "transformer.layers.0.attention.query_projection.weight."}};
