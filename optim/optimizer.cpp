@@ -64,8 +64,11 @@ double Optimizer::step(double lr) {
   return global;
 }
 
-// The square of a gradient that is finite need not be: that of 1e25 is past the range of f32.
+// The square of a gradient that is finite need not be: that of 1e25 is past the range of f32. A
+// moment is a mean of gradients or of their squares, so that no smaller norm has to be looked into.
 void Optimizer::check_moments(std::size_t parameter, double norm) const {
+  constexpr double kSquaresFit = 1e18;
+  if (norm < kSquaresFit) return;
   for (std::size_t i = 0; i < moments_; ++i) {
     const auto& [name, value] = state_[parameter * moments_ + i];
     const Tensor count = Tensor::empty({1}, DType::f64, value.device());
