@@ -1,5 +1,7 @@
 #include "kernels/dropout.h"
 
+#include "kernels/cpu/dtype_switch.h"
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/dropout.cpp"
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
@@ -30,11 +32,7 @@ void drop(const DropoutArgs& args, std::int64_t first, std::int64_t last) {
 }
 
 void Dropout(const DropoutArgs& args, std::int64_t first, std::int64_t last) {
-  if (args.x.dtype() == DType::f32) {
-    drop<float>(args, first, last);
-  } else {
-    drop<double>(args, first, last);
-  }
+  with_float_type(args.x.dtype(), [&](auto zero) { drop<decltype(zero)>(args, first, last); });
 }
 
 }  // namespace tarn::kernels::cpu::HWY_NAMESPACE

@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "kernels/cpu/dtype_switch.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/scratch.h"
 #include "kernels/table.h"
@@ -172,11 +173,8 @@ class Step {
 };
 
 void RunStep(const EncoderStepArgs& args, TeamMember& member, Scratch scratch) {
-  if (args.x.dtype() == DType::f32) {
-    Step(args, member, scratch.as<float>()).run();
-  } else {
-    Step(args, member, scratch.as<double>()).run();
-  }
+  with_float_type(args.x.dtype(),
+                  [&](auto zero) { Step(args, member, scratch.as<decltype(zero)>()).run(); });
 }
 
 std::int64_t ScratchBytes(const EncoderStepArgs& args) {

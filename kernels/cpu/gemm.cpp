@@ -1,5 +1,7 @@
 #include "kernels/gemm.h"
 
+#include "kernels/cpu/dtype_switch.h"
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/gemm.cpp"
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
@@ -65,20 +67,14 @@ void epilogue_backward(const LinearEpilogueBackwardArgs& args, std::int64_t firs
 }
 
 void Epilogue(const GemmArgs& args, std::int64_t first, std::int64_t last) {
-  if (args.out.dtype() == DType::f32) {
-    epilogue<float>(args, first, last);
-  } else {
-    epilogue<double>(args, first, last);
-  }
+  with_float_type(args.out.dtype(),
+                  [&](auto zero) { epilogue<decltype(zero)>(args, first, last); });
 }
 
 void EpilogueBackward(const LinearEpilogueBackwardArgs& args, std::int64_t first, std::int64_t last,
                       double* sums) {
-  if (args.grad.dtype() == DType::f32) {
-    epilogue_backward<float>(args, first, last, sums);
-  } else {
-    epilogue_backward<double>(args, first, last, sums);
-  }
+  with_float_type(args.grad.dtype(),
+                  [&](auto zero) { epilogue_backward<decltype(zero)>(args, first, last, sums); });
 }
 
 }  // namespace tarn::kernels::cpu::HWY_NAMESPACE
@@ -86,7 +82,6 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 #include "kernels/cpu/blas.h"
-#include "kernels/cpu/dtype_switch.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/rows.h"
 #include "kernels/table.h"

@@ -1,5 +1,7 @@
 #include "kernels/layer_norm.h"
 
+#include "kernels/cpu/dtype_switch.h"
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/layer_norm.cpp"
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
@@ -85,27 +87,20 @@ void backward(const LayerNormBackwardArgs& args, std::int64_t first, std::int64_
 }
 
 void LayerNormForward(const LayerNormForwardArgs& args, std::int64_t first, std::int64_t last) {
-  if (args.x.dtype() == DType::f32) {
-    forward<float>(args, first, last);
-  } else {
-    forward<double>(args, first, last);
-  }
+  with_float_type(args.x.dtype(), [&](auto zero) { forward<decltype(zero)>(args, first, last); });
 }
 
 void LayerNormBackward(const LayerNormBackwardArgs& args, std::int64_t first, std::int64_t last,
                        double* weight_sums, double* bias_sums, void* buffer) {
-  if (args.sum.dtype() == DType::f32) {
-    backward(args, first, last, weight_sums, bias_sums, static_cast<float*>(buffer));
-  } else {
-    backward(args, first, last, weight_sums, bias_sums, static_cast<double*>(buffer));
-  }
+  with_float_type(args.sum.dtype(), [&](auto zero) {
+    backward(args, first, last, weight_sums, bias_sums, static_cast<decltype(zero)*>(buffer));
+  });
 }
 
 }  // namespace tarn::kernels::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-#include "kernels/cpu/dtype_switch.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/rows.h"
 #include "kernels/cpu/scratch.h"

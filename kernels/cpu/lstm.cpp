@@ -1,5 +1,7 @@
 #include "kernels/lstm.h"
 
+#include "kernels/cpu/dtype_switch.h"
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/lstm.cpp"
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
@@ -113,32 +115,22 @@ void pack_backward(const LstmBackwardArgs& args, std::int64_t direction, Scratch
 }
 
 void PackForward(const LstmForwardArgs& args, std::int64_t direction, Scratch packed) {
-  if (args.out.dtype() == DType::f32) {
-    pack_forward<float>(args, direction, packed);
-  } else {
-    pack_forward<double>(args, direction, packed);
-  }
+  with_float_type(args.out.dtype(),
+                  [&](auto zero) { pack_forward<decltype(zero)>(args, direction, packed); });
 }
 void PackBackward(const LstmBackwardArgs& args, std::int64_t direction, Scratch packed) {
-  if (args.out.dtype() == DType::f32) {
-    pack_backward<float>(args, direction, packed);
-  } else {
-    pack_backward<double>(args, direction, packed);
-  }
+  with_float_type(args.out.dtype(),
+                  [&](auto zero) { pack_backward<decltype(zero)>(args, direction, packed); });
 }
 void Forward(const LstmForwardArgs& args, const LstmGroup& group, Scratch packed, void* scratch) {
-  if (args.out.dtype() == DType::f32) {
-    forward(args, group, packed, static_cast<float*>(scratch));
-  } else {
-    forward(args, group, packed, static_cast<double*>(scratch));
-  }
+  with_float_type(args.out.dtype(), [&](auto zero) {
+    forward(args, group, packed, static_cast<decltype(zero)*>(scratch));
+  });
 }
 void Backward(const LstmBackwardArgs& args, const LstmGroup& group, Scratch packed, void* scratch) {
-  if (args.out.dtype() == DType::f32) {
-    backward(args, group, packed, static_cast<float*>(scratch));
-  } else {
-    backward(args, group, packed, static_cast<double*>(scratch));
-  }
+  with_float_type(args.out.dtype(), [&](auto zero) {
+    backward(args, group, packed, static_cast<decltype(zero)*>(scratch));
+  });
 }
 
 }  // namespace tarn::kernels::cpu::HWY_NAMESPACE

@@ -1,5 +1,7 @@
 #include "kernels/optimizer.h"
 
+#include "kernels/cpu/dtype_switch.h"
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/optimizer.cpp"
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
@@ -73,19 +75,11 @@ double squares(const T* x, std::int64_t n) {
 }
 
 void SgdStep(const SgdStepArgs& args, std::int64_t first, std::int64_t last) {
-  if (args.value.dtype() == DType::f32) {
-    sgd<float>(args, first, last);
-  } else {
-    sgd<double>(args, first, last);
-  }
+  with_float_type(args.value.dtype(), [&](auto zero) { sgd<decltype(zero)>(args, first, last); });
 }
 
 void AdamStep(const AdamStepArgs& args, std::int64_t first, std::int64_t last) {
-  if (args.value.dtype() == DType::f32) {
-    adam<float>(args, first, last);
-  } else {
-    adam<double>(args, first, last);
-  }
+  with_float_type(args.value.dtype(), [&](auto zero) { adam<decltype(zero)>(args, first, last); });
 }
 
 double Squares(const Tensor& x, std::int64_t first, std::int64_t last) {
@@ -99,7 +93,6 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 #include <cmath>
 
-#include "kernels/cpu/dtype_switch.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/table.h"
 

@@ -1,5 +1,7 @@
 #include "kernels/unary.h"
 
+#include "kernels/cpu/dtype_switch.h"
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/unary.cpp"
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
@@ -42,19 +44,13 @@ void backward(const UnaryBackwardArgs& args, std::int64_t first, std::int64_t la
 
 void UnaryForward(const UnaryForwardArgs& args, const Rows& x_rows, std::int64_t first,
                   std::int64_t last) {
-  if (args.x.dtype() == DType::f32) {
-    forward<float>(args, x_rows, first, last);
-  } else {
-    forward<double>(args, x_rows, first, last);
-  }
+  with_float_type(args.x.dtype(),
+                  [&](auto zero) { forward<decltype(zero)>(args, x_rows, first, last); });
 }
 
 void UnaryBackward(const UnaryBackwardArgs& args, std::int64_t first, std::int64_t last) {
-  if (args.grad_out.dtype() == DType::f32) {
-    backward<float>(args, first, last);
-  } else {
-    backward<double>(args, first, last);
-  }
+  with_float_type(args.grad_out.dtype(),
+                  [&](auto zero) { backward<decltype(zero)>(args, first, last); });
 }
 
 }  // namespace tarn::kernels::cpu::HWY_NAMESPACE
