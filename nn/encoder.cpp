@@ -99,11 +99,11 @@ Tensor Encoder::step(const Tensor& x, EncoderState& state) const {
     states.push_back({layer.tensor(0), layer.tensor(1)});
   }
   Tensor out = ad::encoder_step({.x = x,
-                                       .layers = state.weights.layers,
-                                       .states = states,
-                                       .norm = state.weights.norm,
-                                       .head = state.weights.head,
-                                       .position = state.position()});
+                                 .layers = state.weights.layers,
+                                 .states = states,
+                                 .norm = state.weights.norm,
+                                 .head = state.weights.head,
+                                 .position = state.position()});
   for (AttentionState& layer : state.layers) ++layer.position;
   return out;
 }
