@@ -9,7 +9,9 @@
 #include <set>
 
 #include "core/check.h"
+#include "core/io/file_kind.h"
 #include "core/io/json.h"
+#include "core/io/stored_floats.h"
 
 namespace tarn {
 namespace {
@@ -32,11 +34,11 @@ struct StoredType {
 constexpr std::array kStoredTypes = {
     StoredType{"F32", 4, DType::f32},       StoredType{"F64", 8, DType::f64},
     StoredType{"I32", 4, DType::i32},       StoredType{"I64", 8, DType::i64},
-    StoredType{"U8", 1, DType::u8},         StoredType{"BOOL", 1, std::nullopt},
-    StoredType{"I8", 1, std::nullopt},      StoredType{"F8_E4M3", 1, std::nullopt},
-    StoredType{"F8_E5M2", 1, std::nullopt}, StoredType{"F8_E8M0", 1, std::nullopt},
-    StoredType{"I16", 2, std::nullopt},     StoredType{"U16", 2, std::nullopt},
-    StoredType{"F16", 2, std::nullopt},     StoredType{"BF16", 2, std::nullopt},
+    StoredType{"U8", 1, DType::u8},         StoredType{"BF16", 2, DType::bf16},
+    StoredType{"BOOL", 1, std::nullopt},    StoredType{"I8", 1, std::nullopt},
+    StoredType{"F8_E4M3", 1, std::nullopt}, StoredType{"F8_E5M2", 1, std::nullopt},
+    StoredType{"F8_E8M0", 1, std::nullopt}, StoredType{"I16", 2, std::nullopt},
+    StoredType{"U16", 2, std::nullopt},     StoredType{"F16", 2, std::nullopt},
     StoredType{"U32", 4, std::nullopt},     StoredType{"U64", 8, std::nullopt},
     StoredType{"C64", 8, std::nullopt}};
 
@@ -213,6 +215,7 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& file)
 
 SafetensorsFile::SafetensorsFile(InputFile opened) : file_(std::move(opened)) {
   const std::filesystem::path& file = path();
+  check_kind();
   TARN_CHECK_AS(IoError, file_.size() >= kLengthBytes, file.string(),
                 ": not a safetensors file: it has only ", file_.size(), " bytes");
   std::uint64_t length = 0;
@@ -225,6 +228,18 @@ SafetensorsFile::SafetensorsFile(InputFile opened) : file_(std::move(opened)) {
   std::string header(static_cast<std::size_t>(length), '\0');
   file_.read(kLengthBytes, std::as_writable_bytes(std::span(header)));
   parse_header(header, file_.size() - data_start_);
+}
+
+// Before the first bytes are taken for a length: no other kind of file has a brace behind them.
+void SafetensorsFile::check_kind() const {
+  std::string beginning(
+      static_cast<std::size_t>(std::min<std::int64_t>(file_.size(), kFileKindBytes)), '\0');
+  file_.read(0, std::as_writable_bytes(std::span(beginning)));
+  if (beginning.size() > kLengthBytes && beginning[kLengthBytes] == '{' &&
+      beginning[kLengthBytes - 1] == '\0')
+    return;
+  const std::string kind = file_kind(beginning);
+  TARN_CHECK_AS(IoError, kind.empty(), path().string(), ": not a safetensors file but ", kind);
 }
 
 void SafetensorsFile::parse_header(std::string_view header, std::int64_t data_bytes) {
@@ -256,16 +271,42 @@ const Entry* SafetensorsFile::find(std::string_view name) const {
   return found != entries_.end() && found->name == name ? &*found : nullptr;
 }
 
-Tensor SafetensorsFile::read(std::string_view name) const {
+const Entry& SafetensorsFile::entry_of(std::string_view name) const {
   const Entry* entry = find(name);
   TARN_CHECK_AS(IoError, entry != nullptr, path().string(), ": there is no tensor \"", name, "\"");
-  TARN_CHECK_AS(IoError, entry->readable, path().string(), ": tensor \"", name, "\" is ",
-                entry->stored, " ", entry->shape, ", and tarn has no such element type");
-  Tensor tensor = Tensor::empty(entry->shape, entry->dtype, Device::cpu());
-  if (entry->bytes == 0) return tensor;
-  file_.read(data_start_ + entry->first_byte,
-             {tensor.raw(), static_cast<std::size_t>(entry->bytes)});
+  return *entry;
+}
+
+void SafetensorsFile::read_bytes(const Entry& entry, std::span<std::byte> buffer) const {
+  if (!buffer.empty()) file_.read(data_start_ + entry.first_byte, buffer);
+}
+
+Tensor SafetensorsFile::read(std::string_view name) const {
+  const Entry& entry = entry_of(name);
+  TARN_CHECK_AS(IoError, entry.readable, path().string(), ": tensor \"", name, "\" is ",
+                entry.str(), ", and tarn has no such element type");
+  Tensor tensor = Tensor::empty(entry.shape, entry.dtype, Device::cpu());
+  read_bytes(entry, {tensor.raw(), static_cast<std::size_t>(entry.bytes)});
   return tensor;
+}
+
+Tensor SafetensorsFile::read_f32(std::string_view name) const {
+  const Entry& entry = entry_of(name);
+  if (entry.holds(DType::f32)) return read(name);
+  TARN_CHECK_AS(IoError, is_stored_float(entry.stored), path().string(), ": tensor \"", name,
+                "\" is ", entry.str(), ", which is no floating-point type that tarn reads");
+  std::vector<std::byte> bytes(static_cast<std::size_t>(entry.bytes));
+  read_bytes(entry, bytes);
+  Tensor tensor = Tensor::empty(entry.shape, DType::f32, Device::cpu());
+  const std::span<float> floats(tensor.mutable_data<float>(),
+                                static_cast<std::size_t>(tensor.elements()));
+  TARN_CHECK_AS(IoError, floats_of(entry.stored, bytes, floats), path().string(), ": tensor \"",
+                name, "\" is ", entry.str(), " and holds a number that is too large for f32");
+  return tensor;
+}
+
+std::string SafetensorsFile::Entry::str() const {
+  return message(readable ? std::string_view(name_of(dtype)) : stored, " ", shape);
 }
 
 }  // namespace tarn

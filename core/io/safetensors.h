@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <map>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -33,6 +34,9 @@ class SafetensorsFile {
     Shape shape;
     std::int64_t first_byte = 0;  // from the end of the header
     std::int64_t bytes = 0;
+
+    bool holds(DType wanted) const { return readable && dtype == wanted; }
+    std::string str() const;  // "f32 [3, 4]"; "F16 [3, 4]" where tarn has no type
   };
 
   explicit SafetensorsFile(const std::filesystem::path& file);
@@ -43,9 +47,15 @@ class SafetensorsFile {
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
   const Entry* find(std::string_view name) const;  // nullptr if the file has no such tensor
   Tensor read(std::string_view name) const;        // on the CPU; throws if there is no such tensor
+  // The same as f32, from F32, F64, F16 or BF16 (is_stored_float); throws for other types, and for
+  // a number that is too large for f32.
+  Tensor read_f32(std::string_view name) const;
 
  private:
+  void check_kind() const;
   void parse_header(std::string_view header, std::int64_t data_bytes);
+  const Entry& entry_of(std::string_view name) const;
+  void read_bytes(const Entry& entry, std::span<std::byte> buffer) const;
 
   InputFile file_;
   std::int64_t data_start_ = 0;

@@ -2,18 +2,22 @@
 
 #include <doctest/doctest.h>
 
+#include <bit>
 #include <cstring>
+#include <limits>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "core/io/file.h"
+#include "core/transfer.h"
 #include "tests/support/temp_dir.h"
 
 namespace tarn {
 namespace {
 
-const std::vector<DType> kDTypes = {DType::f32, DType::f64, DType::i32, DType::i64, DType::u8};
+const std::vector<DType> kDTypes = {DType::f32, DType::f64, DType::i32,
+                                    DType::i64, DType::u8,  DType::bf16};
 
 Tensor patterned(const Shape& shape, DType dtype, int salt) {
   Tensor tensor = Tensor::empty(shape, dtype, Device::cpu());
@@ -148,7 +152,7 @@ TEST_CASE("safetensors: only what lies in order on the CPU can be written") {
 TEST_CASE("safetensors: a type that tarn lacks is an error only when it is read") {
   const test::TempDir dir;
   write_file_atomically(dir / "x.safetensors",
-                        file_bytes(R"({"half":{"dtype":"BF16","shape":[3],"data_offsets":[0,6]},)"
+                        file_bytes(R"({"half":{"dtype":"F16","shape":[3],"data_offsets":[0,6]},)"
                                    R"("mask":{"dtype":"BOOL","shape":[2],"data_offsets":[6,8]},)"
                                    R"("later":{"dtype":"F4","shape":[4],"data_offsets":[8,10]},)"
                                    R"("w":{"dtype":"U8","shape":[2],"data_offsets":[10,12]}})",
@@ -158,14 +162,96 @@ TEST_CASE("safetensors: a type that tarn lacks is an error only when it is read"
     REQUIRE(file.find(name) != nullptr);
     CHECK_FALSE(file.find(name)->readable);
   }
-  CHECK(file.find("half")->stored == "BF16");
+  CHECK(file.find("half")->stored == "F16");
   CHECK(file.find("half")->shape == Shape{3});
   CHECK_THROWS_WITH_AS(
       file.read("half"),
-      doctest::Contains("tensor \"half\" is BF16 [3], and tarn has no such element type"), IoError);
+      doctest::Contains("tensor \"half\" is F16 [3], and tarn has no such element type"), IoError);
   CHECK(file.read("w").data<std::uint8_t>()[1] == 0x2a);
-  check_refused(R"({"half":{"dtype":"BF16","shape":[3],"data_offsets":[0,5]}})", 5,
+  check_refused(R"({"half":{"dtype":"F16","shape":[3],"data_offsets":[0,5]}})", 5,
                 "has 5 bytes, and BF16 [3] takes 6");
+}
+
+// Bit patterns and their values by IEEE 754 and the definition of bfloat16.
+TEST_CASE("safetensors: floating-point types of other widths are read as f32, to the bit") {
+  const float infinity = std::numeric_limits<float>::infinity();
+  const std::vector<std::pair<std::uint16_t, float>> f16 = {
+      {0x0000, 0.0F},          {0x8000, -0.0F},    {0x3c00, 1.0F},     {0xc000, -2.0F},
+      {0x3555, 0x1.554p-2F},   {0x7bff, 65504.0F}, {0x0400, 0x1p-14F}, {0x0001, 0x1p-24F},
+      {0x83ff, -0x1.ff8p-15F}, {0x7c00, infinity}, {0xfc00, -infinity}};
+  const std::vector<std::pair<std::uint16_t, float>> bf16 = {
+      {0x0000, 0.0F},        {0x3f80, 1.0F},      {0xc049, -3.140625F},
+      {0x7f7f, 0x1.fep127F}, {0x0001, 0x1p-133F}, {0xff80, -infinity}};
+  const test::TempDir dir;
+  const auto check = [&](const char* type, const auto& pairs) {
+    CAPTURE(type);
+    std::string data;
+    for (const auto& [bits, value] : pairs) {
+      data.append(reinterpret_cast<const char*>(&bits), sizeof bits);
+    }
+    const std::string header = message("{\"x\":{\"dtype\":\"", type, "\",\"shape\":[", pairs.size(),
+                                       "],\"data_offsets\":[0,", data.size(), "]}}");
+    write_file_atomically(dir / "x.safetensors", file_bytes(header, 0) + data);
+    const Tensor read = SafetensorsFile(dir / "x.safetensors").read_f32("x");
+    REQUIRE(read.dtype() == DType::f32);
+    for (std::size_t i = 0; i < pairs.size(); ++i) {
+      CAPTURE(i);
+      CHECK(std::bit_cast<std::uint32_t>(read.data<float>()[i]) ==
+            std::bit_cast<std::uint32_t>(pairs[i].second));
+    }
+  };
+  check("F16", f16);
+  check("BF16", bf16);
+  const std::vector<double> doubles = {0.1, -1e-300, 3.4e38, -infinity};
+  const Tensor wide = from_values<double>(doubles, {4}, Device::cpu());
+  write_safetensors(dir / "x.safetensors", {{"x", wide}, {"count", patterned({2}, DType::i32, 1)}});
+  const SafetensorsFile file(dir / "x.safetensors");
+  for (std::size_t i = 0; i < doubles.size(); ++i) {
+    CHECK(file.read_f32("x").data<float>()[i] == static_cast<float>(doubles[i]));
+  }
+  CHECK_THROWS_WITH_AS(file.read_f32("count"),
+                       doctest::Contains("tensor \"count\" is i32 [2], which is no floating-point"),
+                       IoError);
+}
+
+TEST_CASE("safetensors: a number that f32 cannot hold is an error") {
+  const test::TempDir dir;
+  const std::vector<double> doubles = {1, -1e39};
+  write_safetensors(dir / "x.safetensors",
+                    {{"x", from_values<double>(doubles, {2}, Device::cpu())}});
+  CHECK_THROWS_WITH_AS(
+      SafetensorsFile(dir / "x.safetensors").read_f32("x"),
+      doctest::Contains("x.safetensors: tensor \"x\" is f64 [2] and holds a number"), IoError);
+}
+
+TEST_CASE("safetensors: another kind of file is named as what it is") {
+  using namespace std::string_literals;
+  const test::TempDir dir;
+  const std::vector<std::pair<std::string, const char*>> kinds = {
+      {"", "empty"},
+      {"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n",
+       "a git LFS pointer, which stands for the file; git lfs pull"},
+      {"<!DOCTYPE html>\n<html><head>", "an HTML page"},
+      {"\xef\xbb\xbf\r\n <HTML lang=\"en\">", "an HTML page"},
+      {"404: Not Found", "text, which begins with \"404: Not Found\""},
+      {"a: 1\n", "text, which begins with \"a: 1\""},
+      {"{\"metadata\": {\"total_size\": 12}}", "text, which begins with \"{\"metadata\": {\""},
+      {"PK\3\4\0\0\0\0{\0archive/data.pkl"s, "a zip archive, which is what torch.save writes"},
+      {"\x80\2\x8a\nl\xfc\x9c\x46\xf9 j"s, "a Python pickle, as torch.save writes"},
+      {"\x80\4\x95\0\0\0\0\0\0\0\0}"s, "a Python pickle"},
+      // Its first eight bytes are a length that could be.
+      {"\x1f\x8b\x08\0\0\0\0\0\0\3"s + std::string(600'000, 'z'), "compressed by gzip"},
+      {"\x28\xb5\x2f\xfd\x24\0\0\0\0"s, "compressed by zstd"},
+      {"\x89HDF\r\n\x1a\n\0"s, "an HDF5 file"},
+      {"\x93NUMPY\1\0v\0{"s, "a NumPy array"},
+      {"GGUF\3\0\0\0{\0\0"s, "a GGUF file"}};
+  for (const auto& [content, name] : kinds) {
+    CAPTURE(name);
+    write_file_atomically(dir / "x.bin", content);
+    CHECK_THROWS_WITH_AS(
+        SafetensorsFile(dir / "x.bin"),
+        doctest::Contains(message("x.bin: not a safetensors file but ", name).c_str()), IoError);
+  }
 }
 
 TEST_CASE("safetensors: a truncated file is an error that names it") {

@@ -54,9 +54,8 @@ std::int64_t count_recorded(const SafetensorsFile& file, const std::string& task
     const SafetensorsFile::Entry* entry = file.find(want.name);
     if (entry == nullptr) {
       problems += message("\n  ", want.name, " is missing");
-    } else if (!sizes.fit(want, entry->shape) || entry->dtype != want.dtype) {
-      problems += message("\n  ", want.name, " is ", name_of(entry->dtype), " ", entry->shape,
-                          ", wanted ", sizes.text(want));
+    } else if (!sizes.fit(want, entry->shape) || !entry->holds(want.dtype)) {
+      problems += message("\n  ", want.name, " is ", entry->str(), ", wanted ", sizes.text(want));
     }
   }
   if (const std::int64_t length = sizes.number("length"); length > longest) {

@@ -1,6 +1,10 @@
 #include "train/weights/weights.h"
 
+#include <cstdio>
+#include <map>
+
 #include "autograd/tape.h"
+#include "core/io/stored_floats.h"
 #include "core/transfer.h"
 #include "train/run/checkpoint_folder.h"
 
@@ -28,25 +32,42 @@ std::vector<Wanted> wanted_tensors(const nn::Module& model) {
   return wanted;
 }
 
-void load_tensors(const SafetensorsFile& file, const std::string& prefix,
-                  const std::vector<Wanted>& wanted) {
-  std::string problems;
+std::string load_tensors(const SafetensorsFile& file, const std::string& prefix,
+                         const std::vector<Wanted>& wanted) {
+  std::string problems, notes;
+  std::vector<const Wanted*> fitting;
+  std::map<std::string, int> converted;
   for (const Wanted& want : wanted) {
     const SafetensorsFile::Entry* entry = file.find(prefix + want.name);
     if (entry == nullptr) {
       if (want.required) problems += message("\n  ", want.name, " is missing");
-    } else if (entry->dtype != want.target.dtype() || entry->shape != want.target.shape()) {
-      problems += message("\n  ", want.name, " is ", name_of(entry->dtype), " ", entry->shape,
-                          " in the file and ", want.target.str(), " in the model");
+    } else if (entry->shape == want.target.shape() && entry->holds(want.target.dtype())) {
+      fitting.push_back(&want);
+    } else if (!want.required) {
+      notes += message("; ", want.name, " is ", entry->str(), " there, and computed instead");
+    } else if (entry->shape == want.target.shape() && want.target.dtype() == DType::f32 &&
+               is_stored_float(entry->stored)) {
+      fitting.push_back(&want);
+      ++converted[entry->stored];
+    } else {
+      problems += message("\n  ", want.name, " is ", entry->str(), " in the file and ",
+                          want.target.str(), " in the model");
     }
   }
   TARN_CHECK_AS(IoError, problems.empty(), file.path().string(),
                 prefix.empty() ? "" : message(" (tensors under \"", prefix, "\")"),
                 " does not fit the model of this config:", problems);
-  for (const Wanted& want : wanted) {
-    if (file.find(prefix + want.name) == nullptr) continue;
-    copy_into(copy_to(file.read(prefix + want.name), want.target.device()), want.target);
+  for (const Wanted* want : fitting) {
+    const std::string name = prefix + want->name;
+    const bool f32 = want->target.dtype() == DType::f32;
+    const Tensor value = f32 ? file.read_f32(name) : file.read(name);
+    copy_into(copy_to(value, want->target.device()), want->target);
   }
+  for (const auto& [stored, count] : converted) {
+    notes += message("; ", count, count == 1 ? " tensor of " : " tensors of ", stored,
+                     " converted to f32");
+  }
+  return notes.empty() ? "" : notes.substr(2);
 }
 
 void load_weights(const std::string& source, nn::Module& model) {
@@ -56,7 +77,11 @@ void load_weights(const std::string& source, nn::Module& model) {
     // FILE:PREFIX, unless a file of the whole name exists.
     const std::size_t colon = fs::exists(source) ? std::string::npos : source.rfind(':');
     const std::string prefix = colon == std::string::npos ? "" : source.substr(colon + 1);
-    load_tensors(SafetensorsFile(source.substr(0, colon)), prefix, wanted_tensors(model));
+    const SafetensorsFile file(source.substr(0, colon));
+    const std::string note = load_tensors(file, prefix, wanted_tensors(model));
+    if (!note.empty()) {
+      std::fprintf(stderr, "note: %s: %s\n", file.path().c_str(), note.c_str());
+    }
   }
   for (const ad::Parameter* parameter : model.parameters()) {
     TARN_CHECK_AS(IoError, ad::is_finite(parameter->value()), source, ": ", parameter->name(),

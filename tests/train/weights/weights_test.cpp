@@ -1,5 +1,8 @@
 // `tarn train --weights`: runs that start from given weights, as people who port or go on with a
 // trained model do.
+#include <bit>
+#include <cmath>
+
 #include "core/check.h"
 #include "core/io/safetensors.h"
 #include "tests/support/paths.h"
@@ -112,6 +115,81 @@ TEST_CASE("weights: --dry-run reads them too, and writes nothing") {
   CHECK_FALSE(fs::exists(runs / "run"));
 }
 
+// All tensors of a file in another type, as other programs save them.
+void write_as(DType type, const SafetensorsFile& from, const fs::path& to) {
+  NamedTensors tensors;
+  for (const auto& entry : from.entries()) {
+    const Tensor value = from.read(entry.name);
+    if (type == DType::f64) {
+      tensors.emplace_back(entry.name, cast(value, type));
+      continue;
+    }
+    const Tensor half = Tensor::empty(value.shape(), DType::bf16, Device::cpu());
+    for (std::int64_t i = 0; i < value.elements(); ++i) {
+      const auto bits = std::bit_cast<std::uint32_t>(value.data<float>()[i]);
+      half.mutable_data<Bf16>()[i].bits = static_cast<std::uint16_t>(bits >> 16);
+    }
+    tensors.emplace_back(entry.name, half);
+  }
+  write_safetensors(to, tensors);
+}
+
+TEST_CASE("weights: of f64 or bf16 are converted, and that is said in a line") {
+  const TinyRuns runs;
+  run_ok(runs.train("first", {"train.steps=3"}));
+  const SafetensorsFile first(latest_checkpoint(runs / "first") / "model.safetensors");
+  for (const auto& [type, name] : {std::pair(DType::f64, "F64"), std::pair(DType::bf16, "BF16")}) {
+    CAPTURE(name);
+    write_as(type, first, runs / name);
+    const std::string run = message("run_", name);
+    const Outcome outcome = run_ok(runs.train(run, {"train.steps=0"}, {"--weights", runs / name}));
+    const std::string wanted =
+        message("note: ", (runs / name).string(), ": pos_embedding.pe is ", name_of(type),
+                " [1, 16, 8] there, and computed instead; ", first.entries().size() - 1,
+                " tensors of ", name, " converted to f32\n");
+    INFO(outcome.err);
+    CHECK(contains(outcome.err, wanted));
+    const SafetensorsFile ours(latest_checkpoint(runs / run) / "model.safetensors");
+    for (const auto& entry : ours.entries()) {
+      CAPTURE(entry.name);
+      REQUIRE(entry.stored == "F32");
+      const Tensor a = ours.read(entry.name), b = first.read(entry.name);
+      const bool exact = type == DType::f64 || entry.name == "pos_embedding.pe";
+      for (std::int64_t i = 0; i < a.elements(); ++i) {
+        const float x = a.data<float>()[i], y = b.data<float>()[i];
+        if (exact ? x != y : std::abs(x - y) > std::abs(y) / 128) FAIL_CHECK(x, " is not ", y);
+      }
+    }
+  }
+}
+
+TEST_CASE("weights: positions of another length are computed, not taken") {
+  const TinyRuns runs;
+  run_ok(runs.train("short", {"train.steps=2"}));
+  const Outcome outcome =
+      run_ok(runs.train("long", {"train.steps=0", "task.sequence_length=24"},
+                        {"--weights", latest_checkpoint(runs / "short") / "model.safetensors"}));
+  CHECK(contains(outcome.err, "pos_embedding.pe is f32 [1, 16, 8] there, and computed instead"));
+  run_ok(runs.train("fresh", {"train.steps=0", "task.sequence_length=24"}));
+  const SafetensorsFile ours(latest_checkpoint(runs / "long") / "model.safetensors");
+  const SafetensorsFile computed(latest_checkpoint(runs / "fresh") / "model.safetensors");
+  CHECK(max_abs_difference(ours.read("pos_embedding.pe"), computed.read("pos_embedding.pe")) == 0);
+  // So a checkpoint can be evaluated on longer sequences too.
+  run_ok({"eval", runs / "short", "--set", "task.sequence_length=24"});
+}
+
+TEST_CASE("weights: another kind of file is named as what it is") {
+  const TinyRuns runs;
+  const fs::path file = runs / "weights";
+  write_text(file, "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n");
+  check_weights(runs, file, {}, {"weights: not a safetensors file but a git LFS pointer"});
+  write_text(file, "<!doctype html><title>Sign in</title>");
+  check_weights(runs, file.string() + ":state_dict.", {},
+                {"weights: not a safetensors file but an HTML page"});
+  write_text(file, read_file(runs.config()));
+  check_weights(runs, file, {}, {"weights: not a safetensors file but text", "\"[task]\""});
+}
+
 TEST_CASE("weights: what is absent, does not fit or is not finite is named") {
   const TinyRuns runs;
   check_weights(runs, runs / "none.safetensors", {}, {"none.safetensors", "No such file"});
@@ -124,6 +202,15 @@ TEST_CASE("weights: what is absent, does not fit or is not finite is named") {
 
   run_ok(runs.train("first", {"train.steps=1"}));
   const SafetensorsFile file(latest_checkpoint(runs / "first") / "model.safetensors");
+  NamedTensors counts;
+  for (const auto& entry : file.entries()) {
+    const bool bias = entry.name == "predictor.bias";
+    counts.emplace_back(entry.name,
+                        bias ? cast(file.read(entry.name), DType::i64) : file.read(entry.name));
+  }
+  write_safetensors(runs / "counts.safetensors", counts);
+  check_weights(runs, runs / "counts.safetensors", {},
+                {"\n  predictor.bias is i64 [11] in the file and f32 [11] in the model"});
   NamedTensors spoilt;
   for (const auto& entry : file.entries()) {
     spoilt.emplace_back(entry.name, file.read(entry.name));
