@@ -19,6 +19,11 @@ class PhoneList {
   // than two symbols.
   explicit PhoneList(const std::filesystem::path& file);
 
+  // The symbols in the order of their numbers; `source` is what messages call the list. IoError as
+  // above.
+  PhoneList(const std::vector<std::string>& names, std::string source);
+
+  const std::vector<std::string>& names() const { return names_; }
   const std::string& file() const { return file_; }
   std::int64_t size() const { return static_cast<std::int64_t>(names_.size()); }  // with the blank
   const std::string& name(std::int32_t phone) const {
@@ -27,6 +32,9 @@ class PhoneList {
   std::optional<std::int32_t> find(std::string_view name) const;  // never the blank
 
  private:
+  void add(std::string name, const std::string& where);
+  void check_size() const;
+
   std::string file_;
   std::vector<std::string> names_;
   std::map<std::string, std::int32_t, std::less<>> numbers_;

@@ -44,6 +44,7 @@ json to_json(const TrainState& state, const optim::Optimizer& optimizer) {
           {"lowest", state.lowest ? json(*state.lowest) : json(nullptr)},
           {"lowest_step", state.lowest_step},
           {"evaluation_due", state.evaluation_due},
+          {"data", state.data},
           {"made_by",
            {{"tarn", kVersion},
             {"commit", kGitCommit},
@@ -69,6 +70,7 @@ TrainState state_from(const json& j) {
   state.lowest = value(j.contains("lowest") ? "lowest" : "best");
   state.lowest_step = j.value("lowest_step", state.best_step);
   state.evaluation_due = j.value("evaluation_due", false);  // absent before 0.2
+  state.data = j.value("data", DataFacts{});                // nor this
   return state;
 }
 

@@ -11,6 +11,7 @@
 #include "nn/module.h"
 #include "optim/optimizer.h"
 #include "optim/schedule.h"
+#include "train/tasks/data_facts.h"
 
 namespace tarn::train {
 
@@ -26,6 +27,7 @@ struct TrainState {
   // The same as `best` but for ties, and when the best checkpoint was lost.
   std::optional<double> lowest;
   std::int64_t lowest_step = 0;
+  DataFacts data;               // what the model depends on that only the data says
   bool evaluation_due = false;  // a signal came before the evaluation after this step was made
 };
 

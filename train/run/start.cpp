@@ -86,7 +86,10 @@ std::unique_ptr<Trainer> Trainer::resume(const Config& config, const fs::path& f
   check_same_run(config,
                  parse_config(opened.config_toml(), (opened.directory() / "config.toml").string()),
                  folder);
-  auto task = make_ready_task(config, parse_device(config.run.device));
+  Config settings = config;
+  take_data_facts(settings, opened.state().data);
+  auto task = make_ready_task(settings, parse_device(config.run.device));
+  check_same_data(opened.state().data, task->data_facts(), opened.directory().string());
   auto optimizer = optimizer_for(config, task->model());
   opened.load_model(task->model());
   opened.load_optimizer(*optimizer);
@@ -116,6 +119,7 @@ Trainer::Trainer(const Config& config, RunFolder home, std::unique_ptr<Task> tas
       metrics_(home_.metrics(), state.metrics_bytes),
       timing_(home_.timing(), bytes_of_whole_lines(home_.timing())),
       progress_(state.step, config.train.steps, config.train.eval_every) {
+  for (const auto& [fact, value] : task_->data_facts()) state_.data[fact] = value;
   if (const std::string note = task_->note(); !note.empty()) progress_.note(note);
 }
 

@@ -87,6 +87,11 @@ class ImageTraining final : public Task {
 
   void open_data() override { data_ = read_data(config_.task); }
 
+  DataFacts data_facts() const override {
+    if (!data_) return {};
+    return {{"images", data_->test.shape.str()}};
+  }
+
   ForwardResult train_batch(std::int64_t index, const nn::Pass& pass) override {
     return forward(batch_of(data::training_batch(data_->train, index, config_.train.batch_size,
                                                  config_.run.seed)),

@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "autograd/ctc.h"
+#include "core/names.h"
 #include "core/transfer.h"
 #include "data/speech/edits.h"
 #include "train/run/signals.h"
@@ -52,6 +53,12 @@ class SpeechTraining final : public Task {
       : config_(config), recogniser_(config, device) {}
 
   nn::Module& model() override { return recogniser_.model(); }
+
+  DataFacts data_facts() const override {
+    DataFacts facts = {{"phones", joined(recogniser_.phones().names(), " ")}};
+    if (train_) facts["sample_rate"] = std::to_string(train_->sample_rate());
+    return facts;
+  }
 
   void open_data() override {
     train_ = open(config_.speech.train);

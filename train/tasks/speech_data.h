@@ -36,6 +36,7 @@ class SpeechSplit {
 
   const data::SpeechFolder& folder() const { return folder_; }
   const data::SpeechBatches& batches() const { return *batches_; }
+  std::int64_t sample_rate() const { return features_.sample_rate; }  // of all the audio, in Hz
   // What a person should know: spoilt cache entries, utterances that count for nothing.
   const std::vector<std::string>& notes() const { return notes_; }
 

@@ -31,9 +31,12 @@ std::unique_ptr<nn::SpeechModel> make_model(const Config& config, std::int64_t p
 }  // namespace
 
 SpeechRecogniser::SpeechRecogniser(const Config& config, Device device)
+    : SpeechRecogniser(config, device, read_phones(config)) {}
+
+SpeechRecogniser::SpeechRecogniser(const Config& config, Device device, data::PhoneList phones)
     : config_(config.speech),
       device_(device),
-      phones_(read_phones(config)),
+      phones_(std::move(phones)),
       model_(make_model(config, phones_.size(), device)) {}
 
 data::SpeechBatch SpeechRecogniser::prepare(const data::SpeechBatch& batch,

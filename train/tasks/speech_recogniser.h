@@ -14,8 +14,9 @@ namespace tarn::train {
 
 class SpeechRecogniser {
  public:
-  // Reads the list of phones; the model has fresh parameters.
+  // The model has fresh parameters. The list of phones is read from the data if it is not given.
   SpeechRecogniser(const Config& config, Device device);
+  SpeechRecogniser(const Config& config, Device device, data::PhoneList phones);
 
   const data::PhoneList& phones() const { return phones_; }
   nn::SpeechModel& model() { return *model_; }

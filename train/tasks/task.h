@@ -10,6 +10,7 @@
 #include "core/tensor.h"
 #include "nn/module.h"
 #include "train/config/config.h"
+#include "train/tasks/data_facts.h"
 
 namespace tarn::train {
 
@@ -54,6 +55,9 @@ class Task {
   // The same over a split, whose files it reads. A task that draws its data has test alone, which
   // is what evaluate() takes.
   virtual Metrics evaluate_split(const SplitOptions& options);
+
+  // What the model depends on that the data says, as far as it has been read.
+  virtual DataFacts data_facts() const { return {}; }
 
   // What a reader must know of the metrics, in a line; empty if their names say it all.
   virtual std::string note() const { return ""; }

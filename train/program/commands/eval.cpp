@@ -27,12 +27,17 @@ int eval_command(const EvalCommand& command) {
   const Checkpoint checkpoint =
       open_checkpoint(command.target, Prefer::best, Checkpoint::Use::model);
   const std::string source = (checkpoint.directory() / "config.toml").string();
-  const Config config = parse_config(checkpoint.config_toml(), source, command.set);
+  Config config = parse_config(checkpoint.config_toml(), source, command.set);
   check_options(config, command.options);
   kernels::set_cpu_threads(config.run.threads);
+  const DataFacts& trained = checkpoint.state().data;
+  take_data_facts(config, trained);
   const auto task = make_task(config, parse_device(config.run.device));
+  check_same_data(trained, task->data_facts(), checkpoint.directory().string());
   checkpoint.load_model(task->model());
   const Metrics metrics = task->evaluate_split(command.options);
+  // Again, for what was not known before the split was read.
+  check_same_data(trained, task->data_facts(), checkpoint.directory().string());
   const std::string note = task->note();
   if (command.json) {
     nlohmann::ordered_json line{{"checkpoint", checkpoint.directory().string()},

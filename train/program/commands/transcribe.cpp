@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "core/io/file.h"
 #include "core/io/safetensors.h"
@@ -128,6 +129,17 @@ void print_json(const Sound& sound, const data::Heard& heard, const SpeechRecogn
   std::printf("%s\n", line.dump().c_str());
 }
 
+// The list that the checkpoint keeps; checkpoints of before it did so need the data's.
+data::PhoneList phones_of(const Checkpoint& checkpoint, const Config& config) {
+  const DataFacts& facts = checkpoint.state().data;
+  const auto kept = facts.find("phones");
+  if (kept == facts.end()) return read_phones(config);
+  std::vector<std::string> names;
+  std::istringstream words(kept->second);
+  for (std::string name; words >> name;) names.push_back(name);
+  return data::PhoneList(names, checkpoint.directory().string());
+}
+
 }  // namespace
 
 int transcribe_command(const TranscribeCommand& command) try {
@@ -141,7 +153,9 @@ int transcribe_command(const TranscribeCommand& command) try {
   if (!command.features.empty()) check_result_file(command.features);
   if (command.beam > 0) config.speech.beam = command.beam;
   kernels::set_cpu_threads(config.run.threads);
-  SpeechRecogniser recogniser(config, parse_device(config.run.device));
+  take_data_facts(config, checkpoint.state().data);
+  SpeechRecogniser recogniser(config, parse_device(config.run.device),
+                              phones_of(checkpoint, config));
   checkpoint.load_model(recogniser.model());
   Listener listener(config);
   NamedTensors features;

@@ -1,0 +1,24 @@
+// What a model depends on that its config leaves to the data: the list of phones, the sample rate,
+// the shape of images. Checkpoints keep it, so that a run stands for itself, and it is compared
+// when a checkpoint meets data again.
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "train/config/config.h"
+
+namespace tarn::train {
+
+// "phones": all symbols in the order of their numbers, the blank first, with spaces between;
+// "sample_rate": in Hz; "images": height, width and channels, as in 32x32x3.
+using DataFacts = std::map<std::string, std::string>;
+
+// ConfigError unless each fact that both have is the same in both: it names the checkpoint, the
+// fact and the two values.
+void check_same_data(const DataFacts& checkpoint, const DataFacts& found, const std::string& name);
+
+// Puts a fact where the config left it to the data: speech.sample_rate.
+void take_data_facts(Config& config, const DataFacts& facts);
+
+}  // namespace tarn::train
