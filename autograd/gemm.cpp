@@ -39,7 +39,8 @@ void run_gemm(const kernels::GemmArgs& args) {
 }
 
 void run_epilogue_backward(const kernels::LinearEpilogueBackwardArgs& args) {
-  if (!args.grad_bias.defined() && args.activation == kernels::Unary::identity && args.dropout == 0) return;
+  if (!args.grad_bias.defined() && args.activation == kernels::Unary::identity && args.dropout == 0)
+    return;
   kernels::run(&Table::linear_epilogue_backward, args.grad.device(), args);
 }
 
