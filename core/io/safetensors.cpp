@@ -230,14 +230,19 @@ SafetensorsFile::SafetensorsFile(InputFile opened) : file_(std::move(opened)) {
   parse_header(header, file_.size() - data_start_);
 }
 
-// Before the first bytes are taken for a length: no other kind of file has a brace behind them.
+// Before the first bytes are taken for a length: no other kind of file has a length there that fits
+// the file, and a brace behind it.
 void SafetensorsFile::check_kind() const {
   std::string beginning(
       static_cast<std::size_t>(std::min<std::int64_t>(file_.size(), kFileKindBytes)), '\0');
   file_.read(0, std::as_writable_bytes(std::span(beginning)));
-  if (beginning.size() > kLengthBytes && beginning[kLengthBytes] == '{' &&
-      beginning[kLengthBytes - 1] == '\0')
-    return;
+  if (beginning.size() > kLengthBytes && beginning[kLengthBytes] == '{') {
+    std::uint64_t length = 0;
+    std::memcpy(&length, beginning.data(), sizeof length);
+    if (length <= kMaxHeader && kLengthBytes + static_cast<std::int64_t>(length) <= file_.size()) {
+      return;
+    }
+  }
   const std::string kind = file_kind(beginning);
   TARN_CHECK_AS(IoError, kind.empty(), path().string(), ": not a safetensors file but ", kind);
 }

@@ -169,7 +169,7 @@ TEST_CASE("safetensors: a type that tarn lacks is an error only when it is read"
       doctest::Contains("tensor \"half\" is F16 [3], and tarn has no such element type"), IoError);
   CHECK(file.read("w").data<std::uint8_t>()[1] == 0x2a);
   check_refused(R"({"half":{"dtype":"F16","shape":[3],"data_offsets":[0,5]}})", 5,
-                "has 5 bytes, and BF16 [3] takes 6");
+                "has 5 bytes, and F16 [3] takes 6");
 }
 
 // Bit patterns and their values by IEEE 754 and the definition of bfloat16.
