@@ -1,6 +1,8 @@
 #include "data/images.h"
 
 #include <algorithm>
+#include <array>
+#include <charconv>
 #include <map>
 #include <set>
 #include <system_error>
@@ -172,6 +174,23 @@ ImageFolder open_cifar_folder(const fs::path& folder, const std::set<std::string
 
 std::string ImageShape::str() const {
   return channels == 1 ? message(height, "x", width) : message(height, "x", width, "x", channels);
+}
+
+std::optional<ImageShape> parse_image_shape(std::string_view text) {
+  std::array<std::int64_t, 3> sizes{0, 0, 1};
+  std::size_t count = 0;
+  const char* at = text.data();
+  const char* const end = at + text.size();
+  while (count < sizes.size()) {
+    const auto parsed = std::from_chars(at, end, sizes[count]);
+    if (parsed.ec != std::errc()) break;
+    ++count;
+    at = parsed.ptr;
+    if (at == end || *at != 'x') break;
+    ++at;
+  }
+  if (at != end || text.ends_with('x') || count < 2) return std::nullopt;
+  return ImageShape{sizes[0], sizes[1], sizes[2]};
 }
 
 std::span<const std::uint8_t> ImageSet::image(std::int64_t index) const {

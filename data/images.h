@@ -4,8 +4,10 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace tarn::data {
@@ -17,6 +19,9 @@ struct ImageShape {
   std::string str() const;  // "28x28", "32x32x3"
   bool operator==(const ImageShape&) const = default;
 };
+
+// What str() writes; nothing for other text.
+std::optional<ImageShape> parse_image_shape(std::string_view text);
 
 struct ImageSet {
   ImageShape shape;

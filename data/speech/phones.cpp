@@ -4,6 +4,7 @@
 
 #include "core/check.h"
 #include "data/speech/lines.h"
+#include "data/text.h"
 
 namespace tarn::data {
 
@@ -25,6 +26,7 @@ PhoneList::PhoneList(const std::vector<std::string>& names, std::string source)
 }
 
 void PhoneList::add(std::string name, const std::string& where) {
+  TARN_CHECK_AS(IoError, is_utf8(name), where, "a symbol is not in UTF-8; save the list as UTF-8");
   const bool is_new = numbers_.emplace(name, static_cast<std::int32_t>(size())).second;
   TARN_CHECK_AS(IoError, is_new, where, name, " is a second time in the list");
   names_.push_back(std::move(name));

@@ -36,7 +36,7 @@ GivenImages::GivenImages(const GivenOptions& options) : completions_(options.com
                 "--keep says how much to keep of the images of --given");
   TARN_CHECK_AS(ConfigError, completions_ == 1,
                 "--completions says how often to complete each image of --given");
-  shape_ = square_shape(options.values);
+  shape_ = options.shape ? *options.shape : square_shape(options.values);
 }
 
 void GivenImages::open(const GivenOptions& options) {

@@ -16,6 +16,8 @@ struct GivenOptions {
   std::int64_t completions = 1;      // of each image
   std::int64_t count = 1;            // images to generate
   std::int64_t values = 784;         // of an image
+  // That of the images that the model learnt; unknown: square, grey or RGB.
+  std::optional<data::ImageShape> shape = {};
 };
 
 // Image k continues test image k / completions of a folder. Where no folder is given it continues

@@ -55,6 +55,9 @@ TEST_CASE("speech folder: text files with a byte order mark, or in UTF-16") {
     dir.write(file, "\xef\xbb\xbf" + read_file(dir / file));
   }
   CHECK(dir.read().utterances[0].id == "u0");
+  dir.write("phones.txt", "<blk>\nA\n\xe9\n");
+  dir.check_refused("phones.txt", ":3: a symbol is not in UTF-8");
+  dir.write("phones.txt", "<blk>\nA\nB\n\xc3\xa9\nC\n");
   dir.write("text", std::string("\xff\xfeu\0", 4));
   dir.check_refused("text", " is in UTF-16; save it as UTF-8");
 }

@@ -255,11 +255,13 @@ TEST_CASE("generate: what cannot be given or kept") {
   run_ok(many);
 }
 
-TEST_CASE("generate: a shape that the length does not tell is --given's to tell") {
-  const TinyModel model({5, 7, 1});
+TEST_CASE("generate: a shape that no data told and the length does not is --given's to tell") {
+  const TinyModel model({5, 7, 1}, {"train.steps=0"});
   check_refused(model, {}, {"35 values", "no square image", "--given"});
   CHECK(model.pictures("out", {"--count", "1", "--given", model / "images"})[0].shape ==
         ImageShape{5, 7, 1});
+  const TinyModel trained({5, 7, 1});
+  CHECK(trained.pictures("out", {"--count", "1"})[0].shape == ImageShape{5, 7, 1});
 }
 
 TEST_CASE("generate: images of two channels are refused before the work") {

@@ -58,6 +58,11 @@ TEST_CASE("data facts: images of another shape with as many values are refused")
   with.push_back("task.data=" + (runs / "images").string());
   run_ok(runs.train("run", with));
   run_ok({"eval", runs / "run"});
+  // No square has 24 values; the checkpoint knows the shape.
+  run_ok({"generate", runs / "run", "--count", "1", "--out", runs / "out"});
+  check_refused({"generate", runs / "run", "--count", "1", "--given", runs / "turned", "--out",
+                 runs / "refused"},
+                {"images \"4x6\"", "has \"6x4\""});
   const std::string turned = "task.data=" + (runs / "turned").string();
   check_refused({"eval", runs / "run", "--set", turned}, {"images \"4x6\"", "has \"6x4\""});
   with.back() = turned;

@@ -1,7 +1,7 @@
 // `tarn data`: a plain function for each kind of folder.
 #include <array>
-#include <charconv>
 #include <cstdio>
+#include <optional>
 
 #include "core/check.h"
 #include "core/io/file.h"
@@ -84,28 +84,11 @@ void describe_images(const fs::path& folder) {
   print_labels(images);
 }
 
-// "28x28" or "32x32x3".
-data::ImageShape parse_shape(const std::string& text) {
-  std::array<std::int64_t, 3> sizes{0, 0, 1};
-  std::size_t count = 0;
-  const char* at = text.data();
-  const char* const end = at + text.size();
-  while (count < sizes.size()) {
-    const auto parsed = std::from_chars(at, end, sizes[count]);
-    if (parsed.ec != std::errc()) break;
-    ++count;
-    at = parsed.ptr;
-    if (at == end || *at != 'x') break;
-    ++at;
-  }
-  const bool whole = at == end && !text.ends_with('x');
-  TARN_CHECK_AS(ConfigError, whole && count >= 2, "--shape ", text,
-                " is not HEIGHTxWIDTH or HEIGHTxWIDTHxCHANNELS, as 28x28 and 32x32x3 are");
-  return {sizes[0], sizes[1], sizes[2]};
-}
-
 void draw_images(const DataCommand& command) {
-  const data::ImageShape shape = parse_shape(command.shape);
+  const std::optional<data::ImageShape> given = data::parse_image_shape(command.shape);
+  TARN_CHECK_AS(ConfigError, given.has_value(), "--shape ", command.shape,
+                " is not HEIGHTxWIDTH or HEIGHTxWIDTHxCHANNELS, as 28x28 and 32x32x3 are");
+  const data::ImageShape& shape = *given;
   const std::int64_t test = (command.draw_images + 5) / 6;  // MNIST's proportion
   data::write_image_folder(command.folder,
                            data::draw_images(shape, command.draw_images, "train", command.seed),

@@ -170,8 +170,12 @@ int generate_command(const GenerateCommand& command) {
       step_storage(config.model)};
   check_weights(config.model, options.mode);
   const auto keep = command.keep > 0 ? std::optional(command.keep) : std::nullopt;
+  const DataFacts& trained = checkpoint.state().data;
+  const auto shape = trained.find("images");
   const GivenImages given(
-      {command.given, keep, command.completions, command.count, config.task.sequence_length + 1});
+      {command.given, keep, command.completions, command.count, config.task.sequence_length + 1,
+       shape == trained.end() ? std::nullopt : data::parse_image_shape(shape->second)});
+  check_same_data(trained, {{"images", given.shape().str()}}, checkpoint.directory().string());
   TARN_CHECK_AS(ConfigError, given.shape().channels == 1 || given.shape().channels == 3,
                 "images of ", given.shape(),
                 " cannot be drawn: a PNG has 1 channel (grey) or 3 (RGB)");
