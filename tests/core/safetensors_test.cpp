@@ -245,9 +245,10 @@ TEST_CASE("safetensors: another kind of file is named as what it is") {
       {"\x89HDF\r\n\x1a\n\0"s, "an HDF5 file"},
       {"\x93NUMPY\1\0v\0{"s, "a NumPy array"},
       {"GGUF\3\0\0\0{\0\0"s, "a GGUF file"}};
-  for (const auto& [content, name] : kinds) {
+  for (const auto& kind : kinds) {
+    const char* const name = kind.second;
     CAPTURE(name);
-    write_file_atomically(dir / "x.bin", content);
+    write_file_atomically(dir / "x.bin", kind.first);
     CHECK_THROWS_WITH_AS(
         SafetensorsFile(dir / "x.bin"),
         doctest::Contains(message("x.bin: not a safetensors file but ", name).c_str()), IoError);
