@@ -51,7 +51,9 @@ TEST_CASE("signals: each finishes the step, saves and exits with 128 and its num
                                                           {SIGUSR1, "SIGUSR1 (warning)"},
                                                           {SIGUSR2, "SIGUSR2 (warning)"},
                                                           {SIGXCPU, "SIGXCPU"}};
-  for (const auto& [signal, name] : names) {
+  for (const auto& row : names) {
+    const int signal = row.first;
+    const std::string& name = row.second;
     CAPTURE(name);
     const TinyRuns runs;
     const Outcome outcome = interrupt(runs.train("run", kEndless), runs / "run", signal);

@@ -138,7 +138,9 @@ TEST_CASE("weights: of f64 or bf16 are converted, and that is said in a line") {
   const TinyRuns runs;
   run_ok(runs.train("first", {"train.steps=3"}));
   const SafetensorsFile first(latest_checkpoint(runs / "first") / "model.safetensors");
-  for (const auto& [type, name] : {std::pair(DType::f64, "F64"), std::pair(DType::bf16, "BF16")}) {
+  for (const auto& row : {std::pair(DType::f64, "F64"), std::pair(DType::bf16, "BF16")}) {
+    const DType type = row.first;
+    const char* const name = row.second;
     CAPTURE(name);
     write_as(type, first, runs / name);
     const std::string run = message("run_", name);
