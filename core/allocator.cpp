@@ -132,7 +132,8 @@ Allocator& allocator(Device device) {
   if (device == Device::cpu()) return cpu;
   const DeviceRuntime& runtime = runtime_of(device);
   static std::mutex mutex;
-  static std::vector<std::unique_ptr<Allocator>> others;  // by index; a device has one kind but CPU
+  // By index. Never destroyed: a device's runtime may be gone before the program's static objects.
+  static auto& others = *new std::vector<std::unique_ptr<Allocator>>;
   const std::lock_guard lock(mutex);
   const auto index = static_cast<std::size_t>(device.index);
   if (others.size() <= index) others.resize(index + 1);
