@@ -65,7 +65,7 @@ TEST_CASE("folder: --out . among other files is refused, and so is a name that l
   write_text(runs / "home" / "letter.txt", "precious");
   fs::current_path(runs / "home");
   check_kept({"train", runs.config(), "--out", "."}, runs / "home", {"choose another --out"});
-  for (const char* name : {"..", ".", "a/b", "/tmp/x", "../x"}) {
+  for (const char* name : {"..", ".", "a/b", "/x", "../x"}) {
     CAPTURE(name);
     check_kept({"train", runs.config(), "--set", message("run.name=\"", name, "\"")}, runs / "home",
                {message("run.name is \"", name, "\""), "--out names any other folder"});
