@@ -34,6 +34,7 @@ std::string one_case(const Subcommand& subcommand) {
 
 std::vector<std::string> names_of(const std::vector<Subcommand>& all, std::size_t prefix) {
   std::vector<std::string> names;
+  names.reserve(all.size());
   for (const Subcommand& subcommand : all) names.push_back(subcommand.name.substr(prefix));
   return names;
 }

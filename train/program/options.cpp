@@ -17,6 +17,7 @@ std::string shown(std::int64_t value) { return std::to_string(value); }
 template <class T>
 std::string shown(const std::vector<T>& values) {
   std::vector<std::string> all;
+  all.reserve(values.size());
   for (const T& value : values) all.push_back(shown(value));
   return joined(all, ",");
 }

@@ -259,7 +259,7 @@ void note_lost_best(const Checkpoint& checkpoint, const fs::path& given) {
 }  // namespace
 
 fs::path find_checkpoint(const fs::path& given, Prefer prefer) {
-  const fs::path path = without_trailing_slash(given);
+  fs::path path = without_trailing_slash(given);
   if (fs::exists(path / Checkpoint::kStateFile)) return path;
   if (const auto pointer = pointer_at(path)) {
     const CheckpointFolder folder(pointer->parent_path());

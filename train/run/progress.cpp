@@ -42,8 +42,9 @@ std::vector<std::string> Progress::describe(const StepReport& report) const {
 std::string Progress::time_left(std::int64_t step) const {
   if (step == total_steps_ || steps_seen_ < kKnownSteps || seconds_seen_ < kKnownSeconds) return "";
   const auto steps = static_cast<double>(total_steps_ - step);
-  const auto evaluations = static_cast<double>((total_steps_ - 1) / eval_every_ -
-                                               step / eval_every_ + 1);  // with the last step's
+  // With the last step's.
+  const std::int64_t left = (total_steps_ - 1) / eval_every_ - step / eval_every_ + 1;
+  const auto evaluations = static_cast<double>(left);
   const double seconds = steps * seconds_per_step_ + evaluations * seconds_per_evaluation_;
   // How long an evaluation takes is not known before the first.
   return message(seconds_per_evaluation_ > 0 ? "eta " : "eta over ", duration_text(seconds));
