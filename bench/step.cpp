@@ -39,6 +39,12 @@ double attention_flops(const nn::EncoderOptions& o, std::int64_t tokens, std::in
   return 14.0 * static_cast<double>(o.layers * tokens * o.width()) * other;
 }
 
+// The first steps ask the system for memory, and its threads may share a processor for some 50 ms.
+bool warm(std::int64_t steps, double seconds) { return steps >= 3 && seconds > 0.3; }
+
+// Enough to take a median of.
+bool measured(std::size_t steps, double seconds) { return steps >= 6 && seconds > 0.7; }
+
 }  // namespace
 
 void step(const StepOptions& options, Report& report) {
@@ -48,10 +54,15 @@ void step(const StepOptions& options, Report& report) {
   std::vector<double> forward, backward, update;
   std::int64_t tokens = 0, blocks = 0;
   Allocator& memory = allocator(Device::cpu());
-  for (std::int64_t i = 0; i < 9; ++i) {
-    if (i == 3) {  // from here on nothing new may be asked of the system
+  auto begin = Clock::now();
+  bool warming_up = true;
+  for (std::int64_t i = 0; !measured(update.size(), seconds_since(begin)); ++i) {
+    if (warming_up && warm(i, seconds_since(begin))) {
+      // From here on nothing new may be asked of the system.
       blocks = memory.stats().system_blocks;
       memory.reset_peak();
+      warming_up = false;
+      begin = Clock::now();
     }
     ad::Tape tape;
     train::ForwardResult result;
@@ -67,7 +78,7 @@ void step(const StepOptions& options, Report& report) {
     const double backward_seconds = seconds_since(start);
     start = Clock::now();
     optimizer->step(config.optimizer.lr);
-    if (i >= 3) {
+    if (!warming_up) {
       forward.push_back(forward_seconds);
       backward.push_back(backward_seconds);
       update.push_back(seconds_since(start));

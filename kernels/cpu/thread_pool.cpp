@@ -68,6 +68,18 @@ class alignas(64) Worker {
   alignas(64) AdaptiveSpin leave_spin_;  // the caller's
 };
 
+// A thread starts on the processor of the one that made it, where that one goes on working, and the
+// kernel may take 50 ms to move either away. So a new thread leaves by itself: it may run on all
+// but that processor for a moment.
+void leave_processor(int processor) {
+  cpu_set_t allowed;
+  if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return;
+  cpu_set_t others = allowed;
+  CPU_CLR(processor, &others);
+  if (sched_setaffinity(0, sizeof others, &others) != 0) return;  // there is no other
+  sched_setaffinity(0, sizeof allowed, &allowed);
+}
+
 // Never destroyed: its threads go when the process does, and a process made by fork() has none, for
 // which the caller needs no care, since nobody answers its calls.
 class Pool {
@@ -91,8 +103,12 @@ class Pool {
       auto worker = std::make_unique<Worker>(static_cast<std::int64_t>(member));
       try {
         const auto processors = bound.empty() ? std::nullopt : std::optional(bound[member]);
-        std::thread([worker = worker.get(), processors] {
-          if (processors) sched_setaffinity(0, sizeof(cpu_set_t), &*processors);
+        std::thread([worker = worker.get(), processors, here = sched_getcpu()] {
+          if (processors) {
+            sched_setaffinity(0, sizeof(cpu_set_t), &*processors);
+          } else {
+            leave_processor(here);
+          }
           worker->run();
         }).detach();
       } catch (const std::system_error& error) {
