@@ -181,6 +181,7 @@ std::string Checkpoint::summary() const {
       message("checkpoint ", directory_.string(), "\n  step: ", state_.step,
               "\n  tensors: ", model_->entries().size(), " of ", numbers, " numbers\n");
   if (state_.best) text += message("  best: ", *state_.best, " at step ", state_.best_step, "\n");
+  for (const auto& [fact, value] : state_.data) text += message("  ", fact, ": ", value, "\n");
   return text + made_by_;
 }
 

@@ -60,7 +60,7 @@ std::unique_ptr<Trainer> Trainer::start(const Config& config, const fs::path& fo
   // behind. A run of no steps, which makes a checkpoint of weights, reads no data.
   const Device device = parse_device(config.run.device);
   auto task = config.train.steps > 0 ? make_ready_task(config, device) : make_task(config, device);
-  if (!weights.empty()) load_weights(weights, task->model());
+  if (!weights.empty()) load_weights(weights, task->model(), task->data_facts());
   auto optimizer = optimizer_for(config, task->model());
   home.begin();
   std::unique_ptr<Trainer> trainer(
@@ -87,7 +87,7 @@ std::unique_ptr<Trainer> Trainer::resume(const Config& config, const fs::path& f
                  parse_config(opened.config_toml(), (opened.directory() / "config.toml").string()),
                  folder);
   Config settings = config;
-  take_data_facts(settings, opened.state().data);
+  take_data_facts(settings, opened.state().data, opened.directory().string());
   auto task = make_ready_task(settings, parse_device(config.run.device));
   check_same_data(opened.state().data, task->data_facts(), opened.directory().string());
   auto optimizer = optimizer_for(config, task->model());

@@ -1,24 +1,56 @@
 #include "train/tasks/data_facts.h"
 
+#include <algorithm>
 #include <charconv>
+#include <sstream>
+#include <vector>
 
 #include "core/check.h"
 
 namespace tarn::train {
+namespace {
+
+std::vector<std::string> words_of(const std::string& text) {
+  std::vector<std::string> words;
+  std::istringstream in(text);
+  for (std::string word; in >> word;) words.push_back(word);
+  return words;
+}
+
+// Where two values of a fact differ. Lists are long: of them, their first difference alone.
+std::string difference(const std::string& fact, const std::string& there, const std::string& here) {
+  const std::vector<std::string> a = words_of(there), b = words_of(here);
+  if (a.size() <= 1 && b.size() <= 1) {
+    return message(fact, ": \"", there, "\" there, \"", here, "\" here");
+  }
+  std::size_t i = 0;
+  while (i < std::min(a.size(), b.size()) && a[i] == b[i]) ++i;
+  const auto at = [i](const std::vector<std::string>& words) {
+    return i < words.size() ? message("\"", words[i], "\"") : "none";
+  };
+  return message(
+      fact, "[", i, "]: ", at(a), " there, ", at(b), " here",
+      a.size() == b.size() ? "" : message(" (", a.size(), " there, ", b.size(), " here)"));
+}
+
+}  // namespace
 
 void check_same_data(const DataFacts& checkpoint, const DataFacts& found, const std::string& name) {
   for (const auto& [fact, trained] : checkpoint) {
     const auto here = found.find(fact);
     TARN_CHECK_AS(ConfigError, here == found.end() || here->second == trained, name,
-                  " was trained with other data: ", fact, " \"", trained,
-                  "\"; the data here has \"", here == found.end() ? "" : here->second, "\"");
+                  " was trained with other data: ", difference(fact, trained, here->second));
   }
 }
 
-void take_data_facts(Config& config, const DataFacts& facts) {
-  const auto rate = facts.find("sample_rate");
-  if (rate == facts.end() || config.speech.sample_rate != 0) return;
+void take_data_facts(Config& config, const DataFacts& checkpoint, const std::string& name) {
+  const auto rate = checkpoint.find("sample_rate");
+  if (rate == checkpoint.end()) return;
   const std::string& text = rate->second;
+  if (config.speech.sample_rate != 0) {
+    const std::string here = std::to_string(config.speech.sample_rate);
+    return check_same_data({{"sample_rate", text}}, {{"sample_rate", here}}, name);
+  }
   std::from_chars(text.data(), text.data() + text.size(), config.speech.sample_rate);
 }
 

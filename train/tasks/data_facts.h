@@ -15,10 +15,11 @@ namespace tarn::train {
 using DataFacts = std::map<std::string, std::string>;
 
 // ConfigError unless each fact that both have is the same in both: it names the checkpoint, the
-// fact and the two values.
+// fact and the two values; of two lists, the first symbols that differ.
 void check_same_data(const DataFacts& checkpoint, const DataFacts& found, const std::string& name);
 
-// Puts a fact where the config left it to the data: speech.sample_rate.
-void take_data_facts(Config& config, const DataFacts& facts);
+// Puts a fact of the checkpoint where the config leaves it to the data: speech.sample_rate.
+// ConfigError where the config says otherwise.
+void take_data_facts(Config& config, const DataFacts& checkpoint, const std::string& name);
 
 }  // namespace tarn::train

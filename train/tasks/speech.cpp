@@ -63,6 +63,10 @@ class SpeechTraining final : public Task {
   void open_data() override {
     train_ = open(config_.speech.train);
     validation_ = open(config_.speech.validation);
+    TARN_CHECK_AS(IoError, train_->sample_rate() == validation_->sample_rate(),
+                  validation_->folder().folder.string(), " has audio of ",
+                  validation_->sample_rate(), " Hz, and ", train_->folder().folder.string(), " of ",
+                  train_->sample_rate(), " Hz; a model hears one rate: resample one of them");
   }
 
   ForwardResult train_batch(std::int64_t index, const nn::Pass& pass) override {

@@ -45,7 +45,7 @@ void trace(const Config& config, const TraceRequest& request) {
   }
   check_result_file(request.out);
   const auto task = make_task(config, parse_device(config.run.device));
-  load_weights(request.weights, task->model());
+  load_weights(request.weights, task->model(), task->data_facts());
   const SafetensorsFile batches(request.batch);
   const std::int64_t recorded = task->count_recorded(batches);
   TARN_CHECK_AS(IoError, recorded >= std::max<std::int64_t>(1, request.steps),

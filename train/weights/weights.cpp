@@ -70,9 +70,11 @@ std::string load_tensors(const SafetensorsFile& file, const std::string& prefix,
   return notes.empty() ? "" : notes.substr(2);
 }
 
-void load_weights(const std::string& source, nn::Module& model) {
+void load_weights(const std::string& source, nn::Module& model, const DataFacts& facts) {
   if (names_checkpoint(source)) {
-    open_checkpoint(source, Prefer::best, Checkpoint::Use::model).load_model(model);
+    const Checkpoint checkpoint = open_checkpoint(source, Prefer::best, Checkpoint::Use::model);
+    check_same_data(checkpoint.state().data, facts, checkpoint.directory().string());
+    checkpoint.load_model(model);
   } else {
     // FILE:PREFIX, unless a file of the whole name exists.
     const std::size_t colon = fs::exists(source) ? std::string::npos : source.rfind(':');

@@ -6,6 +6,7 @@
 
 #include "core/io/safetensors.h"
 #include "nn/module.h"
+#include "train/tasks/data_facts.h"
 
 namespace tarn::train {
 
@@ -32,7 +33,9 @@ std::string load_tensors(const SafetensorsFile& file, const std::string& prefix,
 // Fills the model from the weights that a user names: a folder, which is a run (its best
 // checkpoint) or a checkpoint; or FILE[:PREFIX], a safetensors file and what precedes the
 // parameters' names in it. What load_tensors() says of such a file is a note on standard error.
-// Throws IoError for what is absent, does not fit or is not finite.
-void load_weights(const std::string& source, nn::Module& model);
+// Throws IoError for what is absent, does not fit or is not finite, and ConfigError for a
+// checkpoint of data that differs from these facts: its model.safetensors can be named as any file,
+// of whose data nothing is known.
+void load_weights(const std::string& source, nn::Module& model, const DataFacts& facts);
 
 }  // namespace tarn::train

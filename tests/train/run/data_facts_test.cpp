@@ -1,6 +1,8 @@
 // A run stands for itself: what the model depends on and the data says is in its checkpoints, and
 // is compared when a checkpoint meets data again.
+#include "core/io/safetensors.h"
 #include "tests/support/image_files.h"
+#include "tests/support/random_tensor.h"
 #include "tests/train/tiny_speech.h"
 
 namespace tarn::test {
@@ -12,12 +14,62 @@ TEST_CASE("data facts: a list of phones in another order is refused, with both v
   const TinySpeech speech;
   run_ok(speech.runs().train("run", {"train.steps=20"}));
   write_text(speech.data() / "phones.txt", "<blk> 0\nB 1\nA 2\nC 3\n");
-  const std::vector<std::string> said = {"was trained with other data", "phones \"<blk> A B C\"",
-                                         "the data here has \"<blk> B A C\""};
+  const std::vector<std::string> said = {"was trained with other data",
+                                         "phones[1]: \"A\" there, \"B\" here"};
   check_refused({"eval", speech / "run"}, said);
   const auto before = snapshot(speech / "run" / "checkpoints");
   check_refused(speech.runs().resume("run", {"train.steps=30"}), said);
   CHECK(snapshot(speech / "run" / "checkpoints") == before);
+}
+
+TEST_CASE("data facts: lists of phones of two lengths are told by their ends") {
+  const TinySpeech speech;
+  run_ok(speech.runs().train("run", {"train.steps=10"}));
+  write_text(speech.data() / "phones.txt", "<blk> 0\nA 1\nB 2\nC 3\nD 4\n");
+  check_refused({"eval", speech / "run"}, {"phones[4]: none there, \"D\" here (4 there, 5 here)"});
+}
+
+TEST_CASE("data facts: weights of a model with other phones are refused, but for a bare file") {
+  const TinySpeech speech;
+  run_ok(speech.runs().train("run", {"train.steps=10"}));
+  write_text(speech.data() / "phones.txt", "<blk> 0\nA 1\nC 2\nB 3\n");
+  write_safetensors(speech / "batch.safetensors",
+                    {{"x", random_tensor({1, 1, 33, 20}, DType::f32, "x")},
+                     {"lengths", full({1, 1}, DType::i64, 33)},
+                     {"y", full({1, 1, 3}, DType::i64, 1)},
+                     {"y_lengths", full({1, 1}, DType::i64, 3)}});
+  const auto trace = [&](const fs::path& weights) {
+    return Arguments{"trace",   speech.runs().config(),       "--weights", weights,
+                     "--batch", speech / "batch.safetensors", "--out",     speech / "out"};
+  };
+  const std::vector<std::string> said = {"phones[2]: \"B\" there, \"C\" here"};
+  check_refused(trace(speech / "run"), said);
+  CHECK_FALSE(fs::exists(speech / "out"));
+  check_refused(speech.runs().train("next", {}, {"--weights", speech / "run"}), said);
+  CHECK_FALSE(fs::exists(speech / "next"));
+  run_ok(trace(latest_checkpoint(speech / "run") / "model.safetensors"));
+}
+
+TEST_CASE("data facts: tarn info shows them") {
+  const TinySpeech speech;
+  run_ok(speech.runs().train("run", {"train.steps=10"}));
+  const std::string out = run_ok({"info", speech / "run"}).out;
+  CHECK(contains(out, "\n  phones: <blk> A B C\n"));
+  CHECK(contains(out, "\n  sample_rate: 8000\n"));
+}
+
+TEST_CASE("data facts: transcribe takes a list of phones that is the model's, and no other") {
+  const TinySpeech speech;
+  run_ok(speech.runs().train("run", {"train.steps=10"}));
+  const auto with = [&](const std::string& name) {
+    return Arguments{"transcribe", speech / "run", speech.data() / "u0.flac", "--set",
+                     "speech.phones=" + name};
+  };
+  write_text(speech.data() / "same.txt", "<blk> 0\nA 1\nB 2\nC 3\n");
+  write_text(speech.data() / "other.txt", "<blk> 0\nB 1\nA 2\nC 3\n");
+  run_ok(with("same.txt"));
+  check_refused(with("other.txt"), {"phones[1]: \"A\" there, \"B\" here"});
+  check_refused(with("absent.txt"), {"absent.txt"});
 }
 
 TEST_CASE("data facts: a run transcribes without its data, and from anywhere") {
@@ -40,12 +92,32 @@ TEST_CASE("data facts: audio of another rate is refused, though the config leave
   const auto samples = made_samples(3200, 1);
   write_audio(speech / "fast.wav", {.samples = samples, .sample_rate = 16000});
   check_refused({"transcribe", speech / "run", speech / "fast.wav"}, {"16000", "8000"});
+  for (const Arguments& command : {Arguments{"eval", speech / "run"},
+                                   Arguments{"transcribe", speech / "run", speech / "fast.wav"}}) {
+    Arguments set = command;
+    set.insert(set.end(), {"--set", "speech.sample_rate=16000"});
+    check_refused(set, {"sample_rate: \"8000\" there, \"16000\" here"});
+  }
   for (const auto& entry : fs::directory_iterator(speech.data())) {
     if (entry.path().extension() != ".flac") continue;
     write_audio(entry.path(),
                 {.samples = samples, .sample_rate = 16000, .format = AudioFormat::flac});
   }
   check_refused({"eval", speech / "run"}, {"16000", "8000", "speech.sample_rate"});
+}
+
+TEST_CASE("data facts: folders of two rates are refused, though the config leaves the rate open") {
+  const TinySpeech speech;
+  // The utterances of the folder `valid`.
+  for (const char* file : {"u9.flac", "u10.flac", "u11.flac"}) {
+    write_audio(
+        speech.data() / file,
+        {.samples = made_samples(8000, 1), .sample_rate = 16000, .format = AudioFormat::flac});
+  }
+  check_refused(speech.runs().train("run", {"speech.sample_rate=0"}),
+                {(speech.data() / "valid").string() + " has audio of 16000 Hz",
+                 (speech.data() / "train").string() + " of 8000 Hz"});
+  CHECK_FALSE(fs::exists(speech / "run"));
 }
 
 TEST_CASE("data facts: images of another shape with as many values are refused") {
@@ -62,12 +134,12 @@ TEST_CASE("data facts: images of another shape with as many values are refused")
   run_ok({"generate", runs / "run", "--count", "1", "--out", runs / "out"});
   check_refused({"generate", runs / "run", "--count", "1", "--given", runs / "turned", "--out",
                  runs / "refused"},
-                {"images \"4x6\"", "has \"6x4\""});
+                {"images: \"4x6\" there, \"6x4\" here"});
   const std::string turned = "task.data=" + (runs / "turned").string();
-  check_refused({"eval", runs / "run", "--set", turned}, {"images \"4x6\"", "has \"6x4\""});
+  check_refused({"eval", runs / "run", "--set", turned}, {"images: \"4x6\" there, \"6x4\" here"});
   with.back() = turned;
   with.push_back("train.steps=6");
-  check_refused(runs.resume("run", with), {"images \"4x6\"", "has \"6x4\""});
+  check_refused(runs.resume("run", with), {"images: \"4x6\" there, \"6x4\" here"});
 }
 
 }  // namespace

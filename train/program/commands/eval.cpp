@@ -31,7 +31,7 @@ int eval_command(const EvalCommand& command) {
   check_options(config, command.options);
   kernels::set_cpu_threads(config.run.threads);
   const DataFacts& trained = checkpoint.state().data;
-  take_data_facts(config, trained);
+  take_data_facts(config, trained, checkpoint.directory().string());
   const auto task = make_task(config, parse_device(config.run.device));
   check_same_data(trained, task->data_facts(), checkpoint.directory().string());
   checkpoint.load_model(task->model());

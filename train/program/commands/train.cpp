@@ -70,7 +70,7 @@ Timing time_steps(Task& task, optim::Optimizer& optimizer, const Config& config,
 
 int dry_run(const Config& config, const std::string& weights) {
   const auto task = make_ready_task(config, parse_device(config.run.device));
-  if (!weights.empty()) load_weights(weights, task->model());
+  if (!weights.empty()) load_weights(weights, task->model(), task->data_facts());
   const auto optimizer = optimizer_for(config, task->model());
   std::int64_t tokens = 0;
   const Timing timing = time_steps(*task, *optimizer, config, tokens);

@@ -6,6 +6,7 @@
 #include "core/io/file.h"
 #include "core/io/safetensors.h"
 #include "core/io/standard_streams.h"
+#include "core/names.h"
 #include "data/speech/audio.h"
 #include "kernels/backend.h"
 #include "train/program/commands.h"
@@ -129,11 +130,17 @@ void print_json(const Sound& sound, const data::Heard& heard, const SpeechRecogn
   std::printf("%s\n", line.dump().c_str());
 }
 
-// The list that the checkpoint keeps; checkpoints of before it did so need the data's.
+// The list that the checkpoint keeps; checkpoints of before it did so need the data's. A list that
+// --set names is compared with it, as tarn eval does.
 data::PhoneList phones_of(const Checkpoint& checkpoint, const Config& config) {
   const DataFacts& facts = checkpoint.state().data;
   const auto kept = facts.find("phones");
   if (kept == facts.end()) return read_phones(config);
+  const std::string own = parse_config(checkpoint.config_toml(), "config.toml").speech.phones;
+  if (config.speech.phones != own) {
+    check_same_data(facts, {{"phones", joined(read_phones(config).names(), " ")}},
+                    checkpoint.directory().string());
+  }
   std::vector<std::string> names;
   std::istringstream words(kept->second);
   for (std::string name; words >> name;) names.push_back(name);
@@ -153,7 +160,7 @@ int transcribe_command(const TranscribeCommand& command) try {
   if (!command.features.empty()) check_result_file(command.features);
   if (command.beam > 0) config.speech.beam = command.beam;
   kernels::set_cpu_threads(config.run.threads);
-  take_data_facts(config, checkpoint.state().data);
+  take_data_facts(config, checkpoint.state().data, checkpoint.directory().string());
   SpeechRecogniser recogniser(config, parse_device(config.run.device),
                               phones_of(checkpoint, config));
   checkpoint.load_model(recogniser.model());
