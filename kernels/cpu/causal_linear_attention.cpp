@@ -12,6 +12,7 @@
 
 HWY_BEFORE_NAMESPACE();
 namespace tarn::kernels::cpu::HWY_NAMESPACE {
+namespace {
 
 // Positions that one head is swept over before it is the next one's turn, on one thread: the rows
 // of neighbouring heads share what the processor fetches, if they are read while it is in a cache.
@@ -250,10 +251,13 @@ void BackwardSweep(const CausalLinearAttentionBackwardArgs& args, const HeadJob&
 
 // Pieces that a head of this width can be cut into.
 std::int64_t MostPieces(DType dtype, std::int64_t width) {
-  return dtype == DType::f32 ? padded<float>(width) / padding_unit<float>()
-                             : padded<double>(width) / padding_unit<double>();
+  return with_float_type(dtype, [&](auto zero) {
+    using T = decltype(zero);
+    return padded<T>(width) / padding_unit<T>();
+  });
 }
 
+}  // namespace
 }  // namespace tarn::kernels::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 

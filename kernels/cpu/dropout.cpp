@@ -11,6 +11,7 @@
 
 HWY_BEFORE_NAMESPACE();
 namespace tarn::kernels::cpu::HWY_NAMESPACE {
+namespace {
 
 template <class T>
 void drop(const DropoutArgs& args, std::int64_t first, std::int64_t last) {
@@ -35,6 +36,7 @@ void Dropout(const DropoutArgs& args, std::int64_t first, std::int64_t last) {
   with_float_type(args.x.dtype(), [&](auto zero) { drop<decltype(zero)>(args, first, last); });
 }
 
+}  // namespace
 }  // namespace tarn::kernels::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -44,8 +46,11 @@ HWY_AFTER_NAMESPACE();
 #include "kernels/table.h"
 
 namespace tarn::kernels::cpu {
+namespace {
 
 HWY_EXPORT(Dropout);
+
+}  // namespace
 
 void dropout(const DropoutArgs& args) {
   parallel_chunks(args.x.elements(), kChunkElements, [&](std::int64_t first, std::int64_t last) {

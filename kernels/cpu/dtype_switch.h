@@ -6,9 +6,9 @@
 
 namespace tarn::kernels::cpu {
 
-// Calls body(float{}) or body(double{}).
+// Returns body(float{}) or body(double{}).
 template <class Body>
-void with_float_type(DType dtype, const Body& body) {
+auto with_float_type(DType dtype, const Body& body) {
   switch (dtype) {
     case DType::f32:
       return body(float{});

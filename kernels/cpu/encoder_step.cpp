@@ -18,6 +18,7 @@
 
 HWY_BEFORE_NAMESPACE();
 namespace tarn::kernels::cpu::HWY_NAMESPACE {
+namespace {
 
 constexpr std::int64_t whole_panels(std::int64_t columns) {
   return (columns + kPanelColumns - 1) / kPanelColumns * kPanelColumns;
@@ -181,6 +182,7 @@ std::int64_t ScratchBytes(const EncoderStepArgs& args) {
   return size_of(args.x.dtype()) * Workspace<float>(args).elements();
 }
 
+}  // namespace
 }  // namespace tarn::kernels::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 

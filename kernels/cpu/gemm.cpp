@@ -11,6 +11,7 @@
 
 HWY_BEFORE_NAMESPACE();
 namespace tarn::kernels::cpu::HWY_NAMESPACE {
+namespace {
 
 // Bias, activation and dropout on rows [first, last) of out, just written by the product.
 template <class T>
@@ -77,6 +78,7 @@ void EpilogueBackward(const LinearEpilogueBackwardArgs& args, std::int64_t first
                   [&](auto zero) { epilogue_backward<decltype(zero)>(args, first, last, sums); });
 }
 
+}  // namespace
 }  // namespace tarn::kernels::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 

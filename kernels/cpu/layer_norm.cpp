@@ -11,6 +11,7 @@
 
 HWY_BEFORE_NAMESPACE();
 namespace tarn::kernels::cpu::HWY_NAMESPACE {
+namespace {
 
 template <class T>
 void forward(const LayerNormForwardArgs& args, std::int64_t first, std::int64_t last) {
@@ -97,6 +98,7 @@ void LayerNormBackward(const LayerNormBackwardArgs& args, std::int64_t first, st
   });
 }
 
+}  // namespace
 }  // namespace tarn::kernels::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 

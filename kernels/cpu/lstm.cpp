@@ -13,6 +13,7 @@
 
 HWY_BEFORE_NAMESPACE();
 namespace tarn::kernels::cpu::HWY_NAMESPACE {
+namespace {
 
 template <class T>
 T* row_at(const Tensor& x, std::int64_t direction, std::int64_t n, std::int64_t t) {
@@ -133,6 +134,7 @@ void Backward(const LstmBackwardArgs& args, const LstmGroup& group, Scratch pack
   });
 }
 
+}  // namespace
 }  // namespace tarn::kernels::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 

@@ -11,6 +11,7 @@
 
 HWY_BEFORE_NAMESPACE();
 namespace tarn::kernels::cpu::HWY_NAMESPACE {
+namespace {
 
 template <class T>
 void sgd(const SgdStepArgs& args, std::int64_t first, std::int64_t last) {
@@ -57,7 +58,8 @@ void adam(const AdamStepArgs& args, std::int64_t first, std::int64_t last) {
   });
 }
 
-// In f64 whatever T is: norms of millions of elements are compared with thresholds.
+// The sum of squares, in f64 whatever T is: a norm over millions of elements is compared with a
+// threshold, and an f32 sum of that many terms would lose too many digits.
 template <class T>
 double squares(const T* x, std::int64_t n) {
   double totals[8] = {};
@@ -83,10 +85,12 @@ void AdamStep(const AdamStepArgs& args, std::int64_t first, std::int64_t last) {
 }
 
 double Squares(const Tensor& x, std::int64_t first, std::int64_t last) {
-  return x.dtype() == DType::f32 ? squares(x.data<float>() + first, last - first)
-                                 : squares(x.data<double>() + first, last - first);
+  return with_float_type(x.dtype(), [&](auto zero) {
+    return squares(x.data<decltype(zero)>() + first, last - first);
+  });
 }
 
+}  // namespace
 }  // namespace tarn::kernels::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 

@@ -1,6 +1,7 @@
 #include <bit>
 #include <cmath>
 
+#include "kernels/cpu/dtype_switch.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/encoder_step.h"
 #include "kernels/table.h"
@@ -8,7 +9,7 @@
 namespace tarn::kernels::cpu {
 namespace {
 
-// To the nearest, ties to even; a NaN stays one.
+// Rounds to the nearest bf16, with ties to even. A NaN stays a NaN.
 Bf16 round_to_bf16(float x) {
   const auto bits = std::bit_cast<std::uint32_t>(x);
   if (std::isnan(x)) return {static_cast<std::uint16_t>(bits >> 16 | 0x40)};
@@ -40,10 +41,11 @@ void pack_weight(const PackWeightArgs& args) {
   const auto same = [](auto value) { return value; };
   if (args.panels.dtype() == DType::bf16) {
     pack<float, Bf16>(args, 2, round_to_bf16);
-  } else if (args.weight.dtype() == DType::f32) {
-    pack<float, float>(args, 1, same);
   } else {
-    pack<double, double>(args, 1, same);
+    with_float_type(args.weight.dtype(), [&](auto zero) {
+      using T = decltype(zero);
+      pack<T, T>(args, 1, same);
+    });
   }
 }
 

@@ -12,6 +12,7 @@
 
 HWY_BEFORE_NAMESPACE();
 namespace tarn::kernels::cpu::HWY_NAMESPACE {
+namespace {
 
 template <class T>
 void forward(const UnaryForwardArgs& args, const Rows& x_rows, std::int64_t first,
@@ -53,6 +54,7 @@ void UnaryBackward(const UnaryBackwardArgs& args, std::int64_t first, std::int64
                   [&](auto zero) { backward<decltype(zero)>(args, first, last); });
 }
 
+}  // namespace
 }  // namespace tarn::kernels::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -61,9 +63,12 @@ HWY_AFTER_NAMESPACE();
 #include "kernels/table.h"
 
 namespace tarn::kernels::cpu {
+namespace {
 
 HWY_EXPORT(UnaryForward);
 HWY_EXPORT(UnaryBackward);
+
+}  // namespace
 
 void unary_forward(const UnaryForwardArgs& args) {
   const Rows rows(args.x);
