@@ -8,8 +8,8 @@
 
 namespace tarn::kernels::cpu {
 
-// Rows that a later tile will read, fetched into the second-level cache meanwhile: those of a head
-// lie too far apart for the processor to guess.
+// Rows that a later tile will read. They are fetched into the second-level cache ahead of time,
+// because the rows of a head lie too far apart for the processor's own prefetching.
 struct Ahead {
   const std::byte* at = nullptr;
   std::int64_t stride = 0;  // in bytes
@@ -21,10 +21,11 @@ struct Ahead {
   }
 };
 
-// The rows ahead of one tile, of several heads; each pass of a block over the tile takes two.
+// The rows, of several heads, to fetch while one tile is computed. Each pass of a block over the
+// tile takes two entries.
 class AheadQueue {
  public:
-  // Rows from `first` on of a head, if the head has them.
+  // Adds the rows of a head from `first` on, if it has any.
   template <class T>
   void add(const Head<T>& head, std::int64_t first, std::int64_t length) {
     if (first < 0 || first >= length) return;

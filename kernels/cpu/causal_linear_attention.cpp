@@ -14,15 +14,17 @@ HWY_BEFORE_NAMESPACE();
 namespace tarn::kernels::cpu::HWY_NAMESPACE {
 namespace {
 
-// Positions that one head is swept over before it is the next one's turn, on one thread: the rows
-// of neighbouring heads share what the processor fetches, if they are read while it is in a cache.
+// A thread that sweeps several heads goes over this many positions of one head before it turns to
+// the next. The rows of neighbouring heads lie side by side in memory, so what the processor
+// fetches for one head is still in a cache when the next head needs it.
 constexpr std::int64_t kStretch = 64 * kTile;
 
 struct Positions {
   std::int64_t first, last;
 };
 
-// Sums of a sweep, which it carries from stretch to stretch: two states and a row at most.
+// Elements of the sums that a sweep carries from one stretch to the next: two states and a row at
+// most.
 template <class T>
 std::int64_t state_size(std::int64_t query_width, std::int64_t value_width) {
   const std::int64_t e = padded<T>(query_width), m = padded<T>(value_width);
@@ -249,7 +251,7 @@ void BackwardSweep(const CausalLinearAttentionBackwardArgs& args, const HeadJob&
                   [&](auto zero) { backward_job<decltype(zero)>(args, job, suffix); });
 }
 
-// Pieces that a head of this width can be cut into.
+// The most pieces that a head of this width can be cut into.
 std::int64_t MostPieces(DType dtype, std::int64_t width) {
   return with_float_type(dtype, [&](auto zero) {
     using T = decltype(zero);
@@ -272,7 +274,8 @@ HWY_EXPORT(MostPieces);
 HWY_EXPORT(Forward);
 HWY_EXPORT(BackwardSweep);
 
-// How the heads of all sequences are shared out. None of it changes a bit.
+// How the heads of all sequences are divided into jobs. The results have the same bits whatever the
+// division.
 struct Jobs {
   std::int64_t heads;   // of a sequence that take turns in a job
   std::int64_t groups;  // of so many heads that make a sequence

@@ -43,7 +43,7 @@ void forward(const CrossEntropyForwardArgs& args, double* partial) {
       const double normaliser = log_sum_exp(row, classes, largest);
       loss += weight * (normaliser - static_cast<double>(row[targets[r]]));
       weight_sum += weight;
-      // Of a row with a NaN no logit is the largest.
+      // In a row with a NaN no logit is the largest.
       if (largest == targets[r] && !std::isnan(normaliser)) correct += weight;
     }
     double* sums = partial + 3 * (first / kRows);

@@ -13,7 +13,7 @@ namespace {
 
 constexpr double kNever = -std::numeric_limits<double>::infinity();  // log 0
 
-// log(exp a + exp b + exp c); a NaN stays one.
+// log(exp a + exp b + exp c). The result is a NaN if any of them is.
 double log_sum(double a, double b, double c) {
   const double top = std::max(std::max(a, b), c);
   if (!(top > kNever)) return a + b + c;

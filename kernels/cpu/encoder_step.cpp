@@ -24,11 +24,12 @@ constexpr std::int64_t whole_panels(std::int64_t columns) {
   return (columns + kPanelColumns - 1) / kPanelColumns * kPanelColumns;
 }
 
-// Rows start in different cache sets: widths are powers of two, and eight rows are read at once.
+// The gap between rows. Widths are often powers of two: without it, the rows of a block, which are
+// read together, would all start in the same set of the cache and evict each other.
 constexpr std::int64_t kRowGap = 16;
 constexpr std::int64_t row_stride(std::int64_t columns) { return whole_panels(columns) + kRowGap; }
 
-// A step's sizes, and its intermediate rows in the scratch.
+// The sizes of a step, and its intermediate results, which lie in the scratch.
 template <class T>
 struct Workspace {
   explicit Workspace(const EncoderStepArgs& args)
@@ -91,7 +92,8 @@ class Step {
   bool has_head() const { return args_.head.panels.defined(); }
   static Matrix<const T> read(const Matrix<T>& matrix) { return {matrix.at, matrix.stride}; }
 
-  // A product into rows of the workspace, which have room for whole panels.
+  // A product whose output is a matrix of the workspace. Its rows have room for whole panels, so
+  // that the columns behind the last one may be written too.
   static Product<T> product(const PackedLinear& linear, const Matrix<T>& x, const Matrix<T>& out,
                             Unary activation = Unary::identity) {
     return {linear, read(x), out, out.stride - kRowGap, activation};
@@ -101,7 +103,8 @@ class Step {
     const T* from = args_.x.data<T>() + r * work_.width;
     T* to = work_.x.row(r);
     std::copy(from, from + work_.width, to);
-    // What bf16's pairs read past an odd width; the products write such columns of the others.
+    // A product with a bf16 weight reads the inputs in pairs, and so one past an odd width. That
+    // one must be a number. In the other matrices a product has written it.
     std::fill(to + work_.width, to + work_.x.stride, T{0});
     std::fill(work_.attended.row(r), work_.attended.row(r) + work_.attended.stride, T{0});
   }
@@ -194,7 +197,8 @@ namespace {
 HWY_EXPORT(RunStep);
 HWY_EXPORT(ScratchBytes);
 
-// A thread has to have this many multiplications for its part in the phases to pay.
+// A thread joins in only if its part is at least this many multiplications: with fewer, waiting for
+// it at the end of each phase costs more than it saves.
 constexpr std::int64_t kWorthAThread = 100'000;
 
 std::int64_t multiplications(const EncoderStepArgs& args) {

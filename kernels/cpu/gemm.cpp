@@ -13,7 +13,7 @@ HWY_BEFORE_NAMESPACE();
 namespace tarn::kernels::cpu::HWY_NAMESPACE {
 namespace {
 
-// Bias, activation and dropout on rows [first, last) of out, just written by the product.
+// Applies bias, activation and dropout to rows [first, last) of out, which the product has written.
 template <class T>
 void epilogue(const GemmArgs& args, std::int64_t first, std::int64_t last) {
   const std::int64_t columns = args.out.size(1);
@@ -40,7 +40,8 @@ void epilogue(const GemmArgs& args, std::int64_t first, std::int64_t last) {
   }
 }
 
-// One chunk of rows of the way back, and the chunk's column sums into `sums` if it is not null.
+// The backward pass of the epilogue on rows [first, last). Adds the sums of their columns, which
+// are the gradient of the bias, to `sums` if it is not null.
 template <class T>
 void epilogue_backward(const LinearEpilogueBackwardArgs& args, std::int64_t first,
                        std::int64_t last, double* sums) {
@@ -54,8 +55,8 @@ void epilogue_backward(const LinearEpilogueBackwardArgs& args, std::int64_t firs
     if (args.dropout > 0) {
       dropout_row(args.address, r * columns, columns, threshold, scale, grad);
     }
-    // Behind dropout an output is zero or scaled. Where it is zero, so is the gradient already, and
-    // relu reads its sign alone; only elu + 1 has to know the value.
+    // After dropout the saved output is zero or scaled. Where it is zero, the gradient is zero
+    // already. Where it is scaled, relu needs only its sign, but elu + 1 needs the unscaled value.
     if (args.activation == Unary::elu_plus_one && args.dropout > 0) {
       const T* row = saved.data<T>() + r * saved.strides()[0];
       for (std::int64_t i = 0; i < columns; ++i) grad[i] *= std::min(row[i] / scale, T{1});
@@ -94,8 +95,9 @@ namespace {
 HWY_EXPORT(Epilogue);
 HWY_EXPORT(EpilogueBackward);
 
-// Rows of out in one piece of work. High blocks spare OpenBLAS from packing b again and again;
-// eight pieces or more keep the cores busy. It depends on the shape alone.
+// How many rows of out are one piece of work. OpenBLAS packs b anew for each piece, so pieces
+// should be large; but there should be eight or more of them, to keep the cores busy. The number
+// depends on the shape alone, so that the bits do not depend on the number of threads.
 std::int64_t block_rows(std::int64_t rows) {
   return std::clamp<std::int64_t>((rows / 8 + 63) / 64 * 64, 64, 512);
 }

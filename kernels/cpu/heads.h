@@ -15,10 +15,10 @@ template <class T>
 struct Head {
   Head(const Tensor& tensor, std::int64_t n, std::int64_t h)
       : data(tensor.mutable_data<std::remove_const_t<T>>() +
-             // A tensor without elements is at no address, from which nothing may be counted.
+             // A tensor without elements has a null address, to which no offset may be added.
              (tensor.elements() > 0 ? n * tensor.strides()[0] + h * tensor.strides()[2] : 0)),
-        // Of a single row the tensor's stride may be anything, and BLAS wants one of a row at
-        // least.
+        // A tensor of a single row may have any stride there, but BLAS requires one that is at
+        // least the width.
         stride(tensor.size(1) > 1 ? tensor.strides()[1] : tensor.size(3)),
         width(tensor.size(3)) {}
   T* row(std::int64_t l) const { return data + l * stride; }
@@ -27,7 +27,8 @@ struct Head {
   std::int64_t stride, width;
 };
 
-// How many of the `length` positions of sequence n count: all where lengths (i32 [N]) is undefined.
+// How many of the `length` positions of sequence n are valid: all of them if lengths (i32 [N]) is
+// undefined.
 inline std::int64_t valid_length(const Tensor& lengths, std::int64_t n, std::int64_t length) {
   if (!lengths.defined()) return length;
   return std::clamp<std::int64_t>(lengths.data<std::int32_t>()[n * lengths.strides()[0]], 0,
@@ -45,7 +46,7 @@ struct Columns {
   std::int64_t first, count;
 };
 
-// Those columns of a head, as far as it has them.
+// The given columns of a head, or as many of them as it has.
 template <class T>
 Head<T> columns_of(Head<T> head, const Columns& columns) {
   head.width = std::clamp<std::int64_t>(head.width - columns.first, 0, columns.count);
@@ -58,7 +59,7 @@ struct HeadPiece {
   std::int64_t n, h, piece, pieces;
 };
 
-// What one piece of work does: that share of so many heads of a sequence, from `first` on.
+// One piece of work: the same share of each of `heads` successive heads of a sequence.
 struct HeadJob {
   HeadPiece first;
   std::int64_t heads;
@@ -70,7 +71,8 @@ T* of_head(const Tensor& tensor, std::int64_t n, std::int64_t h) {
   return tensor.mutable_data<T>() + n * tensor.strides()[0] + h * tensor.strides()[1];
 }
 
-// The tensor, or a copy if its rows overlap (an expanded one): BLAS takes no such strides.
+// The tensor itself, or a copy if its rows overlap, as an expanded tensor's do: BLAS does not
+// accept such strides.
 inline Tensor with_rows_apart(const Tensor& tensor) {
   if (tensor.size(1) <= 1 || tensor.strides()[1] >= tensor.size(3)) return tensor;
   Tensor copy = Tensor::empty_like(tensor);

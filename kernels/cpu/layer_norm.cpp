@@ -114,7 +114,7 @@ namespace {
 HWY_EXPORT(LayerNormForward);
 HWY_EXPORT(LayerNormBackward);
 
-// grad = beta * grad + the sum of the chunks' partial sums, in the chunks' order.
+// grad = beta * grad + the sum of the chunks' partial sums, added in the order of the chunks.
 void add_up(const Tensor& grad, double beta, const double* sums, std::int64_t chunks,
             std::int64_t stride) {
   if (!grad.defined()) return;

@@ -23,12 +23,13 @@
 HWY_BEFORE_NAMESPACE();
 namespace tarn::kernels::cpu::HWY_NAMESPACE {
 
-// What masking adds to a position's score of itself: nothing beside it then has a weight but 0, and
-// alone it has the weight 1 all the same.
+// Added to the score of a position's own key, so that its weight is 0 if the position sees any
+// other key. It is finite, so that the weight is 1 if it sees no other.
 constexpr double kSelfScore = -1e9;
 
-// Turns the scores of a row, over whole vectors, into exp(score - max) where a key's place is at
-// most `limit`, and 0 elsewhere. Returns 1 / their sum. Some place must be.
+// Turns the scores of a row, over whole vectors, into exp(score - max) where the place of the key
+// is at most `limit`, and into 0 elsewhere. Returns 1 / their sum. At least one place must be at
+// most `limit`.
 template <class T>
 HWY_INLINE T exp_row(T* HWY_RESTRICT row, const T* HWY_RESTRICT places, std::int64_t width, T limit,
                      T masked_place) {

@@ -17,7 +17,8 @@
 HWY_BEFORE_NAMESPACE();
 namespace tarn::kernels::cpu::HWY_NAMESPACE {
 
-// Sums in registers: so many rows by two vectors, which are at most kWidestPanel columns.
+// The block of sums that stays in registers: kPanelRows rows by kPanelVectors vectors. The vectors
+// together are one panel, of at most kWidestPanel columns.
 constexpr std::int64_t kPanelRows = HWY_TARGET == HWY_AVX3 ? 8 : 4;
 constexpr std::int64_t kPanelVectors = 2;
 template <class T>
@@ -54,7 +55,8 @@ struct Panels {
   }
 };
 
-// out[r] = a[r] panel for so many rows, which lie `depth` and `out_stride` apart.
+// out[r] = a[r] * panel for kRows rows. The rows of a are `depth` elements apart, those of out
+// `out_stride`.
 template <std::int64_t kRows, class T>
 HWY_INLINE void panel_rows(const T* HWY_RESTRICT a, const T* HWY_RESTRICT panel, std::int64_t depth,
                            T* HWY_RESTRICT out, std::int64_t out_stride) {
@@ -104,8 +106,8 @@ void product(const T* a, const Panels<T>& b, std::int64_t rows, T* out) {
   }
 }
 
-// Highway's exp casts to an integer, which a NaN has none of. So a NaN goes around these functions,
-// and stays one.
+// Highway's exp casts its argument to an integer, which is undefined for a NaN. So these functions
+// give it a 0 instead of a NaN, and return the NaN.
 
 // 1 / (1 + exp(-x)) without overflow on either side.
 template <class D, class V>
@@ -123,8 +125,8 @@ HWY_INLINE V tanh(D d, V x) {
   return hn::IfThenElse(nan, x, hn::Tanh(d, hn::IfThenZeroElse(nan, x)));
 }
 
-// One sequence at one frame: `gates` holds the input's product and becomes the gates, `recurrent`
-// the last output's product. The cell is updated.
+// One frame of one sequence. `gates` holds the product of the input and is overwritten with the
+// gates; `recurrent` holds the product of the previous frame's output. Updates the cell in place.
 template <class T>
 HWY_INLINE void cell_forward(const T* HWY_RESTRICT recurrent, std::int64_t hidden,
                              T* HWY_RESTRICT gates, T* HWY_RESTRICT cell, T* HWY_RESTRICT out) {
@@ -147,9 +149,10 @@ HWY_INLINE void cell_forward(const T* HWY_RESTRICT recurrent, std::int64_t hidde
   });
 }
 
-// The way back: `gates` becomes the gradient of the sums behind them, and is copied to `grads`.
-// `grad_out` and `grad_recurrent` are the two parts of the output's gradient; the cell's is updated
-// to that of last_cell.
+// The backward pass of cell_forward. `gates` is overwritten with the gradient of the sums that the
+// gates were computed from, which is also copied to `grads`. The gradient of the output is
+// grad_out + grad_recurrent. `grad_cell` holds the gradient of the cell and is overwritten with
+// that of last_cell.
 template <class T>
 HWY_INLINE void cell_backward(const T* HWY_RESTRICT grad_out, const T* HWY_RESTRICT grad_recurrent,
                               const T* HWY_RESTRICT cell, const T* HWY_RESTRICT last_cell,

@@ -19,7 +19,8 @@ template <class T>
 T* row_at(const Tensor& x, std::int64_t direction, std::int64_t n, std::int64_t t) {
   return x.mutable_data<T>() + ((direction * x.size(1) + n) * x.size(2) + t) * x.size(3);
 }
-// Of an output [N, T, 2 H] or its gradient.
+// One direction's half of the row of sequence n and frame t, in an output [N, T, 2 H] or its
+// gradient.
 template <class T>
 T* half_row(const Tensor& x, std::int64_t direction, std::int64_t n, std::int64_t t) {
   const std::int64_t width = x.size(2);

@@ -9,14 +9,14 @@
 
 namespace tarn::kernels::cpu {
 
-// The recurrent weights are packed as panels of at most so many columns.
+// The recurrent weights are packed in panels of at most this many columns.
 constexpr std::int64_t kWidestPanel = 32;
 constexpr std::int64_t padded_to_panels(std::int64_t columns) {
   return (columns + kWidestPanel - 1) / kWidestPanel * kWidestPanel;
 }
 
-// So many sequences of one direction are one piece of work: enough that a weight is read once for
-// several rows, few enough that a batch of 16 or more keeps several cores busy.
+// How many sequences of one direction are one piece of work: enough that a weight is read once for
+// several rows, but few enough that a batch of 16 or more keeps several cores busy.
 constexpr std::int64_t group_size(std::int64_t batch) {
   return std::clamp<std::int64_t>((batch / 4 + 7) / 8 * 8, 8, 32);
 }
@@ -24,8 +24,8 @@ constexpr std::int64_t group_count(std::int64_t batch) {
   return (batch + group_size(batch) - 1) / group_size(batch);
 }
 
-// The sequences of one piece, longest first: those that have a frame stand before those that do
-// not.
+// The sequences of one piece of work, ordered from the longest to the shortest, so that at every
+// frame those that have not ended are the first ones.
 class LstmGroup {
  public:
   // Group `index` of a direction, of a batch ordered by length in `order` (room for the batch).

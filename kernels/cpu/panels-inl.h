@@ -1,7 +1,7 @@
-// A linear layer on few rows, its weight in panels (kernels/encoder_step.h): each weight is read
-// once for a block of rows, whose sums stay in registers. A sum goes through the inputs in order,
-// so that a row's bits do not depend on the rows beside it. See simd-inl.h for how this is
-// included.
+// A linear layer on a few rows, whose weight is packed in panels (kernels/encoder_step.h). Each
+// weight is read once for a block of rows, and the sums of the block stay in registers. A sum adds
+// its terms in the order of the inputs, so that the bits of a row do not depend on the rows beside
+// it. See simd-inl.h for how this is included.
 
 #if defined(TARN_KERNELS_CPU_PANELS_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef TARN_KERNELS_CPU_PANELS_INL_H_
@@ -18,7 +18,7 @@
 HWY_BEFORE_NAMESPACE();
 namespace tarn::kernels::cpu::HWY_NAMESPACE {
 
-// Rows in registers at once, two vectors of sums each.
+// How many rows have their sums in registers at once: two vectors for each row.
 constexpr int kPanelRows = HWY_TARGET == HWY_AVX3 ? 8 : 4;
 
 // Rows of a matrix, `stride` elements apart.
@@ -29,8 +29,8 @@ struct Matrix {
   T* row(std::int64_t r) const { return at + r * stride; }
 };
 
-// The panel's weights of an input a page further on, fetched while a block of several rows is
-// multiplied: the processor's own fetching stops at the end of a page. For one row it does as well.
+// Fetches the weights that the product will need a page further on, because the processor's own
+// prefetching stops at the end of a page. It pays for a block of several rows only.
 template <int kRows, class T>
 HWY_INLINE void fetch_ahead(const T* weights) {
   constexpr std::size_t kAhead = 4096, kLine = 64;
@@ -63,8 +63,8 @@ HWY_INLINE void multiply_block(const T* HWY_RESTRICT panel, std::int64_t in, Mat
   }
 }
 
-// The same with weights in bf16, which are the upper halves of f32: pairs of inputs lie in one
-// word.
+// The same with weights in bf16. A bf16 is the upper half of an f32, and the weights of two
+// successive inputs lie in one 32-bit word, so that a shift or a mask turns each into an f32.
 template <int kRows>
 HWY_INLINE void multiply_block(const Bf16* HWY_RESTRICT panel, std::int64_t in,
                                Matrix<const float> x, float* HWY_RESTRICT tile) {
@@ -95,7 +95,8 @@ HWY_INLINE void multiply_block(const Bf16* HWY_RESTRICT panel, std::int64_t in,
   }
 }
 
-// A linear layer on some rows. Of the last panel's columns `columns` and no more are written.
+// A linear layer on some rows. Only the first `columns` columns are written, though the last panel
+// may have more.
 template <class T>
 struct Product {
   const PackedLinear& linear;
@@ -107,7 +108,7 @@ struct Product {
   std::int64_t panels() const { return linear.panels.size(0); }
 };
 
-// One panel on rows [first, first + kRows), then what follows the product.
+// The product of rows [first, first + kRows) and one panel, then its bias and activation.
 template <int kRows, class T, class Stored>
 HWY_INLINE void panel_rows(const Product<T>& product, const Stored* panel, const T* bias,
                            std::int64_t in, std::int64_t first, std::int64_t column) {
@@ -130,7 +131,7 @@ HWY_INLINE void panel_rows(const Product<T>& product, const Stored* panel, const
   }
 }
 
-// Panel `p` of the product on all of `rows` rows.
+// The columns of panel `p` of the product, for all `rows` rows.
 template <class Stored, class T>
 void multiply_stored_panel(const Product<T>& product, std::int64_t rows, std::int64_t in,
                            std::int64_t p) {

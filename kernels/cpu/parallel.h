@@ -41,8 +41,8 @@ void parallel_chunks(std::int64_t count, std::int64_t chunk, const Body& body) {
                [&](std::int64_t i) { body(i * chunk, std::min(count, (i + 1) * chunk)); });
 }
 
-// The phases of a team's work: which member's share of the current one is taken, and when all are
-// done.
+// Keeps track of the phases of a team's work: which shares of the current phase have been taken,
+// and whether all of them are done.
 class Phases {
  public:
   static constexpr std::int64_t kMostMembers = 64;
@@ -50,13 +50,15 @@ class Phases {
   explicit Phases(std::int64_t members) : members_(members) {}
   std::int64_t members() const { return members_; }
 
-  // Whether the caller is the one to do this share of the phase: a number from 1 on.
+  // Claims a share of the phase. True for one caller only, which then must do it. Phases are
+  // numbered from 1.
   bool take(std::int64_t share, std::uint32_t phase) {
     std::uint32_t before = phase - 1;
     return shares_[static_cast<std::size_t>(share)].taken.compare_exchange_strong(before, phase);
   }
 
-  // Says that a share is done. All who see the phase done see what was written in it.
+  // Reports that a share is done. A thread that sees the phase done also sees all that was written
+  // in it.
   void finish(std::uint32_t phase) {
     if (finished_.fetch_add(1, std::memory_order_acq_rel) + 1 < members_) return;
     finished_.store(0, std::memory_order_relaxed);
@@ -64,7 +66,7 @@ class Phases {
     done_.notify_all();
   }
 
-  // Polls, if that is worth while.
+  // Polls for a while, as AdaptiveSpin does. Whether the phase is done.
   bool spin_until_done(std::uint32_t phase) const {
     thread_local AdaptiveSpin spin;
     return spin.until([&] { return done_.load(std::memory_order_acquire) >= phase; });
@@ -74,22 +76,22 @@ class Phases {
 
  private:
   struct alignas(64) Share {
-    std::atomic<std::uint32_t> taken = 0;  // the last phase in which it was
+    std::atomic<std::uint32_t> taken = 0;  // the last phase in which the share was taken
   };
 
   const std::int64_t members_;
   alignas(64) std::atomic<std::int64_t> finished_ = 0;
-  std::atomic<std::uint32_t> done_ = 0;  // the last phase that is
+  std::atomic<std::uint32_t> done_ = 0;  // the last phase that is done
   std::array<Share, kMostMembers> shares_;
 };
 
-// One thread's part in work of several phases, each of which reads what the one before wrote.
+// One thread's part in work of several phases, where each phase reads what the one before it wrote.
 class TeamMember {
  public:
   TeamMember(Phases& phases, std::int64_t index) : phases_(phases), index_(index) {}
 
-  // One phase: calls body(i) for this member's share of [0, count), and for the shares of members
-  // that are away; then waits for the others.
+  // Runs one phase. Calls body(i) for this member's share of [0, count), and for the shares of
+  // members whose threads have not come; then waits until all shares are done.
   template <class Body>
   void share(std::int64_t count, const Body& body) {
     ++phase_;

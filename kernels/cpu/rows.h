@@ -37,7 +37,8 @@ constexpr std::int64_t rows_per_chunk(std::int64_t width) {
   return width >= kChunkElements ? 1 : kChunkElements / (width > 0 ? width : 1);
 }
 
-// Sums over rows go through f64 partial sums, one a chunk; so many rows make a chunk.
+// A sum over rows is made of f64 partial sums, one for each chunk of rows. How many rows are a
+// chunk:
 constexpr std::int64_t rows_per_sum(std::int64_t rows) { return rows < 4096 ? 64 : rows / 64; }
 constexpr std::int64_t partial_sums(std::int64_t rows) {
   return (rows + rows_per_sum(rows) - 1) / rows_per_sum(rows);

@@ -12,10 +12,10 @@ namespace {
 constexpr std::int64_t kRows = 16;  // a piece of parallel work: a few microseconds
 constexpr double kFloor = -7;       // of log-scales, as in the loss
 
-// Uniform in (0, 1), both ends out, so that no logarithm meets a 0.
+// A uniform number in (0, 1). Both ends are excluded, so that no logarithm of 0 is taken.
 double uniform(std::uint32_t bits) { return (static_cast<double>(bits) + 0.5) * 0x1p-32; }
 
-// An index with the probability softmax(logits / temperature), u being uniform.
+// Draws index k with probability softmax(logits / temperature)[k]; u is uniform in (0, 1).
 template <class T>
 std::int64_t choose(const T* logits, std::int64_t count, double temperature, double u) {
   const std::int64_t likeliest = std::max_element(logits, logits + count) - logits;
@@ -39,7 +39,7 @@ double scale_of(double raw, bool compat) {
   return raw > 0 ? raw + 1.0001 : std::exp(raw) + 0.0001;
 }
 
-// The comparison lets a NaN through to 0: a conversion of it would be undefined.
+// The comparison turns a NaN into 0, because converting a NaN to an integer is undefined.
 std::int32_t value_of(double x) {
   const double value = std::round((x + 1) / 2 * 255);
   return value > 0 ? static_cast<std::int32_t>(std::min(value, 255.0)) : 0;

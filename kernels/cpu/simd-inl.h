@@ -37,7 +37,7 @@ HWY_INLINE std::int64_t whole_vectors(D d, std::int64_t n) {
   return (n + lanes - 1) / lanes * lanes;
 }
 
-// A short row; a call of memcpy would cost more.
+// Copies a short row, for which a call of memcpy would cost more.
 template <class T>
 HWY_INLINE void copy_row(const T* HWY_RESTRICT row, T* HWY_RESTRICT to, std::int64_t n) {
   for_vectors<T>(

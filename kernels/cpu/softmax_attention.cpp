@@ -52,7 +52,7 @@ HWY_INLINE void scale_row(T factor, T* row, std::int64_t n) {
   });
 }
 
-// row = beta * row + add, the old row not read when beta is 0.
+// row = beta * row + add. The old row is not read if beta is 0.
 template <class T>
 HWY_INLINE void update_row(T beta, const T* add, T* row, std::int64_t n) {
   if (beta == 0) {

@@ -21,9 +21,9 @@ struct HeadStep {
   std::int64_t query_width, value_width;
 };
 
-// sum += key value^T, key_sum += key, out = query sum / (query . key_sum + eps) (eqs. 18 to 20), on
-// a query and key that are feature-mapped. The next head's sum, which lies behind this one, is
-// fetched meanwhile.
+// sum += key value^T, key_sum += key, out = query sum / (query . key_sum + eps) (eqs. 18 to 20).
+// Query and key have been through the feature map. Meanwhile the sum of the next head, which lies
+// behind this one in memory, is fetched into the cache.
 template <class T>
 void linear_head_step(const HeadStep<T>& head, T eps, T* HWY_RESTRICT sum,
                       T* HWY_RESTRICT key_sum) {
@@ -66,8 +66,8 @@ HWY_INLINE T exponentials(T* weights, std::int64_t n) {
   return sum(weights, n);
 }
 
-// out = softmax(scale * query . keys[s]) values over `seen` positions (eq. 2). weights: room for as
-// many numbers.
+// out = softmax(scale * query . keys[s]) values over the first `seen` positions (eq. 2). `weights`
+// is working memory for `seen` elements.
 template <class T>
 void softmax_head_step(const HeadStep<T>& head, T scale, const T* keys, const T* values,
                        std::int64_t seen, T* weights) {

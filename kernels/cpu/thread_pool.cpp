@@ -14,7 +14,8 @@
 namespace tarn::kernels {
 namespace {
 
-// One thread of the pool, and the caller's side of it.
+// One thread of the pool: what the thread itself does (run), and what a caller does with it (call
+// and dismiss).
 class alignas(64) Worker {
  public:
   explicit Worker(std::int64_t member) : member_(member) {}
@@ -40,7 +41,7 @@ class alignas(64) Worker {
     if (state_.exchange(State::called) == State::asleep) state_.notify_one();
   }
 
-  // Takes a call back that the thread has not answered yet, else waits until it is through.
+  // Withdraws the call if the thread has not answered it yet; else waits until the thread is done.
   void dismiss() {
     State was = State::called;
     if (state_.compare_exchange_strong(was, State::idle)) return;
@@ -55,9 +56,10 @@ class alignas(64) Worker {
   }
 
  private:
-  // The thread: idle -> asleep, called -> working, working or awaited -> idle. The caller: idle or
-  // asleep -> called, called -> idle, working -> awaited. While it is idle, asleep or called the
-  // other members are the caller's, else the thread's.
+  // The thread goes from idle to asleep, from called to working, and from working or awaited to
+  // idle. The caller makes idle or asleep called, called idle, and working awaited. In the states
+  // idle, asleep and called only the caller may write function_ and context_; in the others the
+  // thread reads them.
   enum class State : std::int32_t { idle, asleep, called, working, awaited };
 
   std::atomic<State> state_ = State::idle;
@@ -68,9 +70,9 @@ class alignas(64) Worker {
   alignas(64) AdaptiveSpin leave_spin_;  // the caller's
 };
 
-// A thread starts on the processor of the one that made it, where that one goes on working, and the
-// kernel may take 50 ms to move either away. So a new thread leaves by itself: it may run on all
-// but that processor for a moment.
+// A thread starts on the processor of the thread that made it, which goes on working there, and the
+// kernel may take 50 ms to move either of them. So a new thread moves away by itself: for a moment
+// it forbids itself that processor.
 void leave_processor(int processor) {
   cpu_set_t allowed;
   if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return;
@@ -80,11 +82,11 @@ void leave_processor(int processor) {
   sched_setaffinity(0, sizeof allowed, &allowed);
 }
 
-// Never destroyed: its threads go when the process does, and a process made by fork() has none, for
-// which the caller needs no care, since nobody answers its calls.
+// The pool is never destroyed: its threads end with the process. A process made by fork() has none
+// of them, which does no harm: a call that no thread answers leaves all the work to the caller.
 class Pool {
  public:
-  // False while a caller is inside.
+  // False if another caller is using the pool.
   bool enter() { return !entered_.exchange(true, std::memory_order_acquire); }
   void leave() { entered_.store(false, std::memory_order_release); }
 

@@ -8,17 +8,19 @@
 
 namespace tarn::kernels {
 
-// The threads that work together, the caller among them: what set_cpu_threads() said, else what
-// thread_settings() says. For cuts that change no bit, and for nothing else.
+// How many threads work together, the caller among them: what set_cpu_threads() was given, else
+// what thread_settings() gives. Use it only to cut work in ways that do not change the bits of a
+// result.
 std::int64_t pool_size();
 
 // Must not throw. `member` tells the threads apart; 0 is the caller.
 using MemberFunction = void (*)(const void* context, std::int64_t member);
 
 // Calls function(context, 0) here, and function(context, m) for m in [1, members) on threads of the
-// pool, each once or, if the thread comes only when the caller is through, not at all: the caller
-// alone must be able to do everything. Returns when all who came are through. While another thread
-// uses the pool, and within itself, only the caller works.
+// pool. Each member is called once, or not at all if its thread comes only after the caller is
+// done: the caller alone must be able to do all the work. Returns when all calls that began have
+// ended. If another thread is using the pool, or in a call from within a call, only the caller
+// works.
 void run_on_pool(std::int64_t members, MemberFunction function, const void* context);
 
 }  // namespace tarn::kernels
