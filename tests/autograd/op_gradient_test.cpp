@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "autograd/tape.h"
+#include "tests/support/each_device.h"
 #include "tests/support/op_cases.h"
 #include "tests/support/random_tensor.h"
 
@@ -19,7 +20,8 @@ constexpr double kSame = 1e-12;      // of gradients that are the same sums in a
 
 // A case's inputs, the ones that want gradients as parameters.
 struct Problem {
-  explicit Problem(const OpCase& c) : op_case(c), inputs(test::make_inputs(c, DType::f64)) {
+  Problem(const OpCase& c, Device device)
+      : op_case(c), inputs(test::make_inputs(c, DType::f64, device)) {
     for (std::size_t i = 0; i < inputs.size(); ++i) {
       const bool wanted = c.inputs[i].differentiable;
       parameters.push_back(wanted ? std::make_unique<Parameter>(c.inputs[i].name, inputs[i])
@@ -41,11 +43,11 @@ struct Problem {
       }
       out = op_case.build(recorded);
     }
-    tape.backward(out, grad_out);
+    tape.backward(out, copy_to(grad_out, out.device()));
   }
 
   double loss() const {
-    const Tensor out = op_case.build(inputs);
+    const Tensor out = test::on_host(op_case.build(inputs));
     double total = 0;
     for (std::int64_t i = 0; i < out.elements(); ++i) {
       total += test::get(out, i) * test::get(grad_out, i);
@@ -71,7 +73,7 @@ struct Problem {
   const OpCase& op_case;
   Tensors inputs;
   std::vector<std::unique_ptr<Parameter>> parameters;
-  Tensor grad_out;
+  Tensor grad_out;  // on the CPU
 };
 
 double largest(const Tensors& tensors) {
@@ -86,14 +88,14 @@ void for_cases(std::string_view op, const Check& check) {
   for (const OpCase& c : test::op_cases()) {
     if (c.op != op || c.large) continue;
     CAPTURE(c.str());
-    check(c);
+    test::for_each_device([&](Device device) { check(c, device); });
     ++cases;
   }
   CHECK(cases > 0);
 }
 
-void check_finite_differences(const OpCase& c) {
-  Problem p(c);
+void check_finite_differences(const OpCase& c, Device device) {
+  Problem p(c, device);
   p.record();
   const Tensors gradients = p.gradients();
   const double unit = largest(gradients);
@@ -111,8 +113,8 @@ void check_finite_differences(const OpCase& c) {
 }
 
 // Two recordings without clear_grad() make twice the gradient; after it, the first is overwritten.
-void check_accumulation(const OpCase& c) {
-  Problem p(c);
+void check_accumulation(const OpCase& c, Device device) {
+  Problem p(c, device);
   p.record();
   const Tensors once = p.gradients();
   p.record();
@@ -134,8 +136,8 @@ void check_accumulation(const OpCase& c) {
 }
 
 // The gradient of an input is the same when it is the only one that is wanted.
-void check_one_at_a_time(const OpCase& c) {
-  Problem p(c);
+void check_one_at_a_time(const OpCase& c, Device device) {
+  Problem p(c, device);
   p.record();
   const Tensors all = p.gradients();
   const double unit = largest(all);

@@ -38,7 +38,7 @@ struct OpCase {
   std::string variant;  // what is particular
   std::vector<OpInput> inputs;
   std::function<Tensor(const Tensors&)> build;
-  std::function<Tensor(const Tensors&)> reference;  // in f64, whatever the inputs are
+  std::function<Tensor(const Tensors&)> reference;  // in f64 on the CPU, whatever the inputs are
   double tolerance = 1e-5;  // of the f32 output, in units of its largest element
   // Sizes that kernels cut into pieces, too large for finite differences: run by the tests of
   // threads and instruction sets too.
@@ -49,13 +49,14 @@ struct OpCase {
 
 const std::vector<OpCase>& op_cases();
 
-// The tensor of an input, the same numbers in every dtype and layout.
-Tensor make_input(const OpCase& op_case, const OpInput& input, DType dtype);
-Tensors make_inputs(const OpCase& op_case, DType dtype);
+// The tensor of an input, the same numbers in every dtype and layout and on every device.
+Tensor make_input(const OpCase& op_case, const OpInput& input, DType dtype,
+                  Device device = Device::cpu());
+Tensors make_inputs(const OpCase& op_case, DType dtype, Device device = Device::cpu());
 
 // One forward and backward on fresh inputs: the output, then the gradients of the differentiable
 // inputs in their order.
-Tensors run_forward_backward(const OpCase& op_case, DType dtype);
+Tensors run_forward_backward(const OpCase& op_case, DType dtype, Device device = Device::cpu());
 
 // The cases of each op.
 #define TARN_OP(name) std::vector<OpCase> name##_cases();

@@ -1,17 +1,21 @@
 // Tensors for tests: filled with normals by address, read and written as doubles whatever their
-// dtype and strides. CPU only. Flat indices are row-major, of the shape and not of the storage.
+// dtype, strides and device. Flat indices are row-major, of the shape and not of the storage. What
+// is made here is on the CPU.
 #pragma once
 
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <cstring>
 #include <initializer_list>
 #include <string_view>
 #include <vector>
 
 #include "core/check.h"
+#include "core/device_runtime.h"
 #include "core/rng.h"
 #include "core/tensor.h"
+#include "core/transfer.h"
 
 namespace tarn::test {
 
@@ -60,18 +64,45 @@ inline std::int64_t offset_of(const Tensor& t, std::initializer_list<std::int64_
 }
 
 inline double load(const Tensor& t, std::int64_t offset) {
-  return with_type(
-      t.dtype(), [&](auto zero) { return static_cast<double>(t.data<decltype(zero)>()[offset]); });
+  return with_type(t.dtype(), [&](auto value) {
+    const auto* from = t.data<decltype(value)>() + offset;
+    if (t.device() == Device::cpu()) return static_cast<double>(*from);
+    runtime_of(t.device()).copy_out(t.device().index, &value, from, sizeof(value));
+    return static_cast<double>(value);
+  });
 }
 
 inline void store(const Tensor& t, std::int64_t offset, double value) {
   with_type(t.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    t.mutable_data<T>()[offset] = static_cast<T>(value);
+    T* to = t.mutable_data<T>() + offset;
+    const T element = static_cast<T>(value);
+    if (t.device() == Device::cpu()) {
+      *to = element;
+    } else {
+      runtime_of(t.device()).copy_in(t.device().index, to, &element, sizeof(T));
+    }
   });
 }
 
 }  // namespace detail
+
+// The tensor itself if it is on the CPU, or else a contiguous copy there, whatever its strides.
+// Many elements of a device are read from this, since get() copies one.
+inline Tensor on_host(const Tensor& t) {
+  if (t.device() == Device::cpu()) return t;
+  if (t.is_contiguous() || t.elements() == 0) return copy_to(t, Device::cpu());
+  const std::int64_t span = detail::offset_of(t, t.elements() - 1) + 1;
+  const auto size = static_cast<std::size_t>(size_of(t.dtype()));
+  std::vector<std::byte> stored(static_cast<std::size_t>(span) * size);
+  runtime_of(t.device()).copy_out(t.device().index, stored.data(), t.raw(), stored.size());
+  Tensor out = Tensor::empty(t.shape(), t.dtype(), Device::cpu());
+  for (std::int64_t i = 0; i < t.elements(); ++i) {
+    std::memcpy(out.raw() + static_cast<std::size_t>(i) * size,
+                stored.data() + static_cast<std::size_t>(detail::offset_of(t, i)) * size, size);
+  }
+  return out;
+}
 
 // get(t, {n, l, h, e}) or get(t, flat).
 inline double get(const Tensor& t, std::initializer_list<std::int64_t> index) {
@@ -114,7 +145,8 @@ inline Tensor full(const Shape& shape, DType dtype, double value) {
 }
 
 // The elements in row-major order, and a contiguous tensor of such.
-inline std::vector<double> to_vector(const Tensor& t) {
+inline std::vector<double> to_vector(const Tensor& on_device) {
+  const Tensor t = on_host(on_device);
   std::vector<double> values(static_cast<std::size_t>(t.elements()));
   for (std::size_t i = 0; i < values.size(); ++i) values[i] = get(t, static_cast<std::int64_t>(i));
   return values;
@@ -135,7 +167,8 @@ inline Tensor cast(const Tensor& t, DType dtype) {
 inline Tensor copy_of(const Tensor& t) { return cast(t, t.dtype()); }
 
 // The largest |a|; NaN if any element is, so that no comparison with it holds.
-inline double max_abs(const Tensor& a) {
+inline double max_abs(const Tensor& on_device) {
+  const Tensor a = on_host(on_device);
   double largest = 0;
   for (std::int64_t i = 0; i < a.elements(); ++i) {
     const double x = std::abs(get(a, i));
@@ -146,7 +179,8 @@ inline double max_abs(const Tensor& a) {
 }
 
 // The largest |a - b| of tensors of one shape, of any dtypes; equal infinities do not differ.
-inline double max_abs_difference(const Tensor& a, const Tensor& b) {
+inline double max_abs_difference(const Tensor& a_on_device, const Tensor& b_on_device) {
+  const Tensor a = on_host(a_on_device), b = on_host(b_on_device);
   TARN_CHECK_SHAPE(a.shape() == b.shape(), "test: ", a.shape(), " compared with ", b.shape());
   double largest = 0;
   for (std::int64_t i = 0; i < a.elements(); ++i) {

@@ -1,0 +1,91 @@
+// Every device's kernels: which it lacks, and that the others compute what the CPU's do.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <set>
+#include <string_view>
+
+#include "kernels/table.h"
+#include "tests/support/each_device.h"
+#include "tests/support/op_cases.h"
+#include "tests/support/random_tensor.h"
+
+namespace tarn::kernels {
+namespace {
+
+// A kernel that is written is taken off this list, in the change that puts it into the table.
+constexpr std::string_view kMissingOnCuda[] = {"copy",
+                                               "fill",
+                                               "gemm",
+                                               "linear_epilogue_backward",
+                                               "unary_forward",
+                                               "unary_backward",
+                                               "dropout",
+                                               "embedding_forward",
+                                               "embedding_backward",
+                                               "layer_norm_forward",
+                                               "layer_norm_backward",
+                                               "cross_entropy_forward",
+                                               "cross_entropy_backward",
+                                               "ctc_forward",
+                                               "ctc_backward",
+                                               "logistic_mixture_forward",
+                                               "logistic_mixture_backward",
+                                               "causal_linear_attention_forward",
+                                               "causal_linear_attention_backward",
+                                               "linear_attention_forward",
+                                               "linear_attention_backward",
+                                               "softmax_attention_forward",
+                                               "softmax_attention_backward",
+                                               "lsh_order",
+                                               "lsh_attention_forward",
+                                               "lsh_attention_backward",
+                                               "lstm_forward",
+                                               "lstm_backward",
+                                               "sample_logistic_mixture",
+                                               "sample_categorical",
+                                               "pack_weight",
+                                               "encoder_step",
+                                               "sum_of_squares",
+                                               "count_nonfinite",
+                                               "sgd_step",
+                                               "adam_step"};
+
+TEST_CASE("cuda: kernels that are still missing") {
+  for (const Device device : test::devices()) {
+    if (device.kind != DeviceKind::cuda) continue;
+    const Table& kernels = table(device.kind);
+    std::set<std::string_view> missing;
+#define TARN_KERNEL(name, Args) \
+  if (kernels.name.fn == nullptr) missing.insert(#name);
+#include "kernels/kernels.def"
+    for (const std::string_view kernel : kMissingOnCuda) {
+      CHECK_MESSAGE(missing.erase(kernel) == 1, kernel,
+                    " is listed as missing, and is a kernel of cuda or of none");
+    }
+    for (const std::string_view kernel : missing) FAIL_CHECK(kernel, " is missing");
+  }
+}
+
+// Gradients of the large cases too, which are too many for finite differences.
+void check_against_cpu(DType dtype) {
+  for (const test::OpCase& c : test::op_cases()) {
+    CAPTURE(c.str());
+    test::for_each_device([&](Device device) {
+      if (device == Device::cpu()) return;
+      const test::Tensors results = test::run_forward_backward(c, dtype, device);
+      const test::Tensors wanted = test::run_forward_backward(c, dtype);
+      for (std::size_t i = 0; i < wanted.size(); ++i) {
+        CAPTURE(i);
+        CHECK(test::relative_difference(results[i], wanted[i]) <=
+              (dtype == DType::f32 ? std::max(c.tolerance, 1e-5) : 1e-12));
+      }
+    });
+  }
+}
+
+TEST_CASE("devices: outputs and gradients in f32 are the CPU's") { check_against_cpu(DType::f32); }
+TEST_CASE("devices: outputs and gradients in f64 are the CPU's") { check_against_cpu(DType::f64); }
+
+}  // namespace
+}  // namespace tarn::kernels
