@@ -3,9 +3,12 @@
 namespace tarn::kernels {
 
 const Table& table(DeviceKind kind) {
-  TARN_CHECK_AS(DeviceError, kind == DeviceKind::cpu, "this build of tarn has no kernels for ",
-                name_of(kind));
-  return cpu_table();
+  if (kind == DeviceKind::cpu) return cpu_table();
+#if defined(TARN_CUDA)
+  return cuda_table();
+#else
+  fail<DeviceError>("this build of tarn has no kernels for ", name_of(kind), " (TARN_CUDA=OFF)");
+#endif
 }
 
 }  // namespace tarn::kernels

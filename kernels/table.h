@@ -40,8 +40,9 @@ struct Table {
 // The kernels of a kind of device. Throws DeviceError for a kind that this build has none for.
 const Table& table(DeviceKind kind);
 
-// Each kind's own table, in kernels/cpu and its like.
+// Each kind's own table, in kernels/cpu and kernels/cuda; the latter is not in every build.
 const Table& cpu_table();
+const Table& cuda_table();
 
 // Runs one kernel: run(&Table::gemm, device, {.a = x, ...}). The arguments are written in braces
 // with their names; the slot alone decides their type, and how much scratch there is.

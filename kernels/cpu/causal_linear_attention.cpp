@@ -1,7 +1,7 @@
 #include "kernels/causal_linear_attention.h"
 
-#include "kernels/cpu/dtype_switch.h"
 #include "kernels/cpu/scratch.h"
+#include "kernels/dtype_switch.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/causal_linear_attention.cpp"

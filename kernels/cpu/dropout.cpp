@@ -1,6 +1,6 @@
 #include "kernels/dropout.h"
 
-#include "kernels/cpu/dtype_switch.h"
+#include "kernels/dtype_switch.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/dropout.cpp"

@@ -1,8 +1,8 @@
 #include "kernels/embedding.h"
 
-#include "kernels/cpu/dtype_switch.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/rows.h"
+#include "kernels/dtype_switch.h"
 #include "kernels/table.h"
 
 namespace tarn::kernels::cpu {

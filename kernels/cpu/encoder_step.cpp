@@ -2,9 +2,9 @@
 
 #include <array>
 
-#include "kernels/cpu/dtype_switch.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/scratch.h"
+#include "kernels/dtype_switch.h"
 #include "kernels/table.h"
 
 #undef HWY_TARGET_INCLUDE

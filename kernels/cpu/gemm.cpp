@@ -1,6 +1,6 @@
 #include "kernels/gemm.h"
 
-#include "kernels/cpu/dtype_switch.h"
+#include "kernels/dtype_switch.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/gemm.cpp"

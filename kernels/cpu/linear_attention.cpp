@@ -7,11 +7,11 @@
 #include <cstdint>
 
 #include "kernels/cpu/blas.h"
-#include "kernels/cpu/dtype_switch.h"
 #include "kernels/cpu/heads.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/rows.h"
 #include "kernels/cpu/scratch.h"
+#include "kernels/dtype_switch.h"
 #include "kernels/table.h"
 
 #undef HWY_TARGET_INCLUDE

@@ -2,10 +2,10 @@
 
 #include <cmath>
 
-#include "kernels/cpu/dtype_switch.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/rows.h"
 #include "kernels/cpu/scratch.h"
+#include "kernels/dtype_switch.h"
 #include "kernels/table.h"
 
 namespace tarn::kernels::cpu {

@@ -7,8 +7,8 @@
 #include <cstdint>
 
 #include "kernels/cpu/blas.h"
-#include "kernels/cpu/dtype_switch.h"
 #include "kernels/cpu/parallel.h"
+#include "kernels/dtype_switch.h"
 #include "kernels/table.h"
 
 #undef HWY_TARGET_INCLUDE

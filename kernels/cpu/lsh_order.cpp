@@ -4,10 +4,10 @@
 #include <cstdint>
 #include <limits>
 
-#include "kernels/cpu/dtype_switch.h"
 #include "kernels/cpu/heads.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/scratch.h"
+#include "kernels/dtype_switch.h"
 #include "kernels/lsh_attention.h"
 #include "kernels/table.h"
 

@@ -1,8 +1,8 @@
 #include <bit>
 #include <cmath>
 
-#include "kernels/cpu/dtype_switch.h"
 #include "kernels/cpu/parallel.h"
+#include "kernels/dtype_switch.h"
 #include "kernels/encoder_step.h"
 #include "kernels/table.h"
 

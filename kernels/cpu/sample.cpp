@@ -2,8 +2,8 @@
 
 #include <cmath>
 
-#include "kernels/cpu/dtype_switch.h"
 #include "kernels/cpu/parallel.h"
+#include "kernels/dtype_switch.h"
 #include "kernels/table.h"
 
 namespace tarn::kernels::cpu {

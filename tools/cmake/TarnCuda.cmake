@@ -9,8 +9,32 @@ if(TARN_CUDA STREQUAL "EMULATE" AND TARN_SANITIZE)
   message(FATAL_ERROR "TARN_CUDA=EMULATE has stacks that the sanitizers do not know; use one of them")
 endif()
 if(TARN_CUDA STREQUAL "ON")
+  # From Turing to Blackwell, and code that newer devices compile when they load it.
+  if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
+    set(CMAKE_CUDA_ARCHITECTURES 75-real 80-real 86-real 89-real 90-real 100-real 120)
+  endif()
+  set(CMAKE_CUDA_STANDARD 20)
+  set(CMAKE_CUDA_STANDARD_REQUIRED ON)
+  enable_language(CUDA)
   find_package(CUDAToolkit REQUIRED)
   set(TARN_CUDA_LIBRARIES CUDA::cudart_static)
 elseif(TARN_CUDA STREQUAL "EMULATE")
   set(TARN_CUDA_LIBRARIES tarn_emulator)
 endif()
+
+# Adds the .cu files of the current folder to a library: nvcc compiles them or, for the emulated
+# device, g++. Random numbers and their like are constexpr functions of core, which nvcc compiles for
+# the device too if it is told so.
+function(tarn_cuda_sources library)
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS *.cu)
+  target_sources(${library} PRIVATE ${sources})
+  if(TARN_CUDA STREQUAL "EMULATE")
+    set(options -x c++)
+    if(TARN_CHECKED)  # every access to memory goes through the emulator's checker
+      list(APPEND options -O1 -g -fsanitize=thread,alignment,bounds,shift)
+    endif()
+    set_source_files_properties(${sources} PROPERTIES LANGUAGE CXX COMPILE_OPTIONS "${options}")
+  else()
+    set_source_files_properties(${sources} PROPERTIES COMPILE_OPTIONS --expt-relaxed-constexpr)
+  endif()
+endfunction()

@@ -2,10 +2,13 @@
 # current folder. They are globbed, not listed, so that a new op creates files and edits no build
 # file; CONFIGURE_DEPENDS makes each build look for new ones.
 function(tarn_library folder)
-  file(GLOB_RECURSE sources CONFIGURE_DEPENDS *.cpp *.h)
-  list(FILTER sources EXCLUDE REGEX "/train/program/")  # no part of the library
+  # By paths from here on, so that no folder above the tree is taken for one of these.
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS RELATIVE ${CMAKE_CURRENT_SOURCE_DIR} *.cpp *.h)
+  if(folder STREQUAL "train")
+    list(FILTER sources EXCLUDE REGEX "^program/")  # no part of the library
+  endif()
   if(TARN_CUDA STREQUAL "OFF")
-    list(FILTER sources EXCLUDE REGEX "/cuda/")
+    list(FILTER sources EXCLUDE REGEX "^cuda/")
   endif()
   add_library(tarn_${folder} STATIC CMakeLists.txt ${sources})
   add_library(tarn::${folder} ALIAS tarn_${folder})

@@ -1,10 +1,10 @@
-// One place that turns a tensor's dtype into a type: CPU kernels compute in f32 and in f64.
+// One place that turns a tensor's dtype into a type: kernels compute in f32 and in f64.
 #pragma once
 
 #include "core/check.h"
 #include "core/dtype.h"
 
-namespace tarn::kernels::cpu {
+namespace tarn::kernels {
 
 // Returns body(float{}) or body(double{}).
 template <class Body>
@@ -19,4 +19,4 @@ auto with_float_type(DType dtype, const Body& body) {
   }
 }
 
-}  // namespace tarn::kernels::cpu
+}  // namespace tarn::kernels
