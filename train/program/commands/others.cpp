@@ -1,6 +1,8 @@
 #include <cstdio>
 
 #include "core/build_info.h"
+#include "core/check.h"
+#include "core/device_runtime.h"
 #include "kernels/backend.h"
 #include "train/program/commands.h"
 #include "train/run/checkpoint_folder.h"
@@ -16,6 +18,19 @@ std::string describe_folder_of_runs(const fs::path& path) {
   const bool itself = fs::exists(path / Checkpoint::kStateFile) || fs::exists(path / "latest") ||
                       fs::exists(path / "checkpoints");
   return itself || !fs::is_directory(path) ? "" : describe_runs(path);
+}
+
+// "cpu, cuda:0 (NVIDIA H100 80GB HBM3)", or why there is the CPU alone.
+std::string describe_devices() {
+  const DeviceRuntime* cuda = device_runtime(DeviceKind::cuda);
+  if (cuda == nullptr) return "cpu (this build has no CUDA backend)";
+  const std::int32_t count = cuda->count();
+  if (count == 0) return message("cpu (", cuda->why_none(), ")");
+  std::string devices = "cpu";
+  for (std::int32_t i = 0; i < count; ++i) {
+    devices += message(", ", Device::cuda(i), " (", cuda->describe(i), ")");
+  }
+  return devices;
 }
 
 }  // namespace
@@ -48,7 +63,7 @@ int info_command(const InfoCommand& command) {
   std::printf("waiting          a thread without work %s\n", cpu.waiting.c_str());
   std::printf("blas             %s, core %s, one thread a call\n", cpu.blas.c_str(),
               cpu.blas_core.c_str());
-  std::printf("devices          cpu (this build has no CUDA backend)\n");
+  std::printf("devices          %s\n", describe_devices().c_str());
   if (!cpu.advice.empty()) std::printf("note: %s\n", cpu.advice.c_str());
   return 0;
 }
