@@ -41,11 +41,11 @@ void act(const std::string& action, const fs::path& dir) {
     log.append(kNew);
     return log.sync();
   }
-  make_directories(dir / "new" / "tmp");
+  make_directories(dir / "new" / "part");
   const std::string_view part = kNew;
-  write_file(dir / "new" / "tmp" / "a", {&part, 1});
-  write_file(dir / "new" / "tmp" / "b", {&part, 1});
-  publish_directory(dir / "new" / "tmp", dir / "new" / "done");
+  write_file(dir / "new" / "part" / "a", {&part, 1});
+  write_file(dir / "new" / "part" / "b", {&part, 1});
+  publish_directory(dir / "new" / "part", dir / "new" / "done");
 }
 
 TEST_CASE("file: the child of the fault tests" * doctest::skip()) {
@@ -172,12 +172,12 @@ TEST_CASE("file: content is on the disk before its name is, and the name before 
         Calls{"open f.tmp", "write f.tmp", "write f.tmp", "fsync f.tmp", "rename f.tmp"});
   CHECK(calls_of("append") == Calls{"open f", "ftruncate f", "fsync .", "write f", "fsync f"});
   // write_file leaves the name to publish_directory, which syncs the directory before it is named.
-  CHECK(calls_of("publish") == Calls{"mkdir new/tmp", "mkdir new", "fsync .", "mkdir new/tmp",
-                                     "fsync new", "open new/tmp/a.tmp", "write new/tmp/a.tmp",
-                                     "fsync new/tmp/a.tmp", "rename new/tmp/a.tmp",
-                                     "open new/tmp/b.tmp", "write new/tmp/b.tmp",
-                                     "fsync new/tmp/b.tmp", "rename new/tmp/b.tmp", "fsync new/tmp",
-                                     "rename new/tmp", "fsync new"});
+  CHECK(calls_of("publish") == Calls{"mkdir new/part", "mkdir new", "fsync .", "mkdir new/part",
+                                     "fsync new", "open new/part/a.tmp", "write new/part/a.tmp",
+                                     "fsync new/part/a.tmp", "rename new/part/a.tmp",
+                                     "open new/part/b.tmp", "write new/part/b.tmp",
+                                     "fsync new/part/b.tmp", "rename new/part/b.tmp",
+                                     "fsync new/part", "rename new/part", "fsync new"});
 }
 
 TEST_CASE("file: signals and short writes are nobody's business") {
