@@ -75,16 +75,7 @@ void copy(const CopyArgs& args) {
   if (args.beta != 0) {
     return with_float_type(args.to.dtype(), [&](auto zero) { add_elements<decltype(zero)>(args); });
   }
-  switch (size_of(args.to.dtype())) {
-    case 8:
-      return copy_elements<std::uint64_t>(args);
-    case 4:
-      return copy_elements<std::uint32_t>(args);
-    case 2:
-      return copy_elements<std::uint16_t>(args);
-    default:
-      return copy_elements<std::uint8_t>(args);
-  }
+  with_type_of_size(args.to.dtype(), [&](auto zero) { copy_elements<decltype(zero)>(args); });
 }
 
 void fill(const FillArgs& args) {

@@ -27,16 +27,6 @@ __global__ void fill_elements(T* to, T value, std::int64_t n) {
   for (std::int64_t i = first_element(); i < n; i += all_threads()) to[i] = value;
 }
 
-// T has the size of the elements, whatever they are.
-template <class T>
-void copy_by_size(const CopyArgs& args) {
-  const Shape& shape = args.to.shape();
-  const std::int64_t n = shape.elements();
-  TARN_LAUNCH((copy_elements<T>), blocks_for(n), kThreads, 0, args.to.device(),
-              reinterpret_cast<const T*>(args.from.raw()), Layout(shape, args.from.strides()),
-              reinterpret_cast<T*>(args.to.raw()), Layout(shape, args.to.strides()), n);
-}
-
 void copy(const CopyArgs& args, Scratch /*none*/) {
   const Shape& shape = args.to.shape();
   const std::int64_t n = shape.elements();
@@ -49,16 +39,12 @@ void copy(const CopyArgs& args, Scratch /*none*/) {
                   args.to.mutable_data<T>(), Layout(shape, args.to.strides()), args.beta, n);
     });
   }
-  switch (size_of(args.to.dtype())) {
-    case 8:
-      return copy_by_size<std::uint64_t>(args);
-    case 4:
-      return copy_by_size<std::uint32_t>(args);
-    case 2:
-      return copy_by_size<std::uint16_t>(args);
-    default:
-      return copy_by_size<std::uint8_t>(args);
-  }
+  with_type_of_size(args.to.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    TARN_LAUNCH((copy_elements<T>), blocks_for(n), kThreads, 0, args.to.device(),
+                reinterpret_cast<const T*>(args.from.raw()), Layout(shape, args.from.strides()),
+                reinterpret_cast<T*>(args.to.raw()), Layout(shape, args.to.strides()), n);
+  });
 }
 
 void fill(const FillArgs& args, Scratch /*none*/) {

@@ -80,8 +80,8 @@ __device__ inline std::int64_t first_element() {
 }
 __device__ inline std::int64_t all_threads() { return std::int64_t{gridDim.x} * blockDim.x; }
 
-// Shape and strides as a kernel's argument: dimensions of size 1 dropped, and the rows of
-// contiguous tensors joined.
+// Shape and strides, in elements, as a kernel's argument: dimensions of size 1 are dropped, and two
+// that can be walked as one are joined, so that a contiguous tensor has one dimension.
 struct Layout {
   std::int64_t sizes[Shape::kMaxRank] = {};
   std::int64_t strides[Shape::kMaxRank] = {};
@@ -111,9 +111,8 @@ __device__ inline std::int64_t offset_of(const Layout& layout, std::int64_t inde
   return offset;
 }
 
-// Sums one value a thread over a block of kThreads in a fixed order; all threads get the sum, and
-// all must call it; `sums` has room for kThreads values, and may be used again
-// after the call.
+// Sums one value a thread over a block of kThreads in a fixed order. All threads must call it, and
+// all get the sum. `sums` has room for kThreads values and may be used again after the call.
 template <class T>
 __device__ T block_sum(T value, T* sums) {
   sums[threadIdx.x] = value;

@@ -57,29 +57,28 @@ __global__ void sgd_elements(T* value, const T* grad, T* velocity, T lr, T momen
 // Each block sums a chunk of this many elements; the chunks are added in order.
 constexpr std::int64_t kChunk = 16384;
 
-template <class T>
-__global__ void chunk_squares(const T* x, double* partial, std::int64_t n) {
+// What an element adds to a sum.
+struct Square {
+  template <class T>
+  __device__ double operator()(T x) const {
+    return static_cast<double>(x) * static_cast<double>(x);
+  }
+};
+struct OneIfNonfinite {
+  template <class T>
+  __device__ double operator()(T x) const {
+    return x - x == T(0) ? 0 : 1;  // the difference is NaN for NaN and for infinities
+  }
+};
+
+template <class T, class Term>
+__global__ void sum_chunk(const T* x, Term term, double* partial, std::int64_t n) {
   TARN_SHARED(double[kThreads], sums);
   const std::int64_t first = std::int64_t{blockIdx.x} * kChunk;
   const std::int64_t last = first + kChunk < n ? first + kChunk : n;
   double sum = 0;
-  for (std::int64_t i = first + threadIdx.x; i < last; i += kThreads) {
-    sum += static_cast<double>(x[i]) * static_cast<double>(x[i]);
-  }
+  for (std::int64_t i = first + threadIdx.x; i < last; i += kThreads) sum += term(x[i]);
   const double total = block_sum(sum, sums);
-  if (threadIdx.x == 0) partial[blockIdx.x] = total;
-}
-
-template <class T>
-__global__ void chunk_nonfinite(const T* x, double* partial, std::int64_t n) {
-  TARN_SHARED(double[kThreads], counts);
-  const std::int64_t first = std::int64_t{blockIdx.x} * kChunk;
-  const std::int64_t last = first + kChunk < n ? first + kChunk : n;
-  double count = 0;
-  for (std::int64_t i = first + threadIdx.x; i < last; i += kThreads) {
-    if (!(x[i] - x[i] == T(0))) count += 1;  // the difference is NaN for NaN and for infinities
-  }
-  const double total = block_sum(count, counts);
   if (threadIdx.x == 0) partial[blockIdx.x] = total;
 }
 
@@ -93,6 +92,23 @@ __global__ void add_chunks(const double* partial, std::int64_t chunks, double* t
 }
 
 std::int64_t chunks_of(const Tensor& x) { return (x.elements() + kChunk - 1) / kChunk; }
+
+std::int64_t partial_bytes(const Tensor& x) { return std::int64_t{sizeof(double)} * chunks_of(x); }
+
+// *total = the sum over x of term(element), both on x's device; in scratch of partial_bytes(x).
+template <class Term>
+void sum_terms(const Tensor& x, Term term, Scratch scratch, double* total) {
+  auto* partial = scratch.as<double>();
+  const std::int64_t chunks = chunks_of(x);
+  if (chunks > 0) {
+    with_float_type(x.dtype(), [&](auto zero) {
+      using T = decltype(zero);
+      TARN_LAUNCH((sum_chunk<T, Term>), dim3(static_cast<unsigned>(chunks)), kThreads, 0,
+                  x.device(), x.data<T>(), term, partial, x.elements());
+    });
+  }
+  TARN_LAUNCH(add_chunks, 1, kThreads, 0, x.device(), partial, chunks, total);
+}
 
 void sgd_step(const SgdStepArgs& args, Scratch /*none*/) {
   const std::int64_t n = args.value.elements();
@@ -117,37 +133,19 @@ void adam_step(const AdamStepArgs& args, Scratch /*none*/) {
 }
 
 std::int64_t sum_of_squares_scratch_bytes(const SumOfSquaresArgs& args) {
-  return std::int64_t{sizeof(double)} * chunks_of(args.x);
+  return partial_bytes(args.x);
 }
 
 void sum_of_squares(const SumOfSquaresArgs& args, Scratch scratch) {
-  const std::int64_t n = args.x.elements(), chunks = chunks_of(args.x);
-  auto* partial = scratch.as<double>();
-  with_float_type(args.x.dtype(), [&](auto zero) {
-    using T = decltype(zero);
-    if (n == 0) return;
-    TARN_LAUNCH((chunk_squares<T>), dim3(static_cast<unsigned>(chunks)), kThreads, 0,
-                args.x.device(), args.x.data<T>(), partial, n);
-  });
-  TARN_LAUNCH(add_chunks, 1, kThreads, 0, args.total.device(), partial, chunks,
-              args.total.mutable_data<double>() + args.index);
+  sum_terms(args.x, Square{}, scratch, args.total.mutable_data<double>() + args.index);
 }
 
 std::int64_t count_nonfinite_scratch_bytes(const CountNonfiniteArgs& args) {
-  return std::int64_t{sizeof(double)} * chunks_of(args.x);
+  return partial_bytes(args.x);
 }
 
 void count_nonfinite(const CountNonfiniteArgs& args, Scratch scratch) {
-  const std::int64_t n = args.x.elements(), chunks = chunks_of(args.x);
-  auto* partial = scratch.as<double>();
-  with_float_type(args.x.dtype(), [&](auto zero) {
-    using T = decltype(zero);
-    if (n == 0) return;
-    TARN_LAUNCH((chunk_nonfinite<T>), dim3(static_cast<unsigned>(chunks)), kThreads, 0,
-                args.x.device(), args.x.data<T>(), partial, n);
-  });
-  TARN_LAUNCH(add_chunks, 1, kThreads, 0, args.total.device(), partial, chunks,
-              args.total.mutable_data<double>());
+  sum_terms(args.x, OneIfNonfinite{}, scratch, args.total.mutable_data<double>());
 }
 
 }  // namespace tarn::kernels::cuda

@@ -19,7 +19,7 @@ void set_device(std::int32_t index) {
 }  // namespace cuda
 
 const Table& cuda_table() {
-  static Table table = [] {
+  static const Table table = [] {
     Table t;
     t.set_device = cuda::set_device;
 #define TARN_CUDA_KERNEL(name, Args) t.name.fn = cuda::name;
