@@ -2,7 +2,7 @@
 #include <doctest/doctest.h>
 
 #include "autograd/tape.h"
-#include "tests/support/each_device.h"
+#include "tests/support/devices.h"
 #include "tests/support/op_cases.h"
 #include "tests/support/random_tensor.h"
 

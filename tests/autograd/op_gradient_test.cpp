@@ -5,7 +5,7 @@
 #include <memory>
 
 #include "autograd/tape.h"
-#include "tests/support/each_device.h"
+#include "tests/support/devices.h"
 #include "tests/support/op_cases.h"
 #include "tests/support/random_tensor.h"
 

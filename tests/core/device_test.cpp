@@ -10,20 +10,12 @@
 #include "core/allocator.h"
 #include "core/device_runtime.h"
 #include "core/transfer.h"
+#include "tests/support/devices.h"
 
 namespace tarn {
 namespace {
 
-std::vector<Device> devices() {
-  std::vector<Device> all;
-  for (const DeviceKind kind : {DeviceKind::cpu, DeviceKind::cuda}) {
-    const DeviceRuntime* runtime = device_runtime(kind);
-    for (std::int32_t i = 0; runtime != nullptr && i < runtime->count(); ++i) {
-      all.push_back({kind, i});
-    }
-  }
-  return all;
-}
+using test::devices;
 
 TEST_CASE("device: elements come back from it, of any count and dtype") {
   for (const Device device : devices()) {

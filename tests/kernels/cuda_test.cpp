@@ -1,6 +1,5 @@
 // Kernels of CUDA devices against the CPU's, on the same inputs: sizes that fill no block, one, and
-// several. On the emulated device in three orders of threads, where the checker must find nothing.
-// Where there is no device, these tests have nothing to do.
+// several. Where there is no such device, they run on the CPU alone and compare nothing.
 #include <doctest/doctest.h>
 
 #include <functional>
@@ -28,29 +27,26 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 const std::vector<std::int64_t> kSizes = {0, 1, 63, 100, 257, 40000};
 
 // Runs a call of kernels on every device and wants the CPU's results within `tolerance`, in units
-// of the largest element, and the same bits in every order. The call makes its inputs itself, since
-// it may overwrite them.
+// of the largest element, and the same bits each time. The call makes its inputs itself, since it
+// may overwrite them.
 void compare(DType dtype, double tolerance, const std::function<Tensors(Device)>& call) {
   CAPTURE(name_of(dtype));
-  const Tensors wanted = call(Device::cpu());
-  for (const Device device : test::cuda_devices()) {
-    CAPTURE(device.str());
-    Tensors first;
-    const std::string faults = test::in_each_order([&] {
-      const Tensors there = call(device);
-      REQUIRE(there.size() == wanted.size());
-      Tensors here;
-      for (const Tensor& t : there) here.push_back(copy_to(t, Device::cpu()));
-      for (std::size_t i = 0; i < here.size(); ++i) {
-        CAPTURE(i);
-        CHECK(test::relative_difference(here[i], wanted[i]) <= tolerance);
-        if (!first.empty()) CHECK(test::max_abs_difference(here[i], first[i]) == 0);
-      }
-      first = here;
-    });
-    CHECK(faults.empty());
-    if (!faults.empty()) MESSAGE(faults);
-  }
+  Tensors wanted, first;  // of the CPU, and of the first run elsewhere
+  test::for_each_device([&](Device device) {
+    Tensors results = call(device);
+    for (Tensor& t : results) t = test::on_host(t);
+    if (device == Device::cpu()) {
+      wanted = results;
+      return;
+    }
+    REQUIRE(results.size() == wanted.size());
+    for (std::size_t i = 0; i < results.size(); ++i) {
+      CAPTURE(i);
+      CHECK(test::relative_difference(results[i], wanted[i]) <= tolerance);
+      if (!first.empty()) CHECK(test::max_abs_difference(results[i], first[i]) == 0);
+    }
+    first = results;
+  });
 }
 
 double rounding(DType dtype) { return dtype == DType::f32 ? 1e-6 : 1e-14; }
@@ -108,7 +104,7 @@ TEST_CASE("cuda: unary, of inputs with outer strides, and a NaN stays one") {
           return Tensors{out, grad_x};
         });
       }
-      for (const Device device : test::cuda_devices()) {
+      for (const Device device : test::devices()) {
         const Tensor x =
             copy_to(test::full({7}, dtype, std::numeric_limits<double>::quiet_NaN()), device);
         const Tensor out = Tensor::empty({7}, dtype, device);
@@ -217,7 +213,8 @@ TEST_CASE("cuda: the optimizers' updates") {
 }
 
 TEST_CASE("cuda: a kernel that a device lacks is named") {
-  for (const Device device : test::cuda_devices()) {
+  for (const Device device : test::devices()) {
+    if (device == Device::cpu()) continue;
     const Tensor x = Tensor::zeros({2, 2}, DType::f32, device);
     CHECK_THROWS_WITH_AS(run(&Table::gemm, device, {.a = x, .b = x, .out = x}),
                          doctest::Contains("gemm: no cuda kernel"), DeviceError);

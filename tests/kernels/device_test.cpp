@@ -6,7 +6,7 @@
 #include <string_view>
 
 #include "kernels/table.h"
-#include "tests/support/each_device.h"
+#include "tests/support/devices.h"
 #include "tests/support/op_cases.h"
 #include "tests/support/random_tensor.h"
 
@@ -58,12 +58,13 @@ TEST_CASE("cuda: kernels that are still missing") {
 
 // Gradients of the large cases too, which are too many for finite differences.
 void check_against_cpu(DType dtype) {
+  if (test::devices().size() == 1) return;
   for (const test::OpCase& c : test::op_cases()) {
     CAPTURE(c.str());
+    const test::Tensors wanted = test::run_forward_backward(c, dtype);
     test::for_each_device([&](Device device) {
       if (device == Device::cpu()) return;
       const test::Tensors results = test::run_forward_backward(c, dtype, device);
-      const test::Tensors wanted = test::run_forward_backward(c, dtype);
       for (std::size_t i = 0; i < wanted.size(); ++i) {
         CAPTURE(i);
         CHECK(test::relative_difference(results[i], wanted[i]) <=

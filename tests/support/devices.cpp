@@ -1,29 +1,17 @@
-#include "tests/support/each_device.h"
+#include "tests/support/devices.h"
 
 #include <string_view>
 
 #include "core/device_runtime.h"
-#include "kernels/table.h"
 
 namespace tarn::test {
-namespace {
-
-bool usable(Device device) {
-  try {
-    runtime_of(device);
-    kernels::table(device.kind);
-    return true;
-  } catch (const DeviceError&) {
-    return false;
-  }
-}
-
-}  // namespace
 
 const std::vector<Device>& devices() {
   static const std::vector<Device> all = [] {
     std::vector<Device> found{Device::cpu()};
-    if (usable(Device::cuda(0))) found.push_back(Device::cuda(0));
+    const DeviceRuntime* cuda = device_runtime(DeviceKind::cuda);
+    const std::int32_t count = cuda == nullptr ? 0 : cuda->count();
+    for (std::int32_t i = 0; i < count; ++i) found.push_back(Device::cuda(i));
     return found;
   }();
   return all;

@@ -1,50 +1,67 @@
-// The CUDA devices that this build and machine have, for tests that compare them with the CPU.
+// Runs a test on every device that this build and this machine have. The emulated device runs it in
+// three orders of threads and blocks, and what its checker finds fails the test.
 #pragma once
+
+#include <doctest/doctest.h>
 
 #include <string>
 #include <vector>
 
 #include "core/check.h"
-#include "core/device_runtime.h"
+#include "core/device.h"
 #if defined(TARN_EMULATED)
 #include "tests/emulator/emulator.h"
 #endif
 
 namespace tarn::test {
 
-// Empty where the build has no CUDA backend, or the machine no device.
-inline std::vector<Device> cuda_devices() {
-  std::vector<Device> devices;
-  const DeviceRuntime* runtime = device_runtime(DeviceKind::cuda);
-  for (std::int32_t i = 0; runtime != nullptr && i < runtime->count(); ++i) {
-    devices.push_back(Device::cuda(i));
-  }
-  return devices;
-}
+// The CPU, and the CUDA devices that can be used.
+const std::vector<Device>& devices();
 
-// Calls body() once on a real device. On the emulated one calls it in three orders of threads and
-// blocks, and returns the faults that were found meanwhile, one line each.
-template <class Body>
-std::string in_each_order(const Body& body) {
+// Whether a kernel's absence is what an error tells of; kernels/device_test.cpp lists the absent.
+bool tells_of_missing_kernel(const DeviceError& error);
+
+// Calls f(device) where a test may need a kernel that the device lacks: it ends there. Returns what
+// else went wrong, and the faults that the emulated device noticed, one line each.
+template <class F>
+std::string run_on(Device device, const F& f) {
   std::string faults;
 #if defined(TARN_EMULATED)
   emulator::clear_faults();
-  for (const auto order :
-       {emulator::Order::ascending, emulator::Order::descending, emulator::Order::random}) {
-    emulator::settings().order = order;
-    try {
-      body();
-    } catch (const DeviceError& error) {  // a fault ended the launch: which is in the list
-      faults += message(error.what(), "\n");
-    }
+#endif
+  try {
+    f(device);
+  } catch (const DeviceError& error) {  // of a fault that ended a launch, too
+    if (!tells_of_missing_kernel(error)) faults = message(error.what(), "\n");
   }
-  emulator::settings().order = emulator::Order::ascending;
+#if defined(TARN_EMULATED)
   for (const emulator::Fault& fault : emulator::faults()) faults += fault.text + "\n";
   emulator::clear_faults();
-#else
-  body();
 #endif
   return faults;
+}
+
+// Calls f(device) for the CPU and then for each other device, where nothing may go wrong but that a
+// kernel is missing; on the emulated one in each order.
+template <class F>
+void for_each_device(const F& f) {
+  for (const Device device : devices()) {
+    CAPTURE(device.str());
+    if (device == Device::cpu()) {
+      f(device);
+      continue;
+    }
+#if defined(TARN_EMULATED)
+    for (const auto order :
+         {emulator::Order::ascending, emulator::Order::descending, emulator::Order::random}) {
+      emulator::settings().order = order;
+      CHECK(run_on(device, f) == "");
+    }
+    emulator::settings().order = emulator::Order::ascending;
+#else
+    CHECK(run_on(device, f) == "");
+#endif
+  }
 }
 
 }  // namespace tarn::test
