@@ -1,6 +1,7 @@
 #include "core/names.h"
 
 #include <algorithm>
+#include <sstream>
 #include <vector>
 
 namespace tarn {
@@ -53,6 +54,13 @@ std::string joined(std::span<const std::string> names, std::string_view separato
     all += name;
   }
   return all;
+}
+
+std::vector<std::string> words_of(const std::string& text) {
+  std::vector<std::string> words;
+  std::istringstream in(text);
+  for (std::string word; in >> word;) words.push_back(word);
+  return words;
 }
 
 }  // namespace tarn

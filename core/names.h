@@ -5,6 +5,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace tarn {
 
@@ -20,5 +21,8 @@ std::string nearest_name(std::string_view text, std::span<const std::string> nam
 
 // "a, b, c".
 std::string joined(std::span<const std::string> names, std::string_view separator = ", ");
+
+// The words between spaces.
+std::vector<std::string> words_of(const std::string& text);
 
 }  // namespace tarn

@@ -2,20 +2,13 @@
 
 #include <algorithm>
 #include <charconv>
-#include <sstream>
 #include <vector>
 
 #include "core/check.h"
+#include "core/names.h"
 
 namespace tarn::train {
 namespace {
-
-std::vector<std::string> words_of(const std::string& text) {
-  std::vector<std::string> words;
-  std::istringstream in(text);
-  for (std::string word; in >> word;) words.push_back(word);
-  return words;
-}
 
 // Where two values of a fact differ. Lists are long: of them, their first difference alone.
 std::string difference(const std::string& fact, const std::string& there, const std::string& here) {

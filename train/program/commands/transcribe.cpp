@@ -1,7 +1,6 @@
 #include <algorithm>
 #include <cstdio>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
 #include "core/io/file.h"
 #include "core/io/safetensors.h"
@@ -141,10 +140,7 @@ data::PhoneList phones_of(const Checkpoint& checkpoint, const Config& config) {
     check_same_data(facts, {{"phones", joined(read_phones(config).names(), " ")}},
                     checkpoint.directory().string());
   }
-  std::vector<std::string> names;
-  std::istringstream words(kept->second);
-  for (std::string name; words >> name;) names.push_back(name);
-  return data::PhoneList(names, checkpoint.directory().string());
+  return data::PhoneList(words_of(kept->second), checkpoint.directory().string());
 }
 
 }  // namespace
