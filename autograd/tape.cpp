@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <functional>
+#include <span>
 #include <string_view>
 
 #include "core/transfer.h"
@@ -40,10 +41,18 @@ std::vector<std::size_t> checksums(const Node& node) {
 
 }  // namespace
 
-bool is_finite(const Tensor& tensor) {
-  const Tensor total = Tensor::empty({1}, DType::f64, tensor.device());
-  kernels::run(&kernels::Table::count_nonfinite, tensor.device(), {.x = tensor, .total = total});
-  return item(total) == 0;
+bool is_finite(const Tensor& tensor) { return find_nonfinite({tensor}) == 1; }
+
+std::size_t find_nonfinite(const std::vector<Tensor>& tensors) {
+  if (tensors.empty()) return 0;
+  const Device device = tensors.front().device();
+  const Tensor totals =
+      Tensor::empty({static_cast<std::int64_t>(tensors.size())}, DType::f64, device);
+  kernels::run(&kernels::Table::count_nonfinite, device, {.x = tensors, .totals = totals});
+  const Tensor host = copy_to(totals, Device::cpu());
+  const std::span<const double> counts(host.data<double>(), tensors.size());
+  return static_cast<std::size_t>(
+      std::find_if(counts.begin(), counts.end(), [](double n) { return n > 0; }) - counts.begin());
 }
 
 Tensor Parameter::tensor() {

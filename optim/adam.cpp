@@ -15,23 +15,21 @@ class Adam final : public Optimizer {
       : Optimizer(std::move(parameters), options, {"m", "v"}), decoupled_(decoupled) {}
 
  protected:
-  void update(const ad::Parameter& parameter, const std::vector<Tensor>& moments, double lr,
-              double grad_scale) override {
+  void update(const Update& update, double lr) override {
     const auto t = static_cast<double>(updates());
     const OptimizerOptions& o = options();
-    kernels::run(&kernels::Table::adam_step, parameter.value().device(),
-                 {.value = parameter.value(),
-                  .grad = parameter.grad(),
-                  .m = moments[0],
-                  .v = moments[1],
+    kernels::run(&kernels::Table::adam_step, update.device,
+                 {.value = update.values,
+                  .gradients = update.gradients,
+                  .m = update.moments[0],
+                  .v = update.moments[1],
                   .beta1 = o.beta1,
                   .beta2 = o.beta2,
                   .eps = o.eps,
                   .step_size = lr / (1 - std::pow(o.beta1, t)),
                   .v_scale = 1 / std::sqrt(1 - std::pow(o.beta2, t)),
                   .decay = decoupled_ ? lr * o.weight_decay : 0,
-                  .l2 = decoupled_ ? 0 : o.weight_decay,
-                  .grad_scale = grad_scale});
+                  .l2 = decoupled_ ? 0 : o.weight_decay});
   }
 
  private:

@@ -1,8 +1,11 @@
 #include "optim/optimizer.h"
 
+#include <algorithm>
 #include <cmath>
 
+#include "autograd/tape.h"
 #include "core/transfer.h"
+#include "kernels/copy.h"
 #include "kernels/optimizer.h"
 #include "kernels/table.h"
 #include "optim/kinds.h"
@@ -25,11 +28,6 @@ constexpr Kind kKinds[] = {
     {"radam-standard", make_radam_standard},
 };
 
-// How much of a gradient of this norm stays: all of it up to the limit. The authors' 1e-6 included.
-double clip_scale(double norm, double limit) {
-  return limit > 0 ? std::min(1.0, limit / (norm + 1e-6)) : 1.0;
-}
-
 }  // namespace
 
 Optimizer::Optimizer(std::vector<ad::Parameter*> parameters, const OptimizerOptions& options,
@@ -37,63 +35,111 @@ Optimizer::Optimizer(std::vector<ad::Parameter*> parameters, const OptimizerOpti
     : parameters_(std::move(parameters)), options_(options), moments_(moments.size()) {
   for (const ad::Parameter* parameter : parameters_) {
     const Tensor& value = parameter->value();
+    const Tensor& first = parameters_.front()->value();
+    TARN_CHECK_AS(DTypeError, value.dtype() == first.dtype(), options.kind, ": ", parameter->name(),
+                  " is ", value, ", and ", parameters_.front()->name(), " is ", first,
+                  "; an optimizer's parameters are of one dtype");
+    TARN_CHECK_AS(DeviceError, value.device() == first.device(), options.kind, ": ",
+                  parameter->name(), " is on ", value.device(), ", and ",
+                  parameters_.front()->name(), " on ", first.device(),
+                  "; an optimizer's parameters are on one device");
     for (const std::string_view moment : moments) {
       state_.push_back({message(moment, ".", parameter->name()),
                         Tensor::zeros(value.shape(), value.dtype(), value.device())});
     }
   }
+  if (parameters_.empty()) return;
+  stopped_ = Tensor::zeros({1}, DType::f64, parameters_.front()->value().device());
 }
 
 double Optimizer::step(double lr) {
-  const std::vector<double> norms = gradient_norms();
-  double squares = 0;
-  for (const double norm : norms) squares += norm * norm;
-  const double global = std::sqrt(squares);
-  if (!std::isfinite(global)) return global;
+  const QueuedUpdate update = enqueue(lr, {});
+  const double norm = finish(update).norm;
+  if (std::isfinite(norm)) clear_gradients(update);
+  return norm;
+}
 
-  ++updates_;
+QueuedUpdate Optimizer::queue(double lr, const Tensor& watched) {
+  QueuedUpdate update = enqueue(lr, watched);
+  clear_gradients(update);
+  return update;
+}
+
+QueuedUpdate Optimizer::enqueue(double lr, const Tensor& watched) {
+  QueuedUpdate queued{++updates_, {}, {}};
+  Update update;
+  update.moments.resize(moments_);
   for (std::size_t p = 0; p < parameters_.size(); ++p) {
     if (!parameters_[p]->has_grad()) continue;
-    std::vector<Tensor> moments;
-    for (std::size_t i = 0; i < moments_; ++i) moments.push_back(state_[p * moments_ + i].value);
-    const double norm = options_.clip == Clip::global ? global : norms[p];
-    update(*parameters_[p], moments, lr, clip_scale(norm, options_.max_grad_norm));
-    check_moments(p, norms[p]);
-    parameters_[p]->clear_grad();
+    queued.parameters.push_back(p);
+    update.values.push_back(parameters_[p]->value());
+    update.gradients.grad.push_back(parameters_[p]->grad());
+    for (std::size_t i = 0; i < moments_; ++i) {
+      update.moments[i].push_back(state_[p * moments_ + i].value);
+    }
   }
-  return global;
+  update.device = parameters_.empty() ? Device::cpu() : parameters_.front()->value().device();
+  const std::int64_t watching = watched.defined() ? watched.elements() : 0;
+  const auto count = static_cast<std::int64_t>(queued.parameters.size());
+  queued.figures = Tensor::zeros({watching + count + 1}, DType::f64, update.device);
+  if (watching > 0) {
+    kernels::run(&kernels::Table::copy, update.device,
+                 {.from = watched.view({watching}), .to = queued.figures.slice(0, 0, watching)});
+  }
+  if (count == 0) return queued;
+  const Tensor squares = queued.figures.slice(0, watching, count);
+  kernels::run(&kernels::Table::sum_of_squares, update.device,
+               {.x = update.gradients.grad, .totals = squares});
+  update.gradients.scales = Tensor::empty({count}, DType::f64, update.device);
+  update.gradients.stopped = stopped_;
+  kernels::run(&kernels::Table::clip_scales, update.device,
+               {.squares = squares,
+                .watched = watched,
+                .max_norm = options_.max_grad_norm,
+                .per_tensor = options_.clip == Clip::per_tensor,
+                .scales = update.gradients.scales,
+                .norm = queued.figures.slice(0, watching + count, 1),
+                .stopped = stopped_});
+  this->update(update, lr);
+  return queued;
+}
+
+UpdateFigures Optimizer::finish(const QueuedUpdate& update) {
+  const Tensor host = copy_to(update.figures, Device::cpu());
+  const double* figures = host.data<double>();
+  const std::size_t count = update.parameters.size();
+  const double* squares = figures + host.elements() - 1 - static_cast<std::int64_t>(count);
+  UpdateFigures out{squares[count], {figures, squares}};
+  const auto finite = [](double x) { return std::isfinite(x); };
+  if (!finite(out.norm) || !std::all_of(out.watched.begin(), out.watched.end(), finite)) {
+    updates_ = update.number - 1;
+    if (count > 0) {
+      kernels::run(&kernels::Table::fill, stopped_.device(), {.to = stopped_, .value = 0});
+    }
+    return out;
+  }
+  for (std::size_t i = 0; i < count; ++i) {
+    check_moments(update, update.parameters[i], std::sqrt(squares[i]));
+  }
+  return out;
+}
+
+void Optimizer::clear_gradients(const QueuedUpdate& update) {
+  for (const std::size_t p : update.parameters) parameters_[p]->clear_grad();
 }
 
 // The square of a gradient that is finite need not be: that of 1e25 is past the range of f32. A
 // moment is a mean of gradients or of their squares, so that no smaller norm has to be looked into.
-void Optimizer::check_moments(std::size_t parameter, double norm) const {
+void Optimizer::check_moments(const QueuedUpdate& update, std::size_t parameter,
+                              double norm) const {
   constexpr double kSquaresFit = 1e18;
   if (norm < kSquaresFit) return;
   for (std::size_t i = 0; i < moments_; ++i) {
     const auto& [name, value] = state_[parameter * moments_ + i];
-    const Tensor count = Tensor::empty({1}, DType::f64, value.device());
-    kernels::run(&kernels::Table::count_nonfinite, value.device(), {.x = value, .total = count});
-    TARN_CHECK(item(count) == 0, options_.kind, ": update ", updates_, " made ", name,
+    TARN_CHECK(ad::is_finite(value), options_.kind, ": update ", update.number, " made ", name,
                " infinite or NaN, from a gradient of norm ", norm, " that ", name_of(value.dtype()),
                " cannot hold here; clip gradients with a max_grad_norm above 0");
   }
-}
-
-std::vector<double> Optimizer::gradient_norms() const {
-  std::vector<double> norms(parameters_.size(), 0.0);
-  if (parameters_.empty()) return norms;
-  const Device device = parameters_.front()->value().device();
-  const Tensor totals =
-      Tensor::zeros({static_cast<std::int64_t>(norms.size())}, DType::f64, device);
-  for (std::size_t p = 0; p < norms.size(); ++p) {
-    if (!parameters_[p]->has_grad()) continue;
-    const Tensor& grad = parameters_[p]->grad();
-    kernels::run(&kernels::Table::sum_of_squares, device,
-                 {.x = grad, .total = totals, .index = static_cast<std::int64_t>(p)});
-  }
-  const Tensor host = copy_to(totals, Device::cpu());
-  for (std::size_t p = 0; p < norms.size(); ++p) norms[p] = std::sqrt(host.data<double>()[p]);
-  return norms;
 }
 
 std::vector<std::string_view> optimizer_kinds() {

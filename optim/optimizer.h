@@ -9,6 +9,7 @@
 
 #include "autograd/parameter.h"
 #include "core/tensor.h"
+#include "kernels/optimizer.h"
 
 namespace tarn::optim {
 
@@ -32,8 +33,22 @@ struct NamedState {
   Tensor value;
 };
 
+// An update that was asked for. On a device other than the CPU it may still be under way.
+struct QueuedUpdate {
+  std::int64_t number = 0;              // from 1
+  std::vector<std::size_t> parameters;  // which have a gradient
+  Tensor figures;  // f64, on the device: what was watched, the sums of squares, the norm over all
+};
+
+// What finish() reads of an update.
+struct UpdateFigures {
+  double norm = 0;              // over all gradients, before clipping
+  std::vector<double> watched;  // as they were given to queue()
+};
+
 class Optimizer {
  public:
+  // Throws DTypeError or DeviceError where parameters are not all of one dtype and one device.
   Optimizer(std::vector<ad::Parameter*> parameters, const OptimizerOptions& options,
             const std::vector<std::string_view>& moments);
   virtual ~Optimizer() = default;
@@ -46,27 +61,42 @@ class Optimizer {
   // hold its parameter still from then on; the update is then half done and must not be saved.
   double step(double lr);
 
+  // The same in two halves, so that the program need not wait for the device in between: queue()
+  // asks for the update and clears the gradients, and finish() reads what became of it. Where the
+  // norm or a number of `watched` (f64, on the parameters' device) is not finite, this update and
+  // those queued after it change nothing until finish() has found it.
+  QueuedUpdate queue(double lr, const Tensor& watched = {});
+  UpdateFigures finish(const QueuedUpdate& update);
+
   std::int64_t updates() const { return updates_; }
   void set_updates(std::int64_t updates) { updates_ = updates; }  // when a checkpoint is loaded
   // The moments, in place: reading and writing them saves and restores the optimizer.
   const std::vector<NamedState>& state() const { return state_; }
 
  protected:
-  // One parameter's update, the `updates()`-th from 1. moments: this parameter's, in the order
-  // named.
-  virtual void update(const ad::Parameter& parameter, const std::vector<Tensor>& moments, double lr,
-                      double grad_scale) = 0;
+  // The parameters of an update, which all have gradients.
+  struct Update {
+    Device device;
+    std::vector<Tensor> values;
+    kernels::Gradients gradients;
+    std::vector<std::vector<Tensor>> moments;  // for each moment in the order named, all parameters
+  };
+
+  // One update, the `updates()`-th from 1.
+  virtual void update(const Update& update, double lr) = 0;
   const OptimizerOptions& options() const { return options_; }
 
  private:
-  std::vector<double> gradient_norms() const;  // one a parameter; 0 for those without a gradient
-  void check_moments(std::size_t parameter, double norm) const;  // after its update
+  QueuedUpdate enqueue(double lr, const Tensor& watched);
+  void clear_gradients(const QueuedUpdate& update);
+  void check_moments(const QueuedUpdate& update, std::size_t parameter, double norm) const;
 
   std::vector<ad::Parameter*> parameters_;
   OptimizerOptions options_;
   std::size_t moments_;
   std::vector<NamedState> state_;  // parameter by parameter
   std::int64_t updates_ = 0;
+  Tensor stopped_;  // f64 [1], on the parameters' device: whether updates change nothing
 };
 
 // "sgd", "adam", "adamw", "radam" (the authors' variant), "radam-standard".

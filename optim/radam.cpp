@@ -17,8 +17,7 @@ class RAdam final : public Optimizer {
       : Optimizer(std::move(parameters), options, {"m", "v"}), authors_(authors) {}
 
  protected:
-  void update(const ad::Parameter& parameter, const std::vector<Tensor>& moments, double lr,
-              double grad_scale) override {
+  void update(const Update& update, double lr) override {
     const auto t = static_cast<double>(updates());
     const OptimizerOptions& o = options();
     const double beta2_t = std::pow(o.beta2, t);
@@ -30,18 +29,17 @@ class RAdam final : public Optimizer {
       step_size *= std::sqrt((1 - beta2_t) * (rho - 4) * (rho - 2) * rho_end /
                              ((rho_end - 4) * (rho_end - 2) * rho));
     }
-    kernels::run(&kernels::Table::adam_step, parameter.value().device(),
-                 {.value = parameter.value(),
-                  .grad = parameter.grad(),
-                  .m = moments[0],
-                  .v = moments[1],
+    kernels::run(&kernels::Table::adam_step, update.device,
+                 {.value = update.values,
+                  .gradients = update.gradients,
+                  .m = update.moments[0],
+                  .v = update.moments[1],
                   .beta1 = o.beta1,
                   .beta2 = o.beta2,
                   .eps = o.eps,
                   .step_size = step_size,
                   .decay = authors_ ? lr * o.weight_decay : 0,
                   .l2 = authors_ ? 0 : o.weight_decay,
-                  .grad_scale = grad_scale,
                   .adaptive = rectified});
   }
 

@@ -13,16 +13,14 @@ class Sgd final : public Optimizer {
       : Optimizer(std::move(parameters), options, {"velocity"}) {}
 
  protected:
-  void update(const ad::Parameter& parameter, const std::vector<Tensor>& moments, double lr,
-              double grad_scale) override {
-    kernels::run(&kernels::Table::sgd_step, parameter.value().device(),
-                 {.value = parameter.value(),
-                  .grad = parameter.grad(),
-                  .velocity = moments[0],
+  void update(const Update& update, double lr) override {
+    kernels::run(&kernels::Table::sgd_step, update.device,
+                 {.value = update.values,
+                  .gradients = update.gradients,
+                  .velocity = update.moments[0],
                   .lr = lr,
                   .momentum = options().momentum,
-                  .l2 = options().weight_decay,
-                  .grad_scale = grad_scale});
+                  .l2 = options().weight_decay});
   }
 };
 

@@ -14,14 +14,15 @@ namespace tarn::kernels::cpu::HWY_NAMESPACE {
 namespace {
 
 template <class T>
-void sgd(const SgdStepArgs& args, std::int64_t first, std::int64_t last) {
-  T* value = args.value.mutable_data<T>() + first;
-  const T* grad = args.grad.data<T>() + first;
-  T* velocity = args.velocity.mutable_data<T>() + first;
+void sgd(const SgdStepArgs& args, std::size_t tensor, double scale, std::int64_t first,
+         std::int64_t last) {
+  T* value = args.value[tensor].mutable_data<T>() + first;
+  const T* grad = args.gradients.grad[tensor].data<T>() + first;
+  T* velocity = args.velocity[tensor].mutable_data<T>() + first;
   const T lr = static_cast<T>(args.lr);
   const T momentum = static_cast<T>(args.momentum);
   const T l2 = static_cast<T>(args.l2);
-  const T grad_scale = static_cast<T>(args.grad_scale);
+  const T grad_scale = static_cast<T>(scale);
   for (std::int64_t i = 0; i < last - first; ++i) {
     const T g = grad_scale * grad[i] + l2 * value[i];
     velocity[i] = momentum * velocity[i] + g;
@@ -30,16 +31,17 @@ void sgd(const SgdStepArgs& args, std::int64_t first, std::int64_t last) {
 }
 
 template <class T>
-void adam(const AdamStepArgs& args, std::int64_t first, std::int64_t last) {
-  T* value = args.value.mutable_data<T>() + first;
-  const T* grad = args.grad.data<T>() + first;
-  T* m = args.m.mutable_data<T>() + first;
-  T* v = args.v.mutable_data<T>() + first;
+void adam(const AdamStepArgs& args, std::size_t tensor, double scale, std::int64_t first,
+          std::int64_t last) {
+  T* value = args.value[tensor].mutable_data<T>() + first;
+  const T* grad = args.gradients.grad[tensor].data<T>() + first;
+  T* m = args.m[tensor].mutable_data<T>() + first;
+  T* v = args.v[tensor].mutable_data<T>() + first;
   const T beta1 = static_cast<T>(args.beta1), rest1 = static_cast<T>(1 - args.beta1);
   const T beta2 = static_cast<T>(args.beta2), rest2 = static_cast<T>(1 - args.beta2);
   const T eps = static_cast<T>(args.eps), v_scale = static_cast<T>(args.v_scale);
   const T step_size = static_cast<T>(args.step_size), decay = static_cast<T>(args.decay);
-  const T l2 = static_cast<T>(args.l2), grad_scale = static_cast<T>(args.grad_scale);
+  const T l2 = static_cast<T>(args.l2), grad_scale = static_cast<T>(scale);
   for_vectors<T>(last - first, [&](auto d, std::int64_t i) HWY_ATTR {
     const auto set = [&](T x) HWY_ATTR { return hn::Set(d, x); };
     const auto old = hn::LoadU(d, value + i);
@@ -76,12 +78,16 @@ double squares(const T* x, std::int64_t n) {
   return total;
 }
 
-void SgdStep(const SgdStepArgs& args, std::int64_t first, std::int64_t last) {
-  with_float_type(args.value.dtype(), [&](auto zero) { sgd<decltype(zero)>(args, first, last); });
+void SgdStep(const SgdStepArgs& args, std::size_t tensor, double scale, std::int64_t first,
+             std::int64_t last) {
+  with_float_type(args.value[tensor].dtype(),
+                  [&](auto zero) { sgd<decltype(zero)>(args, tensor, scale, first, last); });
 }
 
-void AdamStep(const AdamStepArgs& args, std::int64_t first, std::int64_t last) {
-  with_float_type(args.value.dtype(), [&](auto zero) { adam<decltype(zero)>(args, first, last); });
+void AdamStep(const AdamStepArgs& args, std::size_t tensor, double scale, std::int64_t first,
+              std::int64_t last) {
+  with_float_type(args.value[tensor].dtype(),
+                  [&](auto zero) { adam<decltype(zero)>(args, tensor, scale, first, last); });
 }
 
 double Squares(const Tensor& x, std::int64_t first, std::int64_t last) {
@@ -96,6 +102,7 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 #include <cmath>
+#include <vector>
 
 #include "kernels/cpu/parallel.h"
 #include "kernels/table.h"
@@ -107,20 +114,59 @@ HWY_EXPORT(SgdStep);
 HWY_EXPORT(AdamStep);
 HWY_EXPORT(Squares);
 
+// Elements [first, last) of the tensors at one place of the lists.
+struct Piece {
+  std::size_t tensor;
+  std::int64_t first, last;
+};
+
 constexpr std::int64_t kChunk = 16384;
 std::int64_t chunks_of(const Tensor& x) { return (x.elements() + kChunk - 1) / kChunk; }
+
+std::int64_t chunks_of(const std::vector<Tensor>& list) {
+  std::int64_t count = 0;
+  for (const Tensor& x : list) count += chunks_of(x);
+  return count;
+}
+
+// Calls body(piece, number of the piece) for all chunks of all tensors, which are numbered from the
+// first tensor's first.
+template <class Body>
+void parallel_pieces(const std::vector<Tensor>& list, const Body& body) {
+  std::vector<Piece> pieces;
+  pieces.reserve(static_cast<std::size_t>(chunks_of(list)));
+  for (std::size_t t = 0; t < list.size(); ++t) {
+    for (std::int64_t first = 0; first < list[t].elements(); first += kChunk) {
+      pieces.push_back({t, first, std::min(list[t].elements(), first + kChunk)});
+    }
+  }
+  parallel_for(static_cast<std::int64_t>(pieces.size()),
+               [&](std::int64_t i) { body(pieces[static_cast<std::size_t>(i)], i); });
+}
+
+bool stopped(const Gradients& gradients) {
+  return gradients.stopped.defined() && *gradients.stopped.data<double>() != 0;
+}
+
+double scale_of(const Gradients& gradients, std::size_t tensor) {
+  return gradients.scales.defined() ? gradients.scales.data<double>()[tensor] : 1;
+}
 
 }  // namespace
 
 void sgd_step(const SgdStepArgs& args) {
-  parallel_chunks(args.value.elements(), kChunk, [&](std::int64_t first, std::int64_t last) {
-    HWY_DYNAMIC_DISPATCH(SgdStep)(args, first, last);
+  if (stopped(args.gradients)) return;
+  parallel_pieces(args.value, [&](const Piece& piece, std::int64_t /*number*/) {
+    HWY_DYNAMIC_DISPATCH(SgdStep)
+    (args, piece.tensor, scale_of(args.gradients, piece.tensor), piece.first, piece.last);
   });
 }
 
 void adam_step(const AdamStepArgs& args) {
-  parallel_chunks(args.value.elements(), kChunk, [&](std::int64_t first, std::int64_t last) {
-    HWY_DYNAMIC_DISPATCH(AdamStep)(args, first, last);
+  if (stopped(args.gradients)) return;
+  parallel_pieces(args.value, [&](const Piece& piece, std::int64_t /*number*/) {
+    HWY_DYNAMIC_DISPATCH(AdamStep)
+    (args, piece.tensor, scale_of(args.gradients, piece.tensor), piece.first, piece.last);
   });
 }
 
@@ -129,23 +175,49 @@ std::int64_t sum_of_squares_scratch_bytes(const SumOfSquaresArgs& args) {
 }
 
 void sum_of_squares(const SumOfSquaresArgs& args, Scratch scratch) {
-  const std::int64_t n = args.x.elements();
   double* partial = scratch.as<double>();
-  parallel_chunks(n, kChunk, [&](std::int64_t first, std::int64_t last) {
-    partial[first / kChunk] = HWY_DYNAMIC_DISPATCH(Squares)(args.x, first, last);
+  parallel_pieces(args.x, [&](const Piece& piece, std::int64_t number) {
+    partial[number] = HWY_DYNAMIC_DISPATCH(Squares)(args.x[piece.tensor], piece.first, piece.last);
   });
-  double total = 0;
-  for (std::int64_t c = 0; c < chunks_of(args.x); ++c) total += partial[c];
-  args.total.mutable_data<double>()[args.index] = total;
+  double* totals = args.totals.mutable_data<double>() + args.first;
+  for (const Tensor& x : args.x) {
+    double total = 0;
+    for (std::int64_t c = 0; c < chunks_of(x); ++c) total += *partial++;
+    *totals++ = total;
+  }
 }
 
 void count_nonfinite(const CountNonfiniteArgs& args) {
-  with_float_type(args.x.dtype(), [&](auto zero) {
-    const auto* x = args.x.data<decltype(zero)>();
-    std::int64_t count = 0;
-    for (std::int64_t i = 0; i < args.x.elements(); ++i) count += std::isfinite(x[i]) ? 0 : 1;
-    *args.total.mutable_data<double>() = static_cast<double>(count);
-  });
+  double* totals = args.totals.mutable_data<double>();
+  for (const Tensor& tensor : args.x) {
+    with_float_type(tensor.dtype(), [&](auto zero) {
+      const auto* x = tensor.data<decltype(zero)>();
+      const std::int64_t elements = tensor.elements();
+      std::int64_t count = 0;
+      for (std::int64_t i = 0; i < elements; ++i) count += std::isfinite(x[i]) ? 0 : 1;
+      *totals++ = static_cast<double>(count);
+    });
+  }
+}
+
+void clip_scales(const ClipScalesArgs& args) {
+  const std::int64_t count = args.squares.elements();
+  const double* squares = args.squares.data<double>();
+  double total = 0;
+  for (std::int64_t i = 0; i < count; ++i) total += std::sqrt(squares[i]) * std::sqrt(squares[i]);
+  const double global = std::sqrt(total);
+  for (std::int64_t i = 0; i < count; ++i) {
+    const double norm = args.per_tensor ? std::sqrt(squares[i]) : global;
+    args.scales.mutable_data<double>()[i] =
+        args.max_norm > 0 ? std::min(1.0, args.max_norm / (norm + 1e-6)) : 1.0;
+  }
+  *args.norm.mutable_data<double>() = global;
+  bool finite = std::isfinite(global);
+  const std::int64_t watched = args.watched.defined() ? args.watched.elements() : 0;
+  for (std::int64_t i = 0; i < watched; ++i) {
+    finite = finite && std::isfinite(args.watched.data<double>()[i]);
+  }
+  if (!finite) *args.stopped.mutable_data<double>() = 1;
 }
 
 }  // namespace tarn::kernels::cpu

@@ -1,5 +1,6 @@
 #include <cmath>
 
+#include "kernels/cuda/chunks.h"
 #include "kernels/cuda/gpu.h"
 #include "kernels/dtype_switch.h"
 #include "kernels/optimizer.h"
@@ -7,10 +8,10 @@
 
 namespace tarn::kernels::cuda {
 
-// The scalars of AdamStepArgs and SgdStepArgs in the tensors' type.
+// The scalars of AdamStepArgs in the tensors' type.
 template <class T>
 struct AdamScalars {
-  T beta1, rest1, beta2, rest2, eps, step_size, v_scale, decay, l2, grad_scale;
+  T beta1, rest1, beta2, rest2, eps, step_size, v_scale, decay, l2;
   bool adaptive;
 
   explicit AdamScalars(const AdamStepArgs& a)
@@ -23,39 +24,71 @@ struct AdamScalars {
         v_scale(static_cast<T>(a.v_scale)),
         decay(static_cast<T>(a.decay)),
         l2(static_cast<T>(a.l2)),
-        grad_scale(static_cast<T>(a.grad_scale)),
         adaptive(a.adaptive) {}
 };
 
 template <class T>
-__global__ void adam_elements(T* value, const T* grad, T* m, T* v, AdamScalars<T> s,
-                              std::int64_t n) {
-  for (std::int64_t i = first_element(); i < n; i += all_threads()) {
-    const T old = value[i];
-    const T g = s.grad_scale * grad[i] + s.l2 * old;
-    const T new_m = s.beta1 * m[i] + s.rest1 * g;
-    const T new_v = s.beta2 * v[i] + s.rest2 * (g * g);
-    m[i] = new_m;
-    v[i] = new_v;
+struct AdamTensors {
+  T* value;
+  const T* grad;
+  T *m, *v;
+};
+
+// What of Gradients the kernels read.
+struct Clipping {
+  const double *scales, *stopped;
+
+  explicit Clipping(const Gradients& gradients)
+      : scales(gradients.scales.defined() ? gradients.scales.data<double>() : nullptr),
+        stopped(gradients.stopped.defined() ? gradients.stopped.data<double>() : nullptr) {}
+
+  __device__ bool stops() const { return stopped != nullptr && *stopped != 0; }
+  template <class T>
+  __device__ T scale(std::int64_t tensor) const {
+    return scales == nullptr ? T(1) : static_cast<T>(scales[tensor]);
+  }
+};
+
+template <class T>
+__global__ void adam_chunks(Chunks<AdamTensors<T>> chunks, Clipping clipping, AdamScalars<T> s) {
+  if (clipping.stops()) return;
+  const auto chunk = chunks.of_block();
+  const AdamTensors<T>& t = chunks.tensors[chunk.place];
+  const T grad_scale = clipping.scale<T>(chunks.first_tensor + chunk.place);
+  for (std::int64_t i = chunk.first + threadIdx.x; i < chunk.last; i += kThreads) {
+    const T old = t.value[i];
+    const T g = grad_scale * t.grad[i] + s.l2 * old;
+    const T new_m = s.beta1 * t.m[i] + s.rest1 * g;
+    const T new_v = s.beta2 * t.v[i] + s.rest2 * (g * g);
+    t.m[i] = new_m;
+    t.v[i] = new_v;
     T move = s.step_size * new_m;
     if (s.adaptive) move /= std::sqrt(new_v) * s.v_scale + s.eps;
     // Not old * (1 - decay): in f32 that factor would hold only a few digits of the decay.
-    value[i] = old - s.decay * old - move;
+    t.value[i] = old - s.decay * old - move;
   }
 }
 
 template <class T>
-__global__ void sgd_elements(T* value, const T* grad, T* velocity, T lr, T momentum, T l2,
-                             T grad_scale, std::int64_t n) {
-  for (std::int64_t i = first_element(); i < n; i += all_threads()) {
-    const T g = grad_scale * grad[i] + l2 * value[i];
-    velocity[i] = momentum * velocity[i] + g;
-    value[i] -= lr * velocity[i];
+struct SgdTensors {
+  T* value;
+  const T* grad;
+  T* velocity;
+};
+
+template <class T>
+__global__ void sgd_chunks(Chunks<SgdTensors<T>> chunks, Clipping clipping, T lr, T momentum,
+                           T l2) {
+  if (clipping.stops()) return;
+  const auto chunk = chunks.of_block();
+  const SgdTensors<T>& t = chunks.tensors[chunk.place];
+  const T grad_scale = clipping.scale<T>(chunks.first_tensor + chunk.place);
+  for (std::int64_t i = chunk.first + threadIdx.x; i < chunk.last; i += kThreads) {
+    const T g = grad_scale * t.grad[i] + l2 * t.value[i];
+    t.velocity[i] = momentum * t.velocity[i] + g;
+    t.value[i] -= lr * t.velocity[i];
   }
 }
-
-// Each block sums a chunk of this many elements; the chunks are added in order.
-constexpr std::int64_t kChunk = 16384;
 
 // What an element adds to a sum.
 struct Square {
@@ -71,64 +104,114 @@ struct OneIfNonfinite {
   }
 };
 
+template <class T>
+struct Summed {
+  const T* x;
+};
+
+// partial[b] = the sum of the terms of block b's chunk.
 template <class T, class Term>
-__global__ void sum_chunk(const T* x, Term term, double* partial, std::int64_t n) {
+__global__ void sum_chunks(Chunks<Summed<T>> chunks, Term term, double* partial) {
   TARN_SHARED(double[kThreads], sums);
-  const std::int64_t first = std::int64_t{blockIdx.x} * kChunk;
-  const std::int64_t last = first + kChunk < n ? first + kChunk : n;
+  const auto chunk = chunks.of_block();
+  const T* x = chunks.tensors[chunk.place].x;
   double sum = 0;
-  for (std::int64_t i = first + threadIdx.x; i < last; i += kThreads) sum += term(x[i]);
+  for (std::int64_t i = chunk.first + threadIdx.x; i < chunk.last; i += kThreads) sum += term(x[i]);
   const double total = block_sum(sum, sums);
   if (threadIdx.x == 0) partial[blockIdx.x] = total;
 }
 
-// total = the sum of the chunks' sums, by one block in a fixed order.
-__global__ void add_chunks(const double* partial, std::int64_t chunks, double* total) {
+// totals[i] = the sum of tensor i's chunks, by one block a tensor in a fixed order.
+template <class T>
+__global__ void add_chunks(Chunks<Summed<T>> chunks, const double* partial, double* totals) {
   TARN_SHARED(double[kThreads], sums);
+  const int first = chunks.first_block[blockIdx.x], last = chunks.first_block[blockIdx.x + 1];
   double sum = 0;
-  for (std::int64_t c = threadIdx.x; c < chunks; c += kThreads) sum += partial[c];
-  const double all = block_sum(sum, sums);
-  if (threadIdx.x == 0) *total = all;
+  for (int c = first + static_cast<int>(threadIdx.x); c < last; c += kThreads) sum += partial[c];
+  const double total = block_sum(sum, sums);
+  if (threadIdx.x == 0) totals[blockIdx.x] = total;
 }
 
-std::int64_t chunks_of(const Tensor& x) { return (x.elements() + kChunk - 1) / kChunk; }
-
-std::int64_t partial_bytes(const Tensor& x) { return std::int64_t{sizeof(double)} * chunks_of(x); }
-
-// *total = the sum over x of term(element), both on x's device; in scratch of partial_bytes(x).
+// totals[i] = the sum over x[i] of term(element), all on one device; scratch of partial_bytes(x).
 template <class Term>
-void sum_terms(const Tensor& x, Term term, Scratch scratch, double* total) {
-  auto* partial = scratch.as<double>();
-  const std::int64_t chunks = chunks_of(x);
-  if (chunks > 0) {
-    with_float_type(x.dtype(), [&](auto zero) {
-      using T = decltype(zero);
-      TARN_LAUNCH((sum_chunk<T, Term>), dim3(static_cast<unsigned>(chunks)), kThreads, 0,
-                  x.device(), x.data<T>(), term, partial, x.elements());
-    });
+void sum_terms(const std::vector<Tensor>& x, Term term, Scratch scratch, double* totals) {
+  if (x.empty()) return;
+  const Device device = x.front().device();
+  with_float_type(x.front().dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    for_chunks<Summed<T>>(
+        x, [&](std::size_t i) { return Summed<T>{x[i].data<T>()}; },
+        [&](const Chunks<Summed<T>>& chunks) {
+          auto* partial = scratch.as<double>();
+          if (chunks.blocks() > 0) {
+            TARN_LAUNCH((sum_chunks<T, Term>), chunks.grid(), kThreads, 0, device, chunks, term,
+                        partial);
+          }
+          TARN_LAUNCH((add_chunks<T>), dim3(static_cast<unsigned>(chunks.count)), kThreads, 0,
+                      device, chunks, partial, totals + chunks.first_tensor);
+        });
+  });
+}
+
+// The next launch may use the same memory, since a device's kernels run one after another.
+std::int64_t partial_bytes(const std::vector<Tensor>& x) {
+  std::int64_t chunks = 0;
+  for (const Tensor& tensor : x) chunks += chunks_of(tensor);
+  return std::int64_t{sizeof(double)} * chunks;
+}
+
+// By one thread: there are a few hundred numbers, and the order in which they are added is fixed.
+__global__ void clip_scales_all(const double* squares, std::int64_t count, const double* watched,
+                                std::int64_t watched_count, double max_norm, bool per_tensor,
+                                double* scales, double* norm, double* stopped) {
+  double total = 0;
+  for (std::int64_t i = 0; i < count; ++i) total += std::sqrt(squares[i]) * std::sqrt(squares[i]);
+  const double global = std::sqrt(total);
+  for (std::int64_t i = 0; i < count; ++i) {
+    const double clipped = max_norm / ((per_tensor ? std::sqrt(squares[i]) : global) + 1e-6);
+    scales[i] = max_norm > 0 && clipped < 1 ? clipped : 1;
   }
-  TARN_LAUNCH(add_chunks, 1, kThreads, 0, x.device(), partial, chunks, total);
+  *norm = global;
+  bool finite = global - global == 0;
+  for (std::int64_t i = 0; i < watched_count; ++i) finite &= watched[i] - watched[i] == 0;
+  if (!finite) *stopped = 1;
 }
 
 void sgd_step(const SgdStepArgs& args, Scratch /*none*/) {
-  const std::int64_t n = args.value.elements();
-  if (n == 0) return;
-  with_float_type(args.value.dtype(), [&](auto zero) {
+  if (args.value.empty()) return;
+  const Device device = args.value.front().device();
+  with_float_type(args.value.front().dtype(), [&](auto zero) {
     using T = decltype(zero);
-    TARN_LAUNCH((sgd_elements<T>), blocks_for(n), kThreads, 0, args.value.device(),
-                args.value.mutable_data<T>(), args.grad.data<T>(), args.velocity.mutable_data<T>(),
-                args.lr, args.momentum, args.l2, args.grad_scale, n);
+    for_chunks<SgdTensors<T>>(
+        args.value,
+        [&](std::size_t i) {
+          return SgdTensors<T>{args.value[i].mutable_data<T>(), args.gradients.grad[i].data<T>(),
+                               args.velocity[i].mutable_data<T>()};
+        },
+        [&](const Chunks<SgdTensors<T>>& chunks) {
+          if (chunks.blocks() == 0) return;
+          TARN_LAUNCH((sgd_chunks<T>), chunks.grid(), kThreads, 0, device, chunks,
+                      Clipping(args.gradients), args.lr, args.momentum, args.l2);
+        });
   });
 }
 
 void adam_step(const AdamStepArgs& args, Scratch /*none*/) {
-  const std::int64_t n = args.value.elements();
-  if (n == 0) return;
-  with_float_type(args.value.dtype(), [&](auto zero) {
+  if (args.value.empty()) return;
+  const Device device = args.value.front().device();
+  with_float_type(args.value.front().dtype(), [&](auto zero) {
     using T = decltype(zero);
-    TARN_LAUNCH((adam_elements<T>), blocks_for(n), kThreads, 0, args.value.device(),
-                args.value.mutable_data<T>(), args.grad.data<T>(), args.m.mutable_data<T>(),
-                args.v.mutable_data<T>(), AdamScalars<T>(args), n);
+    for_chunks<AdamTensors<T>>(
+        args.value,
+        [&](std::size_t i) {
+          return AdamTensors<T>{args.value[i].mutable_data<T>(), args.gradients.grad[i].data<T>(),
+                                args.m[i].mutable_data<T>(), args.v[i].mutable_data<T>()};
+        },
+        [&](const Chunks<AdamTensors<T>>& chunks) {
+          if (chunks.blocks() == 0) return;
+          TARN_LAUNCH((adam_chunks<T>), chunks.grid(), kThreads, 0, device, chunks,
+                      Clipping(args.gradients), AdamScalars<T>(args));
+        });
   });
 }
 
@@ -137,7 +220,7 @@ std::int64_t sum_of_squares_scratch_bytes(const SumOfSquaresArgs& args) {
 }
 
 void sum_of_squares(const SumOfSquaresArgs& args, Scratch scratch) {
-  sum_terms(args.x, Square{}, scratch, args.total.mutable_data<double>() + args.index);
+  sum_terms(args.x, Square{}, scratch, args.totals.mutable_data<double>() + args.first);
 }
 
 std::int64_t count_nonfinite_scratch_bytes(const CountNonfiniteArgs& args) {
@@ -145,7 +228,16 @@ std::int64_t count_nonfinite_scratch_bytes(const CountNonfiniteArgs& args) {
 }
 
 void count_nonfinite(const CountNonfiniteArgs& args, Scratch scratch) {
-  sum_terms(args.x, OneIfNonfinite{}, scratch, args.total.mutable_data<double>());
+  sum_terms(args.x, OneIfNonfinite{}, scratch, args.totals.mutable_data<double>());
+}
+
+void clip_scales(const ClipScalesArgs& args, Scratch /*none*/) {
+  const Tensor& watched = args.watched;
+  TARN_LAUNCH(clip_scales_all, 1, 1, 0, args.norm.device(), args.squares.data<double>(),
+              args.squares.elements(), watched.defined() ? watched.data<double>() : nullptr,
+              watched.defined() ? watched.elements() : 0, args.max_norm, args.per_tensor,
+              args.scales.mutable_data<double>(), args.norm.mutable_data<double>(),
+              args.stopped.mutable_data<double>());
 }
 
 }  // namespace tarn::kernels::cuda

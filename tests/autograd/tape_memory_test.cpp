@@ -204,9 +204,9 @@ TEST_CASE("tape: step 3 of training asks the system for nothing") {
     tape.backward(loss);
     for (std::size_t i = 0; i < parameters.size(); ++i) {
       kernels::run(&kernels::Table::sgd_step, Device::cpu(),
-                   {.value = parameters[i]->value(),
-                    .grad = parameters[i]->grad(),
-                    .velocity = velocities[i],
+                   {.value = {parameters[i]->value()},
+                    .gradients = {.grad = {parameters[i]->grad()}},
+                    .velocity = {velocities[i]},
                     .lr = 0.1,
                     .momentum = 0.9});
       parameters[i]->clear_grad();

@@ -26,7 +26,7 @@ constexpr OwnTest kOwnTests[] = {
     {"lsh_order", "lsh_attention_test.cpp"},   {"sample_logistic_mixture", "sample_test.cpp"},
     {"sample_categorical", "sample_test.cpp"}, {"sum_of_squares", "optimizer_test.cpp"},
     {"count_nonfinite", "optimizer_test.cpp"}, {"sgd_step", "optimizer_test.cpp"},
-    {"adam_step", "optimizer_test.cpp"},
+    {"adam_step", "optimizer_test.cpp"},       {"clip_scales", "optimizer_test.cpp"},
 };
 
 // The function of a slot for as long as calls are counted: the kernel's own, after a note.

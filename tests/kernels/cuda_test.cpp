@@ -2,7 +2,6 @@
 // several. Where there is no such device, they run on the CPU alone and compare nothing.
 #include <doctest/doctest.h>
 
-#include <functional>
 #include <limits>
 #include <vector>
 
@@ -10,48 +9,25 @@
 #include "kernels/copy.h"
 #include "kernels/dropout.h"
 #include "kernels/embedding.h"
-#include "kernels/gemm.h"
+#include "kernels/lstm.h"
 #include "kernels/optimizer.h"
 #include "kernels/table.h"
 #include "kernels/unary.h"
+#include "tests/support/compare_devices.h"
 #include "tests/support/devices.h"
 #include "tests/support/random_tensor.h"
 
 namespace tarn::kernels {
 namespace {
 
+using test::compare;
+using test::kFloats;
 using test::random_tensor;
+using test::rounding;
 using Tensors = std::vector<Tensor>;
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 const std::vector<std::int64_t> kSizes = {0, 1, 63, 100, 257, 40000};
-
-// Runs a call of kernels on every device and wants the CPU's results within `tolerance`, in units
-// of the largest element, and the same bits each time. The call makes its inputs itself, since it
-// may overwrite them.
-void compare(DType dtype, double tolerance, const std::function<Tensors(Device)>& call) {
-  CAPTURE(name_of(dtype));
-  Tensors wanted, first;  // of the CPU, and of the first run elsewhere
-  test::for_each_device([&](Device device) {
-    Tensors results = call(device);
-    for (Tensor& t : results) t = test::on_host(t);
-    if (device == Device::cpu()) {
-      wanted = results;
-      return;
-    }
-    REQUIRE(results.size() == wanted.size());
-    for (std::size_t i = 0; i < results.size(); ++i) {
-      CAPTURE(i);
-      CHECK(test::relative_difference(results[i], wanted[i]) <= tolerance);
-      if (!first.empty()) CHECK(test::max_abs_difference(results[i], first[i]) == 0);
-    }
-    first = results;
-  });
-}
-
-double rounding(DType dtype) { return dtype == DType::f32 ? 1e-6 : 1e-14; }
-
-const std::vector<DType> kFloats = {DType::f32, DType::f64};
 
 TEST_CASE("cuda: copy and fill") {
   for (const DType dtype : kFloats) {
@@ -157,55 +133,98 @@ TEST_CASE("cuda: embedding, and its gradient of tokens that repeat") {
   }
 }
 
+// Tensors of all sizes, twice more than one launch takes.
+Tensors many_tensors(DType dtype, Device device, const std::string& name) {
+  Tensors tensors;
+  for (int i = 0; i < 129; ++i) {
+    const std::int64_t n = i < 12 ? kSizes[static_cast<std::size_t>(i) % kSizes.size()] : i;
+    tensors.push_back(copy_to(random_tensor({n}, dtype, message(name, i)), device));
+  }
+  return tensors;
+}
+
 TEST_CASE("cuda: sums of squares and counts of what is not finite") {
   for (const DType dtype : kFloats) {
-    for (const std::int64_t n : kSizes) {
-      compare(dtype, 1e-14, [&](Device device) {
-        const Tensor x = random_tensor({n}, dtype, "x");
-        const Tensor squares = Tensor::zeros({3}, DType::f64, device);
-        const Tensor bad = Tensor::zeros({1}, DType::f64, device);
-        run(&Table::sum_of_squares, device,
-            {.x = copy_to(x, device), .total = squares, .index = 1});
+    compare(dtype, 1e-14, [&](Device device) {
+      Tensors x = many_tensors(dtype, device, "x");
+      const Tensor squares = Tensor::zeros({131}, DType::f64, device);
+      const Tensor bad = Tensor::zeros({129}, DType::f64, device);
+      run(&Table::sum_of_squares, device, {.x = x, .totals = squares, .first = 1});
+      for (Tensor& t : x) {
+        t = copy_to(t, Device::cpu());
         for (const std::int64_t i : {0, 40, 99, 39999}) {
-          if (i < n) test::set(x, i, i % 2 == 0 ? kInfinity : std::nan(""));
+          if (i < t.elements()) test::set(t, i, i % 2 == 0 ? kInfinity : std::nan(""));
         }
-        run(&Table::count_nonfinite, device, {.x = copy_to(x, device), .total = bad});
-        return Tensors{squares, bad};
-      });
+        t = copy_to(t, device);
+      }
+      run(&Table::count_nonfinite, device, {.x = x, .totals = bad});
+      return Tensors{squares, bad};
+    });
+  }
+}
+
+TEST_CASE("cuda: what clipping leaves of each gradient, and when updates stop") {
+  for (const bool per_tensor : {true, false}) {
+    for (const double max_norm : {0.0, 1.0}) {
+      for (const double last : {0.5, kInfinity}) {
+        compare(DType::f64, 1e-14, [&](Device device) {
+          const Tensor squares = test::full({130}, DType::f64, 3);
+          test::set(squares, 64, 0.25);
+          const Tensor watched = test::full({3}, DType::f64, last);
+          const Tensor scales = Tensor::zeros({130}, DType::f64, device);
+          const Tensor norm = Tensor::zeros({1}, DType::f64, device);
+          const Tensor stopped = Tensor::zeros({1}, DType::f64, device);
+          run(&Table::clip_scales, device,
+              {.squares = copy_to(squares, device),
+               .watched = copy_to(watched, device),
+               .max_norm = max_norm,
+               .per_tensor = per_tensor,
+               .scales = scales,
+               .norm = norm,
+               .stopped = stopped});
+          return Tensors{scales, norm, stopped};
+        });
+      }
     }
   }
 }
 
-TEST_CASE("cuda: the optimizers' updates") {
+TEST_CASE("cuda: the optimizers' updates, and none where they are stopped") {
   for (const DType dtype : kFloats) {
-    for (const std::int64_t n : kSizes) {
-      for (const bool adaptive : {true, false}) {
+    for (const bool adaptive : {true, false}) {
+      for (const double stopped : {0.0, 1.0}) {
         compare(dtype, rounding(dtype), [&](Device device) {
-          const auto make = [&](const char* name) {
-            return copy_to(random_tensor({n}, dtype, name), device);
-          };
-          const Tensor value = make("value"), grad = make("grad"), m = make("m");
-          const Tensor v = copy_to(test::full({n}, dtype, 0.5), device), velocity = make("u");
+          const Tensors value = many_tensors(dtype, device, "value");
+          const Gradients gradients{
+              .grad = many_tensors(dtype, device, "grad"),
+              .scales = copy_to(random_tensor({129}, DType::f64, "scales"), device),
+              .stopped = copy_to(test::full({1}, DType::f64, stopped), device)};
+          const Tensors m = many_tensors(dtype, device, "m");
+          const Tensors velocity = many_tensors(dtype, device, "u");
+          Tensors v = many_tensors(dtype, device, "v");
+          for (Tensor& t : v) t = copy_to(test::full(t.shape(), dtype, 0.5), device);
           run(&Table::adam_step, device,
               {.value = value,
-               .grad = grad,
+               .gradients = gradients,
                .m = m,
                .v = v,
                .step_size = 0.01,
                .v_scale = 1.5,
                .decay = 0.001,
                .l2 = 0.1,
-               .grad_scale = 0.7,
                .adaptive = adaptive});
           run(&Table::sgd_step, device,
               {.value = value,
-               .grad = grad,
+               .gradients = gradients,
                .velocity = velocity,
                .lr = 0.1,
                .momentum = 0.9,
-               .l2 = 0.1,
-               .grad_scale = 0.7});
-          return Tensors{value, m, v, velocity};
+               .l2 = 0.1});
+          Tensors all;
+          for (const Tensors& list : {value, m, v, velocity}) {
+            all.insert(all.end(), list.begin(), list.end());
+          }
+          return all;
         });
       }
     }
@@ -215,9 +234,8 @@ TEST_CASE("cuda: the optimizers' updates") {
 TEST_CASE("cuda: a kernel that a device lacks is named") {
   for (const Device device : test::devices()) {
     if (device == Device::cpu()) continue;
-    const Tensor x = Tensor::zeros({2, 2}, DType::f32, device);
-    CHECK_THROWS_WITH_AS(run(&Table::gemm, device, {.a = x, .b = x, .out = x}),
-                         doctest::Contains("gemm: no cuda kernel"), DeviceError);
+    CHECK_THROWS_WITH_AS(run(&Table::lstm_forward, device, {}),
+                         doctest::Contains("lstm_forward: no cuda kernel"), DeviceError);
   }
 }
 

@@ -171,12 +171,15 @@ void Trainer::save() {
 
 // An update can overflow although its gradient was finite; such weights must not replace good ones.
 void Trainer::check_weights() {
-  for (const ad::Parameter* parameter : task_->model().parameters()) {
-    if (ad::is_finite(parameter->value())) continue;
-    fail<NonFiniteError>("step ", state_.step, ": ", parameter->name(),
-                         " is not finite after the update, which is not saved. ", last_checkpoint(),
-                         ". A lower optimizer.lr may help");
-  }
+  const std::vector<ad::Parameter*> parameters = task_->model().parameters();
+  std::vector<Tensor> values;
+  values.reserve(parameters.size());
+  for (const ad::Parameter* parameter : parameters) values.push_back(parameter->value());
+  const std::size_t bad = ad::find_nonfinite(values);
+  if (bad == values.size()) return;
+  fail<NonFiniteError>("step ", state_.step, ": ", parameters[bad]->name(),
+                       " is not finite after the update, which is not saved. ", last_checkpoint(),
+                       ". A lower optimizer.lr may help");
 }
 
 std::string Trainer::last_checkpoint() const {
