@@ -46,7 +46,7 @@ cudaError_t launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, std::si
 
 }  // namespace tarn::kernels::cuda
 
-#define TARN_SHARED(Type, name) __shared__ ::tarn::kernels::cuda::Identity<Type>::type name
+#define TARN_SHARED(Type, name) __shared__ typename ::tarn::kernels::cuda::Identity<Type>::type name
 #define TARN_LAUNCH_ON_STREAM(kernel, grid, block, shared, stream, ...) \
   ::tarn::kernels::cuda::launch(kernel, grid, block, shared, stream, __VA_ARGS__)
 #else

@@ -1,0 +1,108 @@
+// Tensors [N, L, H, width] of any outer strides as a kernel's arguments, and the reading of rows of
+// one head into shared memory.
+#pragma once
+
+#include <type_traits>
+
+#include "kernels/cuda/gpu.h"
+
+namespace tarn::kernels::cuda {
+
+// Four neighbours, which one instruction moves.
+template <class T>
+struct alignas(16) Quad {
+  T at[4];
+};
+
+template <class T>
+__device__ inline Quad<T> load_quad(const T* from) {
+  return *reinterpret_cast<const Quad<T>*>(from);
+}
+
+// The heads of a tensor.
+template <class T>
+struct Heads {
+  T* data = nullptr;
+  std::int64_t sequence = 0, position = 0, head = 0;  // strides in elements
+  std::int64_t width = 0;
+  bool quads = false;  // whether each four elements of a row can be moved as a Quad
+
+  Heads() = default;
+  explicit Heads(const Tensor& t)
+      : data(t.mutable_data<std::remove_const_t<T>>()),
+        sequence(t.strides()[0]),
+        position(t.strides()[1]),
+        head(t.strides()[2]),
+        width(t.size(3)),
+        quads(reinterpret_cast<std::uintptr_t>(data) % alignof(Quad<float>) == 0 &&
+              sequence % 4 == 0 && position % 4 == 0 && head % 4 == 0 && width % 4 == 0) {}
+};
+
+// The rows of one head.
+template <class T>
+struct Rows {
+  T* data;
+  std::int64_t stride, width;
+  bool quads;
+
+  __device__ Rows(const Heads<T>& heads, std::int64_t n, std::int64_t h)
+      : data(heads.data + n * heads.sequence + h * heads.head),
+        stride(heads.position),
+        width(heads.width),
+        quads(heads.quads) {}
+};
+
+// Columns [column, column + 4) of a row; zeros for those that it does not have.
+template <class T>
+__device__ Quad<std::remove_const_t<T>> load_columns(const Rows<T>& rows, std::int64_t row,
+                                                     std::int64_t column) {
+  const T* from = rows.data + row * rows.stride + column;
+  Quad<std::remove_const_t<T>> to = {};
+  if (rows.quads) {
+    if (column < rows.width) to = load_quad(from);
+  } else {
+    for (int i = 0; i < 4; ++i) {
+      if (column + i < rows.width) to.at[i] = from[i];
+    }
+  }
+  return to;
+}
+
+// Columns [column, column + 4) of a row become beta * old + values; those that it does not have are
+// left out.
+template <class T>
+__device__ void store_columns(const Rows<T>& rows, std::int64_t row, std::int64_t column, T beta,
+                              Quad<T> values) {
+  T* to = rows.data + row * rows.stride + column;
+  if (beta != T(0)) {
+    const Quad<T> old = load_columns(rows, row, column);
+    for (int i = 0; i < 4; ++i) values.at[i] += beta * old.at[i];
+  }
+  if (rows.quads) {
+    if (column < rows.width) *reinterpret_cast<Quad<T>*>(to) = values;
+  } else {
+    for (int i = 0; i < 4; ++i) {
+      if (column + i < rows.width) to[i] = values.at[i];
+    }
+  }
+}
+
+// How many of the `length` positions of sequence n are valid: all of them without lengths.
+struct Lengths {
+  const std::int32_t* data = nullptr;
+  std::int64_t stride = 0;
+
+  Lengths() = default;
+  explicit Lengths(const Tensor& lengths) {
+    if (!lengths.defined()) return;
+    data = lengths.data<std::int32_t>();
+    stride = lengths.strides()[0];
+  }
+  __device__ std::int64_t valid(std::int64_t n, std::int64_t length) const {
+    if (data == nullptr) return length;
+    const std::int64_t valid = data[n * stride];
+    return valid < 0 ? 0 : valid < length ? valid : length;
+  }
+};
+
+}  // namespace tarn::kernels::cuda

@@ -1,0 +1,84 @@
+// Products of tiles in shared memory, each thread with a few rows by four columns of the result in
+// registers. Tiles are read four elements at a time along their rows, which begin 16 bytes aligned.
+#pragma once
+
+#include "kernels/cuda/heads.h"
+
+// How often nvcc is to unroll the loop that follows; left to itself it unrolls until it runs out of
+// registers.
+#if defined(__CUDACC__)
+#define TARN_PRAGMA(text) _Pragma(#text)
+#define TARN_UNROLL(times) TARN_PRAGMA(unroll times)
+#else
+#define TARN_UNROLL(times)
+#endif
+
+namespace tarn::kernels::cuda {
+
+// A tile in shared memory. Four columns more than it holds keep the rows that threads read at once
+// in different banks.
+template <class T, int kRows, int kColumns>
+struct Tile {
+  static constexpr int kStride = kColumns + 4;
+  alignas(16) T at[kRows][kStride];
+};
+
+// How kThreads threads share a result of kRows by kColumns, kAcross of them in a row of it: each
+// has kOfThread rows, kRowStep apart.
+template <int kThreads, int kRows, int kColumns, int across = kColumns / 4>
+struct Share {
+  static constexpr int kAcross = across;
+  static constexpr int kRowStep = kThreads / kAcross;
+  static constexpr int kOfThread = kRows / kRowStep;
+  static_assert(kRowStep * kOfThread == kRows);
+};
+
+// sums[r][c] += sum over k of a[r * kRowStep][k] * b[k][c].
+template <int kDepth, int kRowStep, class T, int kOfThread>
+__device__ void add_product(const T* a, int a_stride, const T* b, int b_stride,
+                            T (&sums)[kOfThread][4]) {
+  TARN_UNROLL(2)
+  for (int k = 0; k < kDepth; k += 4) {
+    Quad<T> x[kOfThread];
+    for (int r = 0; r < kOfThread; ++r) x[r] = load_quad(a + r * kRowStep * a_stride + k);
+    for (int i = 0; i < 4; ++i) {
+      const Quad<T> y = load_quad(b + (k + i) * b_stride);
+      for (int r = 0; r < kOfThread; ++r) {
+        for (int c = 0; c < 4; ++c) sums[r][c] += x[r].at[i] * y.at[c];
+      }
+    }
+  }
+}
+
+// sums[r][c] += sum over k of a[r * kRowStep][k] * b[c * kColumnStep][k].
+template <int kDepth, int kRowStep, int kColumnStep, class T, int kOfThread, int kColumns>
+__device__ void add_product_of_rows(const T* a, int a_stride, const T* b, int b_stride,
+                                    T (&sums)[kOfThread][kColumns]) {
+  TARN_UNROLL(2)
+  for (int k = 0; k < kDepth; k += 4) {
+    Quad<T> x[kOfThread];
+    for (int r = 0; r < kOfThread; ++r) x[r] = load_quad(a + r * kRowStep * a_stride + k);
+    for (int c = 0; c < kColumns; ++c) {
+      const Quad<T> y = load_quad(b + c * kColumnStep * b_stride + k);
+      for (int r = 0; r < kOfThread; ++r) {
+        for (int i = 0; i < 4; ++i) sums[r][c] += x[r].at[i] * y.at[i];
+      }
+    }
+  }
+}
+
+// sums[r][c] += sum over k of a[k][r] * b[k][c].
+template <int kDepth, class T, int kOfThread>
+__device__ void add_product_of_columns(const T* a, int a_stride, const T* b, int b_stride,
+                                       T (&sums)[kOfThread][4]) {
+  TARN_UNROLL(4)
+  for (int k = 0; k < kDepth; ++k) {
+    const Quad<T> y = load_quad(b + k * b_stride);
+    for (int r = 0; r < kOfThread; ++r) {
+      const T x = a[k * a_stride + r];
+      for (int c = 0; c < 4; ++c) sums[r][c] += x * y.at[c];
+    }
+  }
+}
+
+}  // namespace tarn::kernels::cuda
