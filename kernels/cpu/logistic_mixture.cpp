@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "kernels/common/logistic_mixture.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/rows.h"
 #include "kernels/cpu/scratch.h"
@@ -12,67 +13,6 @@ namespace tarn::kernels::cpu {
 namespace {
 
 constexpr std::int64_t kRows = 256;  // a chunk of the sum
-
-constexpr double kHalfBin = 1.0 / 255;
-constexpr double kEdge = 0.999;  // targets beyond it are the outermost values
-constexpr double kFloor = -7;    // of log-scales
-constexpr double kLeastMass = 1e-5;
-const double kLogBins = std::log(127.5);
-
-// Log-scales, and distances in units of the scale, are cut to this: beyond all training, and small
-// enough that no sum or product of them overflows an f32.
-constexpr double kFar = 1e30;
-
-// sigma(x); sigma(-x), without the cancellation of 1 - sigma(x); and log sigma(x).
-struct Sigmoid {
-  explicit Sigmoid(double x) {
-    const double e = std::exp(-std::abs(x));
-    const double near = 1 / (1 + e), far = e / (1 + e);
-    up = x < 0 ? far : near;
-    down = x < 0 ? near : far;
-    log_up = std::min(x, 0.0) - std::log1p(e);
-  }
-  double up, down, log_up;
-};
-
-// log P(target) under one component, and its derivatives.
-struct Component {
-  double log_p, by_mean, by_log_scale;
-};
-
-// The comparisons let a NaN through to the result, so that a diverged run is seen.
-Component component(double target, double mean, double raw_log_scale) {
-  const double log_scale = std::min(std::max(raw_log_scale, kFloor), kFar);
-  const double inverse = std::exp(-log_scale);
-  const double middle = std::clamp(inverse * (target - mean), -kFar, kFar);
-  const double half = inverse * kHalfBin;
-  const double above = middle + half, below = middle - half;
-  // With z in (above, below, middle), d z / d mean = -inverse and d z / d log_scale = -z.
-  Component out{};
-  if (target < -kEdge) {  // the mass below `above`
-    const Sigmoid s(above);
-    out = {s.log_up, -inverse * s.down, -above * s.down};
-  } else if (target > kEdge) {  // the mass above `below`
-    const Sigmoid s(-below);
-    out = {s.log_up, inverse * s.down, below * s.down};
-  } else {
-    const Sigmoid a(above), b(below);
-    // sigma(above) - sigma(below), which cancels in the tails.
-    const double mass = a.up * b.down * -std::expm1(-2 * half);
-    if (mass > kLeastMass) {
-      const double tilt = a.down - b.up;  // (sigma'(above) - sigma'(below)) / mass
-      const double spread = (a.up * a.down + b.up * b.down) / mass;
-      out = {std::log(mass), -inverse * tilt, -(middle * tilt + half * spread)};
-    } else {
-      const Sigmoid m(middle);
-      const double tilt = m.down - m.up;
-      out = {m.log_up + (m.log_up - middle) - log_scale - kLogBins, -inverse * tilt,
-             -middle * tilt - 1};
-    }
-  }
-  if (raw_log_scale < kFloor) out.by_log_scale = 0;
-  return out;
-}
 
 double log_sum_exp(const double* x, std::int64_t n) {
   const double top = *std::max_element(x, x + n);
@@ -98,8 +38,9 @@ double log_likelihood(const T* parameters, std::int64_t count, double target, co
   std::copy(parameters, parameters + count, row.prior);
   const double normaliser = log_sum_exp(row.prior, count);
   for (std::int64_t k = 0; k < count; ++k) {
-    const Component c = component(target, static_cast<double>(parameters[count + k]),
-                                  static_cast<double>(parameters[2 * count + k]));
+    const LogisticComponent c =
+        logistic_component(target, static_cast<double>(parameters[count + k]),
+                           static_cast<double>(parameters[2 * count + k]));
     row.prior[k] -= normaliser;
     row.joint[k] = row.prior[k] + c.log_p;
     row.by_mean[k] = c.by_mean;

@@ -1,7 +1,8 @@
 #include "kernels/sample.h"
 
-#include <cmath>
+#include <algorithm>
 
+#include "kernels/common/sample.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/dtype_switch.h"
 #include "kernels/table.h"
@@ -10,10 +11,6 @@ namespace tarn::kernels::cpu {
 namespace {
 
 constexpr std::int64_t kRows = 16;  // a piece of parallel work: a few microseconds
-constexpr double kFloor = -7;       // of log-scales, as in the loss
-
-// A uniform number in (0, 1). Both ends are excluded, so that no logarithm of 0 is taken.
-double uniform(std::uint32_t bits) { return (static_cast<double>(bits) + 0.5) * 0x1p-32; }
 
 // Draws index k with probability softmax(logits / temperature)[k]; u is uniform in (0, 1).
 template <class T>
@@ -22,7 +19,7 @@ std::int64_t choose(const T* logits, std::int64_t count, double temperature, dou
   if (temperature == 0) return likeliest;
   const double top = static_cast<double>(logits[likeliest]);
   const auto weight = [&](std::int64_t k) {
-    return std::exp((static_cast<double>(logits[k]) - top) / temperature);
+    return weight_of(static_cast<double>(logits[k]), top, temperature);
   };
   double total = 0;
   for (std::int64_t k = 0; k < count; ++k) total += weight(k);
@@ -34,27 +31,15 @@ std::int64_t choose(const T* logits, std::int64_t count, double temperature, dou
   return likeliest;  // the subtractions ended a hair above 0
 }
 
-double scale_of(double raw, bool compat) {
-  if (!compat) return std::exp(std::max(raw, kFloor));
-  return raw > 0 ? raw + 1.0001 : std::exp(raw) + 0.0001;
-}
-
-// The comparison turns a NaN into 0, because converting a NaN to an integer is undefined.
-std::int32_t value_of(double x) {
-  const double value = std::round((x + 1) / 2 * 255);
-  return value > 0 ? static_cast<std::int32_t>(std::min(value, 255.0)) : 0;
-}
-
 template <class T>
 std::int32_t draw(const T* row, std::int64_t components, const SampleLogisticMixtureArgs& args,
                   std::uint32_t block) {
   const auto bits = random_block(args.address, block);
-  const std::int64_t k = choose(row, components, args.temperature, uniform(bits[0]));
+  const std::int64_t k = choose(row, components, args.temperature, open_uniform(bits[0]));
   const auto mean = static_cast<double>(row[components + k]);
   if (args.temperature == 0) return value_of(mean);
-  const double u = uniform(bits[1]);
   const double scale = scale_of(static_cast<double>(row[2 * components + k]), args.compat);
-  return value_of(mean + args.temperature * scale * (std::log(u) - std::log1p(-u)));
+  return logistic_value(mean, args.temperature * scale, open_uniform(bits[1]));
 }
 
 // values[r] = body(row r, block of row r), for outputs of type T.
@@ -87,7 +72,7 @@ void sample_categorical(const SampleCategoricalArgs& args) {
   with_float_type(args.logits.dtype(), [&](auto zero) {
     using T = decltype(zero);
     for_rows<T>(args.logits, args.values, args.first, [&](const T* row, std::uint32_t block) {
-      const double u = uniform(random_block(args.address, block)[0]);
+      const double u = open_uniform(random_block(args.address, block)[0]);
       return static_cast<std::int32_t>(choose(row, count, args.temperature, u));
     });
   });
