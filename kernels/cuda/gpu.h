@@ -126,4 +126,11 @@ __device__ T block_sum(T value, T* sums) {
   return total;
 }
 
+// The sum of n values in memory, likewise: what blocks have summed is added by one block.
+__device__ inline double block_sum_of(const double* values, std::int64_t n, double* sums) {
+  double sum = 0;
+  for (std::int64_t i = threadIdx.x; i < n; i += kThreads) sum += values[i];
+  return block_sum(sum, sums);
+}
+
 }  // namespace tarn::kernels::cuda
