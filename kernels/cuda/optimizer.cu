@@ -126,9 +126,7 @@ template <class T>
 __global__ void add_chunks(Chunks<Summed<T>> chunks, const double* partial, double* totals) {
   TARN_SHARED(double[kThreads], sums);
   const int first = chunks.first_block[blockIdx.x], last = chunks.first_block[blockIdx.x + 1];
-  double sum = 0;
-  for (int c = first + static_cast<int>(threadIdx.x); c < last; c += kThreads) sum += partial[c];
-  const double total = block_sum(sum, sums);
+  const double total = block_sum_of(partial + first, last - first, sums);
   if (threadIdx.x == 0) totals[blockIdx.x] = total;
 }
 
