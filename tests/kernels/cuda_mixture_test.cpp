@@ -38,7 +38,7 @@ Tensor mixture_rows(std::int64_t rows, std::int64_t components, DType dtype, dou
 
 // Values of 8 bits in [-1, 1], the outermost and their neighbours among the first.
 Tensor values_of_rows(std::int64_t rows) {
-  const Tensor t = Tensor::empty({rows}, DType::f32, Device::cpu());
+  Tensor t = Tensor::empty({rows}, DType::f32, Device::cpu());
   constexpr std::int64_t kEdges[] = {0, 255, 1, 254};
   for (std::int64_t r = 0; r < rows; ++r) {
     const std::int64_t value = r < 4 ? kEdges[r] : r * 85 % 256;
@@ -145,7 +145,7 @@ TEST_CASE("cuda: the values that are drawn are the CPU's") {
         CAPTURE(message(rows, " rows of ", components, " at ", temperature));
         const Tensor outputs = mixture_rows(rows, components, dtype, -3, 0.5);
         differences.count([&](Device device) {
-          const Tensor values = copy_to(test::full({rows}, DType::i32, -1), device);
+          Tensor values = copy_to(test::full({rows}, DType::i32, -1), device);
           run(&Table::sample_logistic_mixture, device,
               {.outputs = copy_to(outputs, device),
                .values = values,
@@ -160,7 +160,7 @@ TEST_CASE("cuda: the values that are drawn are the CPU's") {
         CAPTURE(message(rows, " rows of ", classes, " at ", temperature));
         const Tensor logits = random_tensor({rows, classes}, dtype, "logits");
         differences.count([&](Device device) {
-          const Tensor values = copy_to(test::full({rows}, DType::i32, -1), device);
+          Tensor values = copy_to(test::full({rows}, DType::i32, -1), device);
           run(&Table::sample_categorical, device,
               {.logits = copy_to(logits, device),
                .values = values,
