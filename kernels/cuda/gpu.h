@@ -11,6 +11,15 @@
 #include "core/cuda/runtime.h"
 #include "core/tensor.h"
 
+// How often nvcc is to unroll the loop that follows; left to itself it unrolls until it runs out of
+// registers.
+#if defined(__CUDACC__)
+#define TARN_PRAGMA(text) _Pragma(#text)
+#define TARN_UNROLL(times) TARN_PRAGMA(unroll times)
+#else
+#define TARN_UNROLL(times)
+#endif
+
 #if defined(__CUDACC__)
 #include <tuple>
 #include <utility>

@@ -4,15 +4,6 @@
 
 #include "kernels/cuda/heads.h"
 
-// How often nvcc is to unroll the loop that follows; left to itself it unrolls until it runs out of
-// registers.
-#if defined(__CUDACC__)
-#define TARN_PRAGMA(text) _Pragma(#text)
-#define TARN_UNROLL(times) TARN_PRAGMA(unroll times)
-#else
-#define TARN_UNROLL(times)
-#endif
-
 namespace tarn::kernels::cuda {
 
 // A tile in shared memory. Four columns more than it holds keep the rows that threads read at once
