@@ -39,20 +39,31 @@ std::vector<std::size_t> checksums(const Node& node) {
   return out;
 }
 
-}  // namespace
-
-bool is_finite(const Tensor& tensor) { return find_nonfinite({tensor}) == 1; }
-
-std::size_t find_nonfinite(const std::vector<Tensor>& tensors) {
-  if (tensors.empty()) return 0;
+// How many elements of each tensor are infinities or NaN.
+std::vector<double> count_nonfinite(const std::vector<Tensor>& tensors) {
   const Device device = tensors.front().device();
   const Tensor totals =
       Tensor::empty({static_cast<std::int64_t>(tensors.size())}, DType::f64, device);
   kernels::run(&kernels::Table::count_nonfinite, device, {.x = tensors, .totals = totals});
-  const Tensor host = copy_to(totals, Device::cpu());
-  const std::span<const double> counts(host.data<double>(), tensors.size());
-  return static_cast<std::size_t>(
-      std::find_if(counts.begin(), counts.end(), [](double n) { return n > 0; }) - counts.begin());
+  HostCopy copy(totals);
+  const std::span<const double> counts = copy.wait<double>();
+  return {counts.begin(), counts.end()};
+}
+
+}  // namespace
+
+bool is_finite(const Tensor& tensor) { return count_nonfinite({tensor}).front() == 0; }
+
+const Parameter* find_nonfinite(const std::vector<Parameter*>& parameters) {
+  if (parameters.empty()) return nullptr;
+  std::vector<Tensor> values;
+  values.reserve(parameters.size());
+  for (const Parameter* parameter : parameters) values.push_back(parameter->value());
+  const std::vector<double> counts = count_nonfinite(values);
+  for (std::size_t i = 0; i < counts.size(); ++i) {
+    if (counts[i] > 0) return parameters[i];
+  }
+  return nullptr;
 }
 
 Tensor Parameter::tensor() {

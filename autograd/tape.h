@@ -96,9 +96,9 @@ class Pause {
 
 // Whether no element is an infinity or a NaN.
 bool is_finite(const Tensor& tensor);
-// The place of the first tensor that holds one, or the number of tensors; all are of one dtype and
-// one device. Waits for the device once.
-std::size_t find_nonfinite(const std::vector<Tensor>& tensors);
+// The first parameter whose value holds one, or null. They are of one dtype and on one device,
+// which is waited for once.
+const Parameter* find_nonfinite(const std::vector<Parameter*>& parameters);
 
 // The first op that made an infinity or a NaN.
 struct NonFinite {

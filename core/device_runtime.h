@@ -4,11 +4,24 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 
 #include "core/device.h"
 
 namespace tarn {
+
+// A copy from a device to the program's memory that may still be under way.
+class PendingCopy {
+ public:
+  PendingCopy() = default;
+  virtual ~PendingCopy() = default;
+  PendingCopy(const PendingCopy&) = delete;
+  PendingCopy& operator=(const PendingCopy&) = delete;
+
+  // Waits until the bytes are there; they stay for as long as the copy lives.
+  virtual const std::byte* wait() = 0;
+};
 
 // All functions take the index of a device of the kind. Work is done in the order in which it is
 // asked for; fill() and copies to a device may still be under way when they return, and copies from
@@ -24,6 +37,10 @@ struct DeviceRuntime {
   void (*copy_in)(std::int32_t index, void* to, const void* from, std::size_t bytes);
   void (*copy_out)(std::int32_t index, void* to, const void* from, std::size_t bytes);
   void (*copy_within)(std::int32_t index, void* to, const void* from, std::size_t bytes);
+  // Asks for a copy, which is made when what was asked for before is done, and does not wait for
+  // it.
+  std::unique_ptr<PendingCopy> (*copy_out_later)(std::int32_t index, const void* from,
+                                                 std::size_t bytes);
   void (*wait)(std::int32_t index);  // until all that was asked for is done
 };
 

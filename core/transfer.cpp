@@ -67,6 +67,15 @@ void copy_into(const Tensor& from, const Tensor& to) {
              static_cast<std::size_t>(from.bytes()));
 }
 
+HostCopy::HostCopy(const Tensor& tensor)
+    : elements_(static_cast<std::size_t>(tensor.elements())), dtype_(tensor.dtype()) {
+  TARN_CHECK_SHAPE(tensor.is_contiguous() && tensor.elements() > 0, "HostCopy: ", tensor.str(),
+                   " is not contiguous, or empty");
+  const Device device = tensor.device();
+  copy_ = runtime_of(device).copy_out_later(device.index, tensor.raw(),
+                                            static_cast<std::size_t>(tensor.bytes()));
+}
+
 double item(const Tensor& tensor) {
   TARN_CHECK_SHAPE(tensor.elements() == 1, "item: ", tensor.str(), " is not one element");
   if (tensor.device() != Device::cpu()) return item(copy_to(tensor.view({}), Device::cpu()));

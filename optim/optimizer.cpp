@@ -53,7 +53,7 @@ Optimizer::Optimizer(std::vector<ad::Parameter*> parameters, const OptimizerOpti
 }
 
 double Optimizer::step(double lr) {
-  const QueuedUpdate update = enqueue(lr, {});
+  QueuedUpdate update = enqueue(lr, {});
   const double norm = finish(update).norm;
   if (std::isfinite(norm)) clear_gradients(update);
   return norm;
@@ -81,35 +81,37 @@ QueuedUpdate Optimizer::enqueue(double lr, const Tensor& watched) {
   update.device = parameters_.empty() ? Device::cpu() : parameters_.front()->value().device();
   const std::int64_t watching = watched.defined() ? watched.elements() : 0;
   const auto count = static_cast<std::int64_t>(queued.parameters.size());
-  queued.figures = Tensor::zeros({watching + count + 1}, DType::f64, update.device);
+  const Tensor figures = Tensor::zeros({watching + count + 1}, DType::f64, update.device);
   if (watching > 0) {
     kernels::run(&kernels::Table::copy, update.device,
-                 {.from = watched.view({watching}), .to = queued.figures.slice(0, 0, watching)});
+                 {.from = watched.view({watching}), .to = figures.slice(0, 0, watching)});
   }
-  if (count == 0) return queued;
-  const Tensor squares = queued.figures.slice(0, watching, count);
-  kernels::run(&kernels::Table::sum_of_squares, update.device,
-               {.x = update.gradients.grad, .totals = squares});
-  update.gradients.scales = Tensor::empty({count}, DType::f64, update.device);
-  update.gradients.stopped = stopped_;
-  kernels::run(&kernels::Table::clip_scales, update.device,
-               {.squares = squares,
-                .watched = watched,
-                .max_norm = options_.max_grad_norm,
-                .per_tensor = options_.clip == Clip::per_tensor,
-                .scales = update.gradients.scales,
-                .norm = queued.figures.slice(0, watching + count, 1),
-                .stopped = stopped_});
-  this->update(update, lr);
+  if (count > 0) {
+    const Tensor squares = figures.slice(0, watching, count);
+    kernels::run(&kernels::Table::sum_of_squares, update.device,
+                 {.x = update.gradients.grad, .totals = squares});
+    update.gradients.scales = Tensor::empty({count}, DType::f64, update.device);
+    update.gradients.stopped = stopped_;
+    kernels::run(&kernels::Table::clip_scales, update.device,
+                 {.squares = squares,
+                  .watched = watched,
+                  .max_norm = options_.max_grad_norm,
+                  .per_tensor = options_.clip == Clip::per_tensor,
+                  .scales = update.gradients.scales,
+                  .norm = figures.slice(0, watching + count, 1),
+                  .stopped = stopped_});
+    this->update(update, lr);
+  }
+  queued.figures = HostCopy(figures);
   return queued;
 }
 
-UpdateFigures Optimizer::finish(const QueuedUpdate& update) {
-  const Tensor host = copy_to(update.figures, Device::cpu());
-  const double* figures = host.data<double>();
+UpdateFigures Optimizer::finish(QueuedUpdate& update) {
+  const std::span<const double> figures = update.figures.wait<double>();
   const std::size_t count = update.parameters.size();
-  const double* squares = figures + host.elements() - 1 - static_cast<std::int64_t>(count);
-  UpdateFigures out{squares[count], {figures, squares}};
+  const std::span<const double> watched = figures.first(figures.size() - count - 1);
+  const std::span<const double> squares = figures.subspan(watched.size(), count);
+  UpdateFigures out{figures.back(), {watched.begin(), watched.end()}};
   const auto finite = [](double x) { return std::isfinite(x); };
   if (!finite(out.norm) || !std::all_of(out.watched.begin(), out.watched.end(), finite)) {
     updates_ = update.number - 1;

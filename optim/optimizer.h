@@ -9,6 +9,7 @@
 
 #include "autograd/parameter.h"
 #include "core/tensor.h"
+#include "core/transfer.h"
 #include "kernels/optimizer.h"
 
 namespace tarn::optim {
@@ -37,7 +38,7 @@ struct NamedState {
 struct QueuedUpdate {
   std::int64_t number = 0;              // from 1
   std::vector<std::size_t> parameters;  // which have a gradient
-  Tensor figures;  // f64, on the device: what was watched, the sums of squares, the norm over all
+  HostCopy figures;  // f64: what was watched, the sums of squares, the norm over all
 };
 
 // What finish() reads of an update.
@@ -66,7 +67,7 @@ class Optimizer {
   // norm or a number of `watched` (f64, on the parameters' device) is not finite, this update and
   // those queued after it change nothing until finish() has found it.
   QueuedUpdate queue(double lr, const Tensor& watched = {});
-  UpdateFigures finish(const QueuedUpdate& update);
+  UpdateFigures finish(QueuedUpdate& update);
 
   std::int64_t updates() const { return updates_; }
   void set_updates(std::int64_t updates) { updates_ = updates; }  // when a checkpoint is loaded

@@ -1,9 +1,11 @@
 #include "core/cuda/runtime.h"
 
+#include <cstring>
 #include <map>
 #include <memory>
 
 #include "core/check.h"
+#include "core/cuda/pinned.h"
 
 namespace tarn::cuda {
 namespace {
@@ -88,6 +90,41 @@ void fill(std::int32_t index, void* block, int byte, std::size_t bytes) {
   check(cudaMemsetAsync(block, byte, bytes, compute_stream(index)), "cudaMemset", index);
 }
 
+// Larger copies to a device are read from where they lie, and wait for it.
+constexpr std::size_t kStagedBytes = std::size_t{16} << 20;
+
+void copy_in(std::int32_t index, void* to, const void* from, std::size_t bytes) {
+  const DeviceGuard guard(index);
+  const cudaStream_t stream = compute_stream(index);
+  if (bytes > kStagedBytes) {
+    return check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream), "cudaMemcpy",
+                 index);
+  }
+  const PinnedBlock staged(index, bytes);
+  std::memcpy(staged.bytes(), from, bytes);
+  check(cudaMemcpyAsync(to, staged.bytes(), bytes, cudaMemcpyHostToDevice, stream), "cudaMemcpy",
+        index);
+  staged.record();
+}
+
+class CopyFromDevice final : public PendingCopy {
+ public:
+  CopyFromDevice(std::int32_t index, const void* from, std::size_t bytes) : block_(index, bytes) {
+    const DeviceGuard guard(index);
+    check(
+        cudaMemcpyAsync(block_.bytes(), from, bytes, cudaMemcpyDeviceToHost, compute_stream(index)),
+        "cudaMemcpy", index);
+    block_.record();
+  }
+  const std::byte* wait() override {
+    block_.wait();
+    return block_.bytes();
+  }
+
+ private:
+  PinnedBlock block_;
+};
+
 template <cudaMemcpyKind Kind>
 void copy(std::int32_t index, void* to, const void* from, std::size_t bytes) {
   const DeviceGuard guard(index);
@@ -113,9 +150,13 @@ const DeviceRuntime& runtime() {
       .allocate = allocate,
       .release = release,
       .fill = fill,
-      .copy_in = copy<cudaMemcpyHostToDevice>,
+      .copy_in = copy_in,
       .copy_out = copy<cudaMemcpyDeviceToHost>,
       .copy_within = copy<cudaMemcpyDeviceToDevice>,
+      .copy_out_later = [](std::int32_t index, const void* from,
+                           std::size_t bytes) -> std::unique_ptr<PendingCopy> {
+        return std::make_unique<CopyFromDevice>(index, from, bytes);
+      },
       .wait = wait,
   };
   return kRuntime;

@@ -12,6 +12,7 @@
 #include "core/io/file_kind.h"
 #include "core/io/json.h"
 #include "core/io/stored_floats.h"
+#include "core/transfer.h"
 
 namespace tarn {
 namespace {
@@ -185,7 +186,6 @@ void check_writable(const std::filesystem::path& file, const NamedTensors& tenso
     const std::string which = message(file.string(), ": tensor \"", name, "\" ");
     TARN_CHECK(names.insert(name).second, which, "is given twice, or has a reserved name");
     TARN_CHECK(tensor.defined(), which, "is undefined");
-    TARN_CHECK(tensor.device() == Device::cpu(), which, "is on ", tensor.device(), ", not the CPU");
     TARN_CHECK(tensor.is_contiguous(), which, "is not contiguous: ", tensor, " with strides ",
                tensor.strides());
   }
@@ -202,10 +202,15 @@ void write_safetensors(const std::filesystem::path& file, const NamedTensors& te
                 " bytes is more than the format allows");
   std::vector<std::string_view> parts = {
       {reinterpret_cast<const char*>(&header_bytes), kLengthBytes}, header};
+  NamedTensors host;
+  host.reserve(tensors.size());
   for (const auto& [name, tensor] : tensors) {
     if (tensor.bytes() == 0) continue;
-    parts.emplace_back(reinterpret_cast<const char*>(tensor.raw()),
-                       static_cast<std::size_t>(tensor.bytes()));
+    const bool here = tensor.device() == Device::cpu();
+    const Tensor& bytes =
+        host.emplace_back(name, here ? tensor : copy_to(tensor, Device::cpu())).second;
+    parts.emplace_back(reinterpret_cast<const char*>(bytes.raw()),
+                       static_cast<std::size_t>(bytes.bytes()));
   }
   write_file(file, parts);
 }

@@ -16,7 +16,7 @@ namespace tarn {
 
 using NamedTensors = std::vector<std::pair<std::string, Tensor>>;
 
-// Writes and syncs the file (see write_file). Tensors must be contiguous and on the CPU; they are
+// Writes and syncs the file (see write_file). Tensors must be contiguous, on any device; they are
 // written in the order given, so equal content gives equal bytes.
 void write_safetensors(const std::filesystem::path& file, const NamedTensors& tensors,
                        const std::map<std::string, std::string>& metadata = {});

@@ -19,8 +19,9 @@ std::string describe_metric(const Metric& metric) {
 
 }  // namespace
 
-Progress::Progress(std::int64_t first_step, std::int64_t total_steps, std::int64_t eval_every)
-    : total_steps_(total_steps), eval_every_(eval_every) {
+Progress::Progress(std::int64_t first_step, std::int64_t total_steps, std::int64_t eval_every,
+                   Device device)
+    : total_steps_(total_steps), eval_every_(eval_every), device_(device) {
   if (first_step > 0) note(message("going on after step ", first_step));
 }
 
@@ -34,7 +35,7 @@ std::vector<std::string> Progress::describe(const StepReport& report) const {
   }
   fields.push_back(number_text("%.0f tokens/s", tokens_per_second_));
   fields.push_back(number_text("lr %.2e", report.lr));
-  const auto peak = static_cast<double>(allocator(Device::cpu()).stats().peak);
+  const auto peak = static_cast<double>(allocator(device_).stats().peak);
   fields.push_back(number_text("memory %.0f MB", peak / 1e6));
   return fields;
 }

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <string>
 
+#include "core/device.h"
 #include "train/run/status_line.h"
 #include "train/tasks/task.h"
 
@@ -21,7 +22,8 @@ struct StepReport {
 class Progress {
  public:
   // eval_every: steps between evaluations, besides the one after the last step.
-  Progress(std::int64_t first_step, std::int64_t total_steps, std::int64_t eval_every);
+  Progress(std::int64_t first_step, std::int64_t total_steps, std::int64_t eval_every,
+           Device device);
 
   void step(const StepReport& report);
   void evaluation(std::int64_t step, const Metrics& metrics, bool best);
@@ -37,6 +39,7 @@ class Progress {
   std::string time_left(std::int64_t step) const;  // empty while too little is known
 
   std::int64_t total_steps_, eval_every_;
+  Device device_;  // whose memory is shown
   StatusLine status_;
   Clock::time_point last_step_ = Clock::now();
   double tokens_per_second_ = 0;

@@ -118,7 +118,8 @@ Trainer::Trainer(const Config& config, RunFolder home, std::unique_ptr<Task> tas
       state_(state),
       metrics_(home_.metrics(), state.metrics_bytes),
       timing_(home_.timing(), bytes_of_whole_lines(home_.timing())),
-      progress_(state.step, config.train.steps, config.train.eval_every) {
+      progress_(state.step, config.train.steps, config.train.eval_every,
+                parse_device(config.run.device)) {
   for (const auto& [fact, value] : task_->data_facts()) state_.data[fact] = value;
   if (const std::string note = task_->note(); !note.empty()) progress_.note(note);
 }

@@ -56,16 +56,30 @@ UpdateBatches run_batches(Task& task, const Config& config, std::int64_t step, a
                                         config.train.recompute});
     }
     out.tokens += result.tokens;
-    if (i == 0) out.metrics.assign(result.metrics.size(), {});
-    for (std::size_t m = 0; m < out.metrics.size(); ++m) {
-      out.metrics[m].name = result.metrics[m].name;
-      out.metrics[m].value += result.metrics[m].value / static_cast<double>(count);
+    if (i == 0) {
+      const Tensor& totals = result.totals;
+      out.totals = Tensor::zeros({count, totals.elements()}, totals.dtype(), totals.device());
     }
-    if (!std::isfinite(metric(result.metrics, "loss")) || tape.first_nonfinite()) break;
+    copy_into(result.totals, out.totals.select(0, i));
+    if (tape.first_nonfinite()) break;
     tape.backward(result.loss, 1.0 / static_cast<double>(count));
     if (tape.first_nonfinite()) break;  // the next recording would forget it
   }
   return out;
+}
+
+Metrics mean_metrics(const Task& task, std::span<const double> totals, std::int64_t batches) {
+  const std::size_t width = totals.size() / static_cast<std::size_t>(batches);
+  Metrics means;
+  for (std::size_t first = 0; first < totals.size(); first += width) {
+    const Metrics batch = task.metrics(totals.subspan(first, width));
+    if (first == 0) means.assign(batch.size(), {});
+    for (std::size_t m = 0; m < means.size(); ++m) {
+      means[m].name = batch[m].name;
+      means[m].value += batch[m].value / static_cast<double>(batches);
+    }
+  }
+  return means;
 }
 
 TrainOutcome Trainer::run() {
@@ -109,14 +123,29 @@ double Trainer::learning_rate() const {
 
 void Trainer::train_step() {
   const UpdateBatches batches = run_batches(*task_, config_, state_.step, tape_);
-  const double loss = metric(batches.metrics, "loss");
-  if (!std::isfinite(loss)) explain_nonfinite(loss, 0);
-  StepReport report{0, batches.metrics, learning_rate(), 0, batches.tokens};
-  report.grad_norm = optimizer_->step(report.lr);
-  if (!std::isfinite(report.grad_norm)) explain_nonfinite(loss, report.grad_norm);
-  report.step = ++state_.step;
+  const double lr = learning_rate();
+  PendingStep step{optimizer_->queue(lr, batches.totals), lr, batches.tokens};
+  settle();
+  pending_ = std::move(step);
+  ++state_.step;
+  // The CPU has done all of it already.
+  if (batches.totals.device() == Device::cpu()) settle();
+}
+
+void Trainer::settle() {
+  if (!pending_) return;
+  PendingStep step = std::move(*pending_);
+  pending_.reset();
+  const optim::UpdateFigures figures = optimizer_->finish(step.update);
+  StepReport report{state_.step, mean_metrics(*task_, figures.watched, config_.train.accumulate),
+                    step.lr, figures.norm, step.tokens};
+  const double loss = metric(report.metrics, "loss");
+  if (!std::isfinite(loss) || !std::isfinite(figures.norm)) {
+    --state_.step;  // this one changed nothing, nor did what was asked for after it
+    explain_nonfinite(loss, figures.norm);
+  }
   progress_.step(report);
-  if (state_.step % config_.train.log_every == 0) log(report);
+  if (report.step % config_.train.log_every == 0) log(report);
 }
 
 void Trainer::log(const StepReport& report) {
@@ -126,7 +155,7 @@ void Trainer::log(const StepReport& report) {
   line["grad_norm"] = report.grad_norm;
   metrics_.append(line.dump() + "\n");
   // What depends on the machine has a file of its own, so that metrics.jsonl can be compared.
-  const MemoryStats memory = allocator(Device::cpu()).stats();
+  const MemoryStats memory = allocator(parse_device(config_.run.device)).stats();
   timing_.append(ordered_json{{"step", report.step},
                               {"seconds_per_step", progress_.seconds_per_step()},
                               {"tokens_per_s", progress_.tokens_per_second()},
@@ -137,6 +166,7 @@ void Trainer::log(const StepReport& report) {
 }
 
 void Trainer::evaluate() {
+  settle();
   last_evaluation_ = task_->evaluate();
   const double value = metric(last_evaluation_, task_->best_metric());
   const bool finite = std::isfinite(value);
@@ -161,6 +191,7 @@ void Trainer::evaluate() {
 }
 
 void Trainer::save() {
+  settle();
   if (saved_step_ == state_.step) return;
   check_weights();
   metrics_.sync();
@@ -171,15 +202,11 @@ void Trainer::save() {
 
 // An update can overflow although its gradient was finite; such weights must not replace good ones.
 void Trainer::check_weights() {
-  const std::vector<ad::Parameter*> parameters = task_->model().parameters();
-  std::vector<Tensor> values;
-  values.reserve(parameters.size());
-  for (const ad::Parameter* parameter : parameters) values.push_back(parameter->value());
-  const std::size_t bad = ad::find_nonfinite(values);
-  if (bad == values.size()) return;
-  fail<NonFiniteError>("step ", state_.step, ": ", parameters[bad]->name(),
-                       " is not finite after the update, which is not saved. ", last_checkpoint(),
-                       ". A lower optimizer.lr may help");
+  if (const ad::Parameter* parameter = ad::find_nonfinite(task_->model().parameters())) {
+    fail<NonFiniteError>("step ", state_.step, ": ", parameter->name(),
+                         " is not finite after the update, which is not saved. ", last_checkpoint(),
+                         ". A lower optimizer.lr may help");
+  }
 }
 
 std::string Trainer::last_checkpoint() const {

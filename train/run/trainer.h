@@ -22,16 +22,20 @@ class NonFiniteError : public Error {
   using Error::Error;
 };
 
-// What the batches of one update gave: the means of their metrics, and all their tokens.
+// What the batches of one update gave.
 struct UpdateBatches {
-  Metrics metrics;
-  std::int64_t tokens = 0;
+  Tensor
+      totals;  // f64 [batches, n], on the task's device: a row a batch, as ForwardResult has them
+  std::int64_t tokens = 0;  // of all batches
 };
 
 // Forward and backward of the train.accumulate batches of the update after `step` of them. The mean
-// of their gradients is left with the parameters, added to what they hold. Ends early, with that
-// loss among the metrics, at a loss that is not finite, and where the tape watches, at anything.
+// of their gradients is left with the parameters, added to what they hold. Does not wait for the
+// device. Where the tape watches, it ends at the first op whose result is not finite.
 UpdateBatches run_batches(Task& task, const Config& config, std::int64_t step, ad::Tape& tape);
+
+// The means over an update's batches of their metrics; `totals` is UpdateBatches::totals.
+Metrics mean_metrics(const Task& task, std::span<const double> totals, std::int64_t batches);
 
 struct TrainOutcome {
   std::int64_t step = 0;
@@ -58,6 +62,7 @@ class Trainer {
           std::unique_ptr<optim::Optimizer> optimizer, const TrainState& state);
 
   void train_step();
+  void settle();  // reads what the pending step gave, and reports it; stops at what is not finite
   void evaluate();
   void save();
   void log(const StepReport& report);
@@ -67,6 +72,14 @@ class Trainer {
   void check_weights();
   std::string last_checkpoint() const;  // for messages
   [[noreturn]] void explain_nonfinite(double loss, double norm);
+
+  // A step that was asked for, the state_.step-th: its figures are read when the next one has been
+  // asked for, so that a device has work while the program waits, or before they are needed.
+  struct PendingStep {
+    optim::QueuedUpdate update;
+    double lr = 0;
+    std::int64_t tokens = 0;
+  };
 
   Config config_;
   RunFolder home_;
@@ -81,6 +94,7 @@ class Trainer {
   ad::Tape tape_;
   Metrics last_evaluation_;
   std::int64_t saved_step_ = -1;
+  std::optional<PendingStep> pending_;
 };
 
 // The optimizer that a config asks for, over a model's parameters.

@@ -6,6 +6,7 @@
 #include "nn/sequence_predictor.h"
 #include "train/run/signals.h"
 #include "train/tasks/model.h"
+#include "train/tasks/totals.h"
 #include "train/weights/recorded.h"
 
 namespace tarn::train {
@@ -19,19 +20,6 @@ nn::SequencePredictorOptions predictor_options(const Config& config) {
   options.max_length = config.task.sequence_length;
   return options;
 }
-
-// Sums over batches; a batch counts by its masked positions.
-struct Totals {
-  double loss = 0, weight = 0, correct = 0;
-
-  void add(const Tensor& totals) {
-    const Tensor host = copy_to(totals, Device::cpu());
-    loss += host.data<double>()[0];
-    weight += host.data<double>()[1];
-    correct += host.data<double>()[2];
-  }
-  Metrics metrics() const { return {{"loss", loss / weight}, {"accuracy", correct / weight}}; }
-};
 
 class CopyTraining final : public Task {
  public:
@@ -48,14 +36,19 @@ class CopyTraining final : public Task {
     return forward(data_.batch("train", index, config_.train.batch_size), pass);
   }
 
+  // Those of ad::cross_entropy: a batch counts by its masked positions.
+  Metrics metrics(std::span<const double> totals) const override {
+    return {{"loss", totals[0] / totals[1]}, {"accuracy", totals[2] / totals[1]}};
+  }
+
   Metrics evaluate() override {
-    Totals totals;
+    TotalsSum sum(3, device_);
     for (std::int64_t i = 0; i < config_.train.eval_batches; ++i) {
       stop_if_signalled();
       const auto batch = data_.batch("evaluation", i, config_.train.batch_size);
-      totals.add(run(batch, {}).totals);
+      sum.add(run(batch, {}).totals);
     }
-    return totals.metrics();
+    return metrics(sum.totals());
   }
 
   std::string_view best_metric() const override { return "loss"; }
@@ -79,9 +72,7 @@ class CopyTraining final : public Task {
 
   ForwardResult forward(const data::CopyBatch& batch, const nn::Pass& pass) {
     const Run result = run(batch, pass);
-    Totals totals;
-    totals.add(result.totals);
-    return {result.loss, result.logits, totals.metrics(), batch.x.elements()};
+    return {result.loss, result.logits, result.totals, batch.x.elements()};
   }
 
   Config config_;

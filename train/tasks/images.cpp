@@ -9,8 +9,11 @@
 #include "autograd/logistic_mixture.h"
 #include "core/transfer.h"
 #include "data/image_batches.h"
+#include "kernels/copy.h"
+#include "kernels/table.h"
 #include "train/run/signals.h"
 #include "train/tasks/model.h"
+#include "train/tasks/totals.h"
 #include "train/weights/recorded.h"
 
 namespace tarn::train {
@@ -36,21 +39,6 @@ Tensor mapped(const Tensor& from, DType dtype, const Function& function) {
   }
   return out;
 }
-
-// Sums over batches; a batch counts by its values.
-struct Totals {
-  double loss = 0, values = 0;
-
-  void add(const Tensor& totals) {
-    const Tensor host = copy_to(totals, Device::cpu());
-    loss += host.data<double>()[0];
-    values += host.data<double>()[1];
-  }
-  Metrics metrics() const {
-    const double nats = loss / values;
-    return {{"loss", nats}, {"bits_per_dim", nats / std::numbers::ln2}};
-  }
-};
 
 // The files' images: the training set without its tail, the tail, and the test set.
 struct Data {
@@ -96,6 +84,12 @@ class ImageTraining final : public Task {
     return forward(batch_of(data::training_batch(data_->train, index, config_.train.batch_size,
                                                  config_.run.seed)),
                    pass);
+  }
+
+  // Those of the head's loss: a batch counts by its values.
+  Metrics metrics(std::span<const double> totals) const override {
+    const double nats = totals[0] / totals[1];
+    return {{"loss", nats}, {"bits_per_dim", nats / std::numbers::ln2}};
   }
 
   Metrics evaluate() override {
@@ -149,7 +143,7 @@ class ImageTraining final : public Task {
 
   Loss loss_of(const Tensor& logits, const Tensor& y) const {
     if (categorical_) {
-      const auto result = ad::cross_entropy(logits, y, copy_to(ones(y.shape()), device_));
+      const auto result = ad::cross_entropy(logits, y, ones(y.shape()));
       return {result.loss, result.totals};
     }
     const auto result = ad::logistic_mixture(logits, y);
@@ -159,48 +153,46 @@ class ImageTraining final : public Task {
   ForwardResult forward(const Batch& batch, const nn::Pass& pass) const {
     const Tensor logits = logits_of(batch, pass);
     const Loss result = loss_of(logits, copy_to(batch.y, device_));
-    Totals totals;
-    totals.add(result.totals);
-    return {result.loss, logits, totals.metrics(), batch.x.elements()};
+    return {result.loss, logits, result.totals, batch.x.elements()};
   }
 
-  // Over the first `count` images. add(batch, totals) adds the losses of a batch of up to `size`.
+  // Over the first `count` images. add(batch, sum) adds the totals of a batch of up to `size`.
   template <class Add>
   Metrics metrics_over(const data::ImageSet& set, std::int64_t count, std::int64_t size,
                        const Add& add) const {
-    Totals totals;
+    TotalsSum sum(categorical_ ? 3 : 2, device_);
     for (std::int64_t first = 0; first < count; first += size) {
       stop_if_signalled();
-      add(batch_of(data::evaluation_batch(set, first, std::min(size, count - first))), totals);
+      add(batch_of(data::evaluation_batch(set, first, std::min(size, count - first))), sum);
     }
-    return totals.metrics();
+    return metrics(sum.totals());
   }
 
   Metrics metrics_at_once(const data::ImageSet& set, std::int64_t count) const {
-    return metrics_over(
-        set, count, config_.train.batch_size, [&](const Batch& batch, Totals& totals) {
-          totals.add(loss_of(logits_of(batch, {}), copy_to(batch.y, device_)).totals);
-        });
+    return metrics_over(set, count, config_.train.batch_size,
+                        [&](const Batch& batch, TotalsSum& sum) {
+                          sum.add(loss_of(logits_of(batch, {}), copy_to(batch.y, device_)).totals);
+                        });
   }
 
   // The same by the model as an RNN: equal to rounding, and to that of the weights.
   Metrics metrics_by_steps(const data::ImageSet& set, std::int64_t count) const {
     const nn::StepWeights weights = model_.step_weights(step_storage(config_.model));
-    return metrics_over(set, count, kStepBatch, [&](const Batch& batch, Totals& totals) {
+    return metrics_over(set, count, kStepBatch, [&](const Batch& batch, TotalsSum& sum) {
       // A row a position, so that what a step takes is contiguous.
       const Tensor x = copy_to(batch.x.transpose(0, 1), device_);
       const Tensor y = copy_to(batch.y.transpose(0, 1), device_);
       nn::EncoderState state = model_.start(x.size(1), weights);
       for (std::int64_t position = 0; position < x.size(0); ++position) {
         const Tensor logits = model_.step(x.select(0, position), state);
-        totals.add(loss_of(logits, y.select(0, position)).totals);
+        sum.add(loss_of(logits, y.select(0, position)).totals);
       }
     });
   }
 
-  static Tensor ones(const Shape& shape) {
-    Tensor out = Tensor::empty(shape, DType::f32, Device::cpu());
-    std::fill_n(out.mutable_data<float>(), out.elements(), 1.0F);
+  Tensor ones(const Shape& shape) const {
+    Tensor out = Tensor::empty(shape, DType::f32, device_);
+    kernels::run(&kernels::Table::fill, device_, {.to = out, .value = 1});
     return out;
   }
 

@@ -1,6 +1,7 @@
 #include "train/tasks/speech.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdio>
 
@@ -11,6 +12,7 @@
 #include "train/run/signals.h"
 #include "train/tasks/speech_data.h"
 #include "train/tasks/speech_recogniser.h"
+#include "train/tasks/totals.h"
 #include "train/weights/recorded.h"
 
 namespace tarn::train {
@@ -18,28 +20,13 @@ namespace {
 
 constexpr std::int64_t kGreedy = 0;  // a beam would take longer than the step of training
 
-// Sums over the utterances of an evaluation.
-struct Totals {
-  double loss = 0, counted = 0;
-  data::Edits edits;
+// The totals of a batch: what ad::ctc sums, and the edits that make what was heard what was said.
+enum Total { kLoss, kCounted, kSubstitutions, kDeletions, kInsertions, kPhones, kTotals };
 
-  void add(const Tensor& ctc_totals) {
-    const Tensor host = copy_to(ctc_totals, Device::cpu());
-    loss += host.data<double>()[0];
-    counted += host.data<double>()[1];
-  }
-  Metrics metrics() const {
-    const auto share = [&](std::int64_t errors) {
-      return static_cast<double>(errors) /
-             static_cast<double>(std::max<std::int64_t>(1, edits.length));
-    };
-    return {{"loss", counted > 0 ? loss / counted : 0},
-            {"per", edits.rate()},
-            {"substitutions", share(edits.substitutions)},
-            {"deletions", share(edits.deletions)},
-            {"insertions", share(edits.insertions)}};
-  }
-};
+data::Edits edits_of(std::span<const double> totals) {
+  const auto count = [&](Total total) { return static_cast<std::int64_t>(totals[total]); };
+  return {count(kSubstitutions), count(kDeletions), count(kInsertions), count(kPhones)};
+}
 
 // The phones of utterance n of a batch.
 std::span<const std::int32_t> said(const data::SpeechBatch& batch, std::int64_t n) {
@@ -71,6 +58,11 @@ class SpeechTraining final : public Task {
 
   ForwardResult train_batch(std::int64_t index, const nn::Pass& pass) override {
     return forward(train_->batches().training(index), pass);
+  }
+
+  Metrics metrics(std::span<const double> totals) const override {
+    const double loss = totals[kCounted] > 0 ? totals[kLoss] / totals[kCounted] : totals[kLoss];
+    return {{"loss", loss}, {"per", edits_of(totals).rate()}};
   }
 
   Metrics evaluate() override { return metrics_over(*validation_); }
@@ -125,27 +117,48 @@ class SpeechTraining final : public Task {
     return edits;
   }
 
+  // What kLoss and its like name, of a batch as a beam hears it. Decoding is the host's work.
+  Tensor totals_of(const Run& run, std::int64_t beam) const {
+    HostCopy copy(run.ctc.totals);
+    const std::span<const double> ctc = copy.wait<double>();
+    // Logits that are not finite cannot be decoded; the trainer stops at their loss.
+    const data::Edits edits = std::isfinite(ctc[0]) ? count(run, beam) : data::Edits{};
+    std::array<double, kTotals> totals{};
+    totals[kLoss] = ctc[0];
+    totals[kCounted] = ctc[1];
+    totals[kSubstitutions] = static_cast<double>(edits.substitutions);
+    totals[kDeletions] = static_cast<double>(edits.deletions);
+    totals[kInsertions] = static_cast<double>(edits.insertions);
+    totals[kPhones] = static_cast<double>(edits.length);
+    return from_values<double>(totals, {kTotals}, run.logits.device());
+  }
+
   ForwardResult forward(const data::SpeechBatch& batch, const nn::Pass& pass) {
     const Run result = run(batch, pass);
     std::int64_t frames = 0;
     for (std::int64_t n = 0; n < batch.lengths.elements(); ++n) {
       frames += batch.lengths.data<std::int32_t>()[n];
     }
-    // Logits that are not finite cannot be decoded; the trainer stops at their loss.
-    const double loss = item(result.ctc.loss);
-    const double per = std::isfinite(loss) ? count(result, kGreedy).rate() : loss;
-    return {result.ctc.loss, result.logits, {{"loss", loss}, {"per", per}}, frames};
+    return {result.ctc.loss, result.logits, totals_of(result, kGreedy), frames};
   }
 
   Metrics metrics_over(const SpeechSplit& split) {
-    Totals totals;
+    TotalsSum sum(kTotals, recogniser_.device());
     for (std::int64_t i = 0; i < split.batches().per_epoch(); ++i) {
       stop_if_signalled();
-      const Run result = run(split.batches().evaluation(i), {});
-      totals.add(result.ctc.totals);
-      totals.edits += count(result, config_.speech.beam);
+      sum.add(totals_of(run(split.batches().evaluation(i), {}), config_.speech.beam));
     }
-    return totals.metrics();
+    const std::vector<double> totals = sum.totals();
+    const data::Edits edits = edits_of(totals);
+    const auto share = [&](std::int64_t errors) {
+      return static_cast<double>(errors) /
+             static_cast<double>(std::max<std::int64_t>(1, edits.length));
+    };
+    Metrics out = metrics(totals);
+    out.push_back({"substitutions", share(edits.substitutions)});
+    out.push_back({"deletions", share(edits.deletions)});
+    out.push_back({"insertions", share(edits.insertions)});
+    return out;
   }
 
   Config config_;

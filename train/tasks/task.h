@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,7 +26,7 @@ using Metrics = std::vector<Metric>;
 struct ForwardResult {
   Tensor loss;  // one element; stands on the tape if one recorded
   Tensor logits;
-  Metrics metrics;
+  Tensor totals;  // f64 [n], on the task's device: what Task::metrics() makes metrics of
   std::int64_t tokens = 0;
 };
 
@@ -48,6 +49,9 @@ class Task {
 
   // Training batch `index` from 0: a function of the config's seed and the index alone.
   virtual ForwardResult train_batch(std::int64_t index, const nn::Pass& pass) = 0;
+
+  // The metrics of a forward pass, from its totals, or of several from the sums of theirs.
+  virtual Metrics metrics(std::span<const double> totals) const = 0;
 
   // The metrics over the task's evaluation data, in evaluation mode.
   virtual Metrics evaluate() = 0;

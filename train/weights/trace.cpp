@@ -58,7 +58,7 @@ void trace(const Config& config, const TraceRequest& request) {
   std::vector<double> losses;
   for (std::int64_t k = 0; k < std::max<std::int64_t>(1, request.steps); ++k) {
     const ForwardResult result = run_batch(*task, batches, k, request, config.run.seed);
-    losses.push_back(metric(result.metrics, "loss"));
+    losses.push_back(metric(task->metrics(HostCopy(result.totals).wait<double>()), "loss"));
     if (k == 0) {
       out.emplace_back("logits", on_cpu(result.logits));
       out.emplace_back("loss", on_cpu(result.loss));

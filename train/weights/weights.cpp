@@ -85,8 +85,8 @@ void load_weights(const std::string& source, nn::Module& model, const DataFacts&
       std::fprintf(stderr, "note: %s: %s\n", file.path().c_str(), note.c_str());
     }
   }
-  for (const ad::Parameter* parameter : model.parameters()) {
-    TARN_CHECK_AS(IoError, ad::is_finite(parameter->value()), source, ": ", parameter->name(),
+  if (const ad::Parameter* parameter = ad::find_nonfinite(model.parameters())) {
+    fail<IoError>(source, ": ", parameter->name(),
                   " is not finite; take weights of before that, such as an earlier checkpoint's");
   }
 }

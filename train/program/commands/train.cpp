@@ -76,7 +76,7 @@ int dry_run(const Config& config, const std::string& weights) {
   const Timing timing = time_steps(*task, *optimizer, config, tokens);
   const std::vector<double>& seconds = timing.seconds;
   const double median = seconds[seconds.size() / 2];
-  const auto peak = static_cast<double>(allocator(Device::cpu()).stats().peak);
+  const auto peak = static_cast<double>(allocator(parse_device(config.run.device)).stats().peak);
   std::printf("%s: %lld parameters, %lld steps of %lld tokens\n", config.run.name.c_str(),
               static_cast<long long>(parameter_count(task->model())),
               static_cast<long long>(config.train.steps), static_cast<long long>(tokens));
