@@ -1,6 +1,4 @@
-#include <bit>
-#include <cmath>
-
+#include "kernels/common/bf16.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/dtype_switch.h"
 #include "kernels/encoder_step.h"
@@ -8,13 +6,6 @@
 
 namespace tarn::kernels::cpu {
 namespace {
-
-// Rounds to the nearest bf16, with ties to even. A NaN stays a NaN.
-Bf16 round_to_bf16(float x) {
-  const auto bits = std::bit_cast<std::uint32_t>(x);
-  if (std::isnan(x)) return {static_cast<std::uint16_t>(bits >> 16 | 0x40)};
-  return {static_cast<std::uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16)};
-}
 
 // Inputs come in groups of `group` that lie side by side for each output.
 template <class T, class Stored, class Convert>
@@ -40,7 +31,7 @@ void pack(const PackWeightArgs& args, std::int64_t group, const Convert& convert
 void pack_weight(const PackWeightArgs& args) {
   const auto same = [](auto value) { return value; };
   if (args.panels.dtype() == DType::bf16) {
-    pack<float, Bf16>(args, 2, round_to_bf16);
+    pack<float, Bf16>(args, 2, rounded_to_bf16);
   } else {
     with_float_type(args.weight.dtype(), [&](auto zero) {
       using T = decltype(zero);

@@ -22,9 +22,7 @@ constexpr std::string_view kMissingOnCuda[] = {"ctc_forward",
                                                "lsh_attention_forward",
                                                "lsh_attention_backward",
                                                "lstm_forward",
-                                               "lstm_backward",
-                                               "pack_weight",
-                                               "encoder_step"};
+                                               "lstm_backward"};
 
 TEST_CASE("cuda: kernels that are still missing") {
   for (const Device device : test::devices()) {

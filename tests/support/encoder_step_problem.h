@@ -4,6 +4,7 @@
 #include <cmath>
 #include <vector>
 
+#include "core/transfer.h"
 #include "kernels/encoder_step.h"
 #include "kernels/table.h"
 #include "tests/support/random_tensor.h"
@@ -93,6 +94,42 @@ struct EncoderStepProblem {
     return {random_tensor(z.with(s.value_width), dtype, name + "sum"), key_sum};
   }
 
+  // The same problem on a device, its weights packed there.
+  EncoderStepProblem on(Device device) const {
+    EncoderStepProblem moved = *this;
+    const auto move = [&](Tensor& tensor) {
+      if (tensor.defined()) tensor = copy_to(tensor, device);
+    };
+    const auto move_linear = [&](const DenseLinear& linear) {
+      if (!linear.weight.defined()) return kernels::PackedLinear{};
+      const Tensor& panels = linear.panels.panels;
+      kernels::PackedLinear packed{Tensor::empty(panels.shape(), panels.dtype(), device),
+                                   copy_to(linear.bias, device)};
+      kernels::run(&kernels::Table::pack_weight, device,
+                   {.weight = copy_to(linear.weight, device), .panels = packed.panels});
+      return packed;
+    };
+    for (std::size_t i = 0; i < layers.size(); ++i) {
+      kernels::StepLayer& layer = moved.layers[i];
+      layer.qkv = move_linear(dense[4 * i]);
+      layer.out = move_linear(dense[4 * i + 1]);
+      layer.linear1 = move_linear(dense[4 * i + 2]);
+      layer.linear2 = move_linear(dense[4 * i + 3]);
+      for (kernels::NormWeights* norm : {&layer.norm1, &layer.norm2}) {
+        move(norm->weight);
+        move(norm->bias);
+      }
+      move(moved.states[i].first);
+      move(moved.states[i].second);
+    }
+    moved.head.panels = move_linear(head);
+    move(moved.final_norm.weight);
+    move(moved.final_norm.bias);
+    move(moved.x);
+    move(moved.out);
+    return moved;
+  }
+
   void run() const {
     kernels::EncoderStepArgs args{.x = x,
                                   .layers = layers,
@@ -101,7 +138,7 @@ struct EncoderStepProblem {
                                   .head = head.panels,
                                   .position = sizes.position,
                                   .out = out};
-    kernels::run(&kernels::Table::encoder_step, Device::cpu(), args);
+    kernels::run(&kernels::Table::encoder_step, x.device(), args);
   }
 
   EncoderStepSizes sizes;
