@@ -50,6 +50,7 @@ class Module {
   // "layers.0.attention.query_projection.weight". The pointers live as long as the module.
   std::vector<ad::Parameter*> parameters() const;
   std::vector<Buffer> buffers() const;
+  Device device() const { return build_.device; }  // of all of them
 
  protected:
   explicit Module(Build build) : build_(std::move(build)) {}

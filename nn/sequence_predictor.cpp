@@ -1,6 +1,6 @@
 #include "nn/sequence_predictor.h"
 
-#include "core/transfer.h"
+#include "autograd/views.h"
 
 namespace tarn::nn {
 
@@ -40,7 +40,7 @@ Tensor SequencePredictor::prefill(const Tensor& tokens, EncoderState& state) con
                    "prefill: tokens are [N, L] with one position at least, not ", tokens.shape());
   const Tensor x = pos_embedding_.concat_to(value_embedding_.forward(tokens));
   const Tensor y = transformer_.prefill(x, state);
-  return predictor_.forward(copy_to(y.select(1, y.size(1) - 1), y.device()));
+  return predictor_.forward(ad::contiguous(y.select(1, y.size(1) - 1)));
 }
 
 }  // namespace tarn::nn

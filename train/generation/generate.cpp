@@ -1,7 +1,11 @@
 #include "train/generation/generate.h"
 
-#include "autograd/tape.h"
+#include <algorithm>
+
+#include "autograd/views.h"
 #include "core/transfer.h"
+#include "kernels/optimizer.h"
+#include "kernels/table.h"
 
 namespace tarn::train {
 namespace {
@@ -13,7 +17,7 @@ template <class Pass>
 Tensor by_sequence(const Tensor& values, const Pass& pass) {
   std::vector<Tensor> rows;
   for (std::int64_t r = 0; r < values.size(1); ++r) {
-    const Tensor tokens = copy_to(values.select(1, r), values.device());
+    const Tensor tokens = ad::contiguous(values.select(1, r));
     rows.push_back(pass(r, tokens.view({1, tokens.size(0)})));
   }
   Tensor all = Tensor::empty({values.size(1), rows.front().size(1)}, rows.front().dtype(),
@@ -34,6 +38,17 @@ void copy_sequence(const nn::EncoderState& from, nn::EncoderState& to, std::int6
   }
 }
 
+constexpr std::int64_t kCheckEvery = 16;  // positions
+
+// nonfinite: [length], how many outputs of each position were not finite.
+void check_finite(const Tensor& nonfinite) {
+  HostCopy copy(nonfinite);
+  const std::span<const double> counts = copy.wait<double>();
+  const auto bad = std::find_if(counts.begin(), counts.end(), [](double n) { return n > 0; });
+  TARN_CHECK(bad == counts.end(), "the model's outputs for value ", bad - counts.begin(),
+             " are not finite");
+}
+
 // The distributions behind the last of some values, [N, outputs]. values: [count, N], those so far,
 // one more than in the last call.
 class Distributions {
@@ -49,7 +64,7 @@ class Distributions {
     if (mode_ == GenerateMode::full) {
       return by_sequence(values, [&](std::int64_t, const Tensor& tokens) {
         const Tensor outputs = model_.forward(tokens, {.causal = true, .lengths = {}}, {});
-        return copy_to(outputs.select(1, last), outputs.device());
+        return ad::contiguous(outputs.select(1, last));
       });
     }
     if (state_.position() == last) return model_.step(values.select(0, last), state_);
@@ -109,18 +124,23 @@ Tensor Generator::complete(const Tensor& given, std::int64_t length, std::uint32
   const std::int64_t batch = given.size(0), kept = given.size(1);
   TARN_CHECK_SHAPE(kept >= 1 && kept <= length, "generate: ", kept, " values of ", length,
                    " are given; at least the first must be");
-  // A row a position, so that what a step reads and writes is contiguous.
-  const Tensor values = Tensor::empty({length, batch}, DType::i32, Device::cpu());
+  // A row a position, so that what a step reads and writes is contiguous. All stays on the model's
+  // device, and it is asked now and then only whether the outputs were finite, since the program
+  // would wait for the answer.
+  const Device device = model_.device();
+  const Tensor values = Tensor::empty({length, batch}, DType::i32, device);
   copy_into(copy_to(given.transpose(0, 1), Device::cpu()), values.slice(0, 0, kept));
+  const Tensor nonfinite = Tensor::zeros({length}, DType::f64, device);
   Distributions distributions(model_, weights_, options_.mode, batch);
   for (std::int64_t position = kept; position < length; ++position) {
     if (!watch(position)) return {};
     const Tensor outputs = distributions.after(values.slice(0, 0, position));
-    TARN_CHECK(ad::is_finite(outputs), "the model's outputs for value ", position,
-               " are not finite");
+    kernels::run(&kernels::Table::count_nonfinite, device,
+                 {.x = {outputs}, .totals = nonfinite.slice(0, position, 1)});
     copy_into(draw(outputs, position, first), values.select(0, position));
+    if ((position + 1) % kCheckEvery == 0 || position + 1 == length) check_finite(nonfinite);
   }
-  return copy_to(values.transpose(0, 1), Device::cpu());
+  return copy_to(copy_to(values, Device::cpu()).transpose(0, 1), Device::cpu());
 }
 
 Tensor Generator::draw(const Tensor& outputs, std::int64_t position, std::uint32_t first) const {
