@@ -19,8 +19,6 @@
 
 namespace tarn::kernels::cuda {
 
-std::int64_t quotient_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
-
 // Calls body(WalkSizes) with those for a state of `rows` by `columns`. Their shared memory stays
 // below the 48 KiB that a block has on every device.
 template <class T, class Body>

@@ -107,19 +107,19 @@ __global__ void __launch_bounds__(kWalkThreads, 3) causal_walk(WalkArgs<T> p, bo
       T* strip_state = state + at * kStride;
       if (!sums_only) {
         if constexpr (kWalk == Walk::grad_query) {
-          load_gradient<true>(a_rows, out, inverse_sum, chunk, at, a, per_row);
+          load_gradient<true>(a_rows, out, inverse_sum, chunk, at, a, per_row, strip == 0);
         } else {
           load_chunk(a_rows, chunk, p.length, at, a);
         }
       }
       if constexpr (kWalk == Walk::grad_key) {
-        load_gradient<true>(b_rows, out, inverse_sum, chunk, at, b, per_row);
+        load_gradient<true>(b_rows, out, inverse_sum, chunk, at, b, per_row, strip == 0);
       } else {
         load_chunk(b_rows, chunk, kReversed ? p.length : valid, at, b);
       }
       if (strip == 0) {
         if constexpr (kWalk == Walk::grad_value) {
-          load_gradient<false>(x_rows, out, inverse_sum, chunk, first_column, x, per_row);
+          load_gradient<false>(x_rows, out, inverse_sum, chunk, first_column, x, per_row, true);
         } else {
           load_chunk(x_rows, chunk, kReversed ? p.length : valid, first_column, x);
         }

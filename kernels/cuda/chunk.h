@@ -32,12 +32,13 @@ __device__ void load_chunk(const Rows<const T>& rows, const ChunkRows& chunk, st
   }
 }
 
-// The same for the gradient behind the division, grad_out[t] * inverse_sum[t]. Adds to grad_sum[t],
-// that of the denominator, these columns' part of -(grad_out[t] * inverse_sum[t]) . out[t].
+// The same for the gradient behind the division, grad_out[t] * inverse_sum[t]. These columns' part
+// of that of the denominator, -(grad_out[t] * inverse_sum[t]) . out[t], becomes grad_sum[t] if they
+// are the first, or is added to it.
 template <bool kWithGradSum, int kChunk, int kWidth, class T>
 __device__ void load_gradient(const Rows<const T>& rows, const Rows<const T>& out,
                               const T* inverse_sum, const ChunkRows& chunk, std::int64_t column,
-                              Tile<T, kChunk, kWidth>& tile, T* grad_sum) {
+                              Tile<T, kChunk, kWidth>& tile, T* grad_sum, bool first_columns) {
   constexpr int kLanes = kWidth / 4;
   const int c = static_cast<int>(threadIdx.x) % kLanes * 4;
   for (int t = static_cast<int>(threadIdx.x) / kLanes; t < kChunk; t += kWalkThreads / kLanes) {
@@ -58,7 +59,7 @@ __device__ void load_gradient(const Rows<const T>& rows, const Rows<const T>& ou
       for (int bits = kLanes / 2; bits > 0; bits /= 2) {
         sum += __shfl_xor_sync(0xFFFFFFFFU, sum, bits);
       }
-      if (c == 0) grad_sum[t] = column == 0 ? sum : grad_sum[t] + sum;
+      if (c == 0) grad_sum[t] = first_columns ? sum : grad_sum[t] + sum;
     }
   }
 }

@@ -8,6 +8,8 @@
 
 namespace tarn::kernels::cuda {
 
+inline std::int64_t quotient_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+
 // Four neighbours, which one instruction moves.
 template <class T>
 struct alignas(16) Quad {
@@ -17,6 +19,11 @@ struct alignas(16) Quad {
 template <class T>
 __device__ inline Quad<T> load_quad(const T* from) {
   return *reinterpret_cast<const Quad<T>*>(from);
+}
+
+// Whether an address is one that a Quad may have.
+inline bool is_aligned(const void* data) {
+  return reinterpret_cast<std::uintptr_t>(data) % alignof(Quad<float>) == 0;
 }
 
 // The heads of a tensor.
@@ -34,8 +41,8 @@ struct Heads {
         position(t.strides()[1]),
         head(t.strides()[2]),
         width(t.size(3)),
-        quads(reinterpret_cast<std::uintptr_t>(data) % alignof(Quad<float>) == 0 &&
-              sequence % 4 == 0 && position % 4 == 0 && head % 4 == 0 && width % 4 == 0) {}
+        quads(is_aligned(data) && sequence % 4 == 0 && position % 4 == 0 && head % 4 == 0 &&
+              width % 4 == 0) {}
 };
 
 // The rows of one head.

@@ -145,5 +145,13 @@ TEST_CASE("cuda: causal linear attention and its gradients") {
                 kCases);
 }
 
+TEST_CASE("cuda: linear attention and its gradients, of as many keys and of others") {
+  std::vector<Case> cases = kCases;
+  cases.push_back({2, 63, 2, 32, 32, {}, 100});
+  cases.push_back({3, 100, 1, 64, 33, {0, 257, 70}, 257});
+  cases.push_back({2, 0, 2, 32, 32, {}, 63});
+  compare_cases(&Table::linear_attention_forward, &Table::linear_attention_backward, cases);
+}
+
 }  // namespace
 }  // namespace tarn::kernels
