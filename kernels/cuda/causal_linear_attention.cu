@@ -24,13 +24,13 @@ namespace tarn::kernels::cuda {
 template <class T, class Body>
 auto with_walk_sizes(std::int64_t rows, std::int64_t columns, const Body& body) {
   if constexpr (std::is_same_v<T, float>) {
-    if (rows <= 32) return body(WalkSizes<32, 32, 32, 32>{});
-    if (rows <= 64 && columns > 32) return body(WalkSizes<32, 64, 64, 64>{});
-    if (rows <= 128) return body(WalkSizes<32, 64, 128, 32>{});
-    return body(WalkSizes<32, 64, 0, 32>{});
+    if (rows <= 32) return body(WalkSizes<32, 32, 32, 32, 4>{});
+    if (rows <= 64 && columns > 32) return body(WalkSizes<32, 64, 64, 64, 4>{});
+    if (rows <= 128) return body(WalkSizes<32, 64, 128, 32, 3>{});
+    return body(WalkSizes<32, 64, 0, 32, 3>{});
   } else {
-    if (rows <= 64) return body(WalkSizes<16, 64, 64, 32>{});
-    return body(WalkSizes<16, 64, 0, 32>{});
+    if (rows <= 64) return body(WalkSizes<16, 64, 64, 32, 3>{});
+    return body(WalkSizes<16, 64, 0, 32, 3>{});
   }
 }
 

@@ -44,17 +44,22 @@ struct StateDivision {
   }
 };
 
-// The states [N, H, e, m] of contiguous memory.
+// States as rows of `width`, those of a head one after the other, in memory of these strides.
 template <class T>
-Heads<T> state_in(T* data, std::int64_t heads, std::int64_t e, std::int64_t m) {
+Heads<T> states_in(T* data, std::int64_t sequence, std::int64_t head, std::int64_t width) {
   Heads<T> states;
   states.data = data;
-  states.sequence = heads * e * m;
-  states.position = m;
-  states.head = e * m;
-  states.width = m;
-  states.quads = is_aligned(data) && m % 4 == 0;
+  states.sequence = sequence;
+  states.position = width;
+  states.head = head;
+  states.width = width;
+  states.quads = is_aligned(data) && sequence % 4 == 0 && head % 4 == 0 && width % 4 == 0;
   return states;
+}
+template <class T>
+Heads<T> states_in(const Tensor& t) {
+  return states_in<T>(t.mutable_data<std::remove_const_t<T>>(), t.strides()[0], t.strides()[1],
+                      t.size(3));
 }
 
 // Elements of a state and its row sum, of all heads.
@@ -91,7 +96,7 @@ void sum_all_states(SumStatesArgs<T> p, const Tensor& a, const Tensor& x, T* scr
     p.segment_length = d.segment_length;
     const HeadVectors<T> state{p.state.data, p.state.sequence, p.state.head}, row_sum = p.row_sum;
     if (d.segments > 1) {
-      p.state = state_in<T>(scratch, p.heads, e, m);
+      p.state = states_in<T>(scratch, p.heads * e * m, e * m, m);
       p.state_segment = walks * e * m;
       p.row_sum = {scratch + d.segments * p.state_segment, p.heads * e, e};
       p.row_sum_segment = walks * e;
@@ -135,16 +140,14 @@ void linear_attention_forward(const LinearAttentionForwardArgs& args, Scratch sc
     using T = decltype(zero);
     const HeadVectors<T> key_sum{args.key_sum.mutable_data<T>(), args.key_sum.strides()[0],
                                  args.key_sum.strides()[1]};
-    // The rows of a state are where the positions of other heads are.
-    const Tensor rows = args.sum.transpose(1, 2);
     SumStatesArgs<T> sums;
     sums.lengths = Lengths(args.lengths);
-    sums.state = Heads<T>(rows);
+    sums.state = states_in<T>(args.sum);
     sums.row_sum = key_sum;
     sum_all_states<T, false>(sums, args.key, args.value, scratch.as<T>());
 
     ApplyStateArgs<T> p;
-    p.state = Heads<const T>(rows);
+    p.state = states_in<const T>(args.sum);
     p.row_sum = {key_sum.data, key_sum.sequence, key_sum.head};
     p.new_inverse_sum = args.inverse_sum.mutable_data<T>();
     p.eps = static_cast<T>(args.eps);
@@ -166,20 +169,20 @@ void linear_attention_backward(const LinearAttentionBackwardArgs& args, Scratch 
     SumStatesArgs<T> sums;
     sums.out = Heads<const T>(args.out);
     sums.inverse_sum = args.inverse_sum.data<T>();
-    sums.state = state_in<T>(states, heads, e, m);
+    sums.state = states_in<T>(states, heads * e * m, e * m, m);
     sums.row_sum = {row_sums, heads * e, e};
     sum_all_states<T, true>(sums, args.query, args.grad_out,
                             states + state_elements(args.query, args.value));
 
     ApplyStateArgs<T> p;
-    p.state = Heads<const T>(args.sum.transpose(1, 2));
+    p.state = states_in<const T>(args.sum);
     p.row_sum = {args.key_sum.data<T>(), args.key_sum.strides()[0], args.key_sum.strides()[1]};
     p.out = sums.out;
     p.inverse_sum = sums.inverse_sum;
     p.beta = static_cast<T>(args.beta_query);
     apply_to_all<T, Apply::grad_query>(p, args.grad_out, args.grad_query);
 
-    p.state = state_in<const T>(states, heads, e, m);
+    p.state = states_in<const T>(states, heads * e * m, e * m, m);
     p.row_sum = {row_sums, heads * e, e};
     p.lengths = Lengths(args.lengths);
     p.beta = static_cast<T>(args.beta_key);

@@ -2,7 +2,7 @@
 // positions, and its product with each of them. linear_attention.cu says what is what.
 #pragma once
 
-#include "kernels/cuda/chunk.h"
+#include "kernels/cuda/head_chunk.h"
 
 namespace tarn::kernels::cuda {
 
@@ -76,7 +76,7 @@ __global__ void __launch_bounds__(kWalkThreads, 3) sum_states(SumStatesArgs<T> p
       load_chunk(x_rows, chunk, limit, first_column, x);
     }
     __syncthreads();
-    add_product_of_columns<kChunk>(&a.at[0][row], a.kStride, &x.at[0][column], x.kStride, sums);
+    add_product_of_columns(&a.at[0][row], a.kStride, &x.at[0][column], x.kStride, kChunk, sums);
     if (first_column == 0 && thread < kSide) {
       for (int t = 0; t < kChunk; ++t)
         row_sum += (kBackward ? grad_sum[t] : T(1)) * a.at[t][thread];
@@ -180,8 +180,8 @@ __global__ void __launch_bounds__(kWalkThreads, 3) apply_state(ApplyStateArgs<T>
       load_state<false>(state_rows, p.a.width, at, first_column, state);
     }
     __syncthreads();
-    add_product<kSide, ResultShare::kRowStep>(a.at[row], a.kStride, &state.at[0][column],
-                                              state.kStride, sums);
+    add_product(a.at[row], ResultShare::kDown * a.kStride, &state.at[0][column], state.kStride,
+                kSide, sums);
     if constexpr (kApply == Apply::forward) {
       for (int d = part; d < kSide && at + d < p.a.width; d += kPerRow) {
         denominator += a.at[sum_row][d] * row_sum[at + d];
@@ -204,7 +204,7 @@ __global__ void __launch_bounds__(kWalkThreads, 3) apply_state(ApplyStateArgs<T>
   const Rows<T> result(p.result, n, h);
   const std::int64_t valid = p.lengths.valid(n, p.length);
   for (int r = 0; r < ResultShare::kOfThread; ++r) {
-    const int t = row + r * ResultShare::kRowStep;
+    const int t = row + r * ResultShare::kDown;
     const std::int64_t position = chunk.position(t);
     if (position >= p.length) continue;
     Quad<T> values = {};

@@ -14,24 +14,24 @@ struct Tile {
   alignas(16) T at[kRows][kStride];
 };
 
-// How kThreads threads share a result of kRows by kColumns, kAcross of them in a row of it: each
-// has kOfThread rows, kRowStep apart.
+// How kThreads threads share a result of kRows by kColumns: kAcross of them side by side, and as
+// many as that leaves one below the other, each with kOfThread rows.
 template <int kThreads, int kRows, int kColumns, int across = kColumns / 4>
 struct Share {
   static constexpr int kAcross = across;
-  static constexpr int kRowStep = kThreads / kAcross;
-  static constexpr int kOfThread = kRows / kRowStep;
-  static_assert(kRowStep * kOfThread == kRows);
+  static constexpr int kDown = kThreads / kAcross;
+  static constexpr int kOfThread = kRows / kDown;
+  static_assert(kDown * kOfThread == kRows);
 };
 
-// sums[r][c] += sum over k of a[r * kRowStep][k] * b[k][c].
-template <int kDepth, int kRowStep, class T, int kOfThread>
-__device__ void add_product(const T* a, int a_stride, const T* b, int b_stride,
+// sums[r][c] += sum over k < depth of a[r * a_step + k] * b[k * b_stride + c].
+template <class T, int kOfThread>
+__device__ void add_product(const T* a, int a_step, const T* b, int b_stride, int depth,
                             T (&sums)[kOfThread][4]) {
   TARN_UNROLL(2)
-  for (int k = 0; k < kDepth; k += 4) {
+  for (int k = 0; k < depth; k += 4) {
     Quad<T> x[kOfThread];
-    for (int r = 0; r < kOfThread; ++r) x[r] = load_quad(a + r * kRowStep * a_stride + k);
+    for (int r = 0; r < kOfThread; ++r) x[r] = load_quad(a + r * a_step + k);
     for (int i = 0; i < 4; ++i) {
       const Quad<T> y = load_quad(b + (k + i) * b_stride);
       for (int r = 0; r < kOfThread; ++r) {
@@ -41,16 +41,16 @@ __device__ void add_product(const T* a, int a_stride, const T* b, int b_stride,
   }
 }
 
-// sums[r][c] += sum over k of a[r * kRowStep][k] * b[c * kColumnStep][k].
-template <int kDepth, int kRowStep, int kColumnStep, class T, int kOfThread, int kColumns>
-__device__ void add_product_of_rows(const T* a, int a_stride, const T* b, int b_stride,
+// sums[r][c] += sum over k < depth of a[r * a_step + k] * b[c * b_step + k].
+template <class T, int kOfThread, int kColumns>
+__device__ void add_product_of_rows(const T* a, int a_step, const T* b, int b_step, int depth,
                                     T (&sums)[kOfThread][kColumns]) {
   TARN_UNROLL(2)
-  for (int k = 0; k < kDepth; k += 4) {
+  for (int k = 0; k < depth; k += 4) {
     Quad<T> x[kOfThread];
-    for (int r = 0; r < kOfThread; ++r) x[r] = load_quad(a + r * kRowStep * a_stride + k);
+    for (int r = 0; r < kOfThread; ++r) x[r] = load_quad(a + r * a_step + k);
     for (int c = 0; c < kColumns; ++c) {
-      const Quad<T> y = load_quad(b + c * kColumnStep * b_stride + k);
+      const Quad<T> y = load_quad(b + c * b_step + k);
       for (int r = 0; r < kOfThread; ++r) {
         for (int i = 0; i < 4; ++i) sums[r][c] += x[r].at[i] * y.at[i];
       }
@@ -58,12 +58,12 @@ __device__ void add_product_of_rows(const T* a, int a_stride, const T* b, int b_
   }
 }
 
-// sums[r][c] += sum over k of a[k][r] * b[k][c].
-template <int kDepth, class T, int kOfThread>
+// sums[r][c] += sum over k < depth of a[k * a_stride + r] * b[k * b_stride + c].
+template <class T, int kOfThread>
 __device__ void add_product_of_columns(const T* a, int a_stride, const T* b, int b_stride,
-                                       T (&sums)[kOfThread][4]) {
+                                       int depth, T (&sums)[kOfThread][4]) {
   TARN_UNROLL(4)
-  for (int k = 0; k < kDepth; ++k) {
+  for (int k = 0; k < depth; ++k) {
     const Quad<T> y = load_quad(b + k * b_stride);
     for (int r = 0; r < kOfThread; ++r) {
       const T x = a[k * a_stride + r];
