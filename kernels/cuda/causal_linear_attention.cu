@@ -25,7 +25,7 @@ template <class T, class Body>
 auto with_walk_sizes(std::int64_t rows, std::int64_t columns, const Body& body) {
   if constexpr (std::is_same_v<T, float>) {
     if (rows <= 32) return body(WalkSizes<32, 32, 32, 32, 4>{});
-    if (rows <= 64 && columns > 32) return body(WalkSizes<32, 64, 64, 64, 4>{});
+    if (rows <= 64 && columns > 32) return body(WalkSizes<32, 64, 64, 64, 3>{});
     if (rows <= 128) return body(WalkSizes<32, 64, 128, 32, 3>{});
     return body(WalkSizes<32, 64, 0, 32, 3>{});
   } else {
