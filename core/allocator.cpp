@@ -80,14 +80,18 @@ void* Allocator::allocate(std::size_t bytes) {
     drop_cache();
     block = runtime_.allocate(device_.index, size);
   }
-  TARN_CHECK(block != nullptr, "out of memory on ", device_, ": ", size,
-             " bytes were asked for while ", stats_.live,
-             " are in use; a smaller train.batch_size, more train.accumulate or train.recompute "
-             "need less");
+  if (block == nullptr) fail_out_of_memory(size);
   stats_.live += static_cast<std::int64_t>(size);
   if (stats_.live > stats_.peak) stats_.peak = stats_.live;
   if (kChecked) guard(block, bytes);
   return block;
+}
+
+void Allocator::fail_out_of_memory(std::size_t size) const {
+  const std::int64_t free = runtime_.free_bytes(device_.index);
+  fail<Error>("out of memory on ", device_, ": ", size, " bytes were asked for while ", stats_.live,
+              " are in use", free < 0 ? "" : message(" and ", free, " free"),
+              "; a smaller train.batch_size, more train.accumulate or train.recompute need less");
 }
 
 void Allocator::release(void* block, std::size_t bytes) {

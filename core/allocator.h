@@ -45,6 +45,7 @@ class Allocator {
  private:
   void* take_cached(std::size_t size);  // the mutex is held in both
   void drop_cache();
+  [[noreturn]] void fail_out_of_memory(std::size_t size) const;
 
   void guard(void* block, std::size_t bytes) const;  // of checked builds
   void check_guard(const void* block, std::size_t bytes) const;

@@ -45,6 +45,7 @@ constexpr DeviceRuntime kCpu = {
     .why_none = [] { return std::string(); },
     .allocate = allocate,
     .release = [](std::int32_t, void* block, std::size_t) { std::free(block); },
+    .free_bytes = [](std::int32_t) { return std::int64_t{-1}; },
     .fill = [](std::int32_t, void* block, int byte,
                std::size_t bytes) { std::memset(block, byte, bytes); },
     .copy_in = copy,

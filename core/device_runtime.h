@@ -32,6 +32,7 @@ struct DeviceRuntime {
   std::string (*why_none)();                                 // what to say when count() is 0
   void* (*allocate)(std::int32_t index, std::size_t bytes);  // nullptr when there is none left
   void (*release)(std::int32_t index, void* block, std::size_t bytes);
+  std::int64_t (*free_bytes)(std::int32_t index);  // that allocate() could give; -1: not known
   void (*fill)(std::int32_t index, void* block, int byte, std::size_t bytes);
   // Between the program's memory and a device, or two places of one device.
   void (*copy_in)(std::int32_t index, void* to, const void* from, std::size_t bytes);

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "autograd/tape.h"
 #include "core/transfer.h"
 #include "kernels/copy.h"
 #include "kernels/optimizer.h"
@@ -138,7 +137,9 @@ void Optimizer::check_moments(const QueuedUpdate& update, std::size_t parameter,
   if (norm < kSquaresFit) return;
   for (std::size_t i = 0; i < moments_; ++i) {
     const auto& [name, value] = state_[parameter * moments_ + i];
-    TARN_CHECK(ad::is_finite(value), options_.kind, ": update ", update.number, " made ", name,
+    const Tensor count = Tensor::empty({1}, DType::f64, value.device());
+    kernels::run(&kernels::Table::count_nonfinite, value.device(), {.x = {value}, .totals = count});
+    TARN_CHECK(item(count) == 0, options_.kind, ": update ", update.number, " made ", name,
                " infinite or NaN, from a gradient of norm ", norm, " that ", name_of(value.dtype()),
                " cannot hold here; clip gradients with a max_grad_norm above 0");
   }

@@ -24,6 +24,12 @@ LAYERS = {
 }
 
 PROGRAM = ("train/program/",)
+# Who may read elements: kernels and tests, and what works on batches, results and arguments in the
+# program's own memory. All else asks a kernel, copy_to() or a HostCopy.
+ELEMENTS = ("core/", "kernels/", "data/", "bench/", "tests/", "autograd/check.cpp", "autograd/ctc.cpp",
+            "train/tasks/images.cpp", "train/tasks/speech.cpp", "train/tasks/speech_recogniser.cpp",
+            "train/generation/given_images.cpp", "train/program/commands/",
+            "train/weights/recorded.cpp")
 
 # A token, how it looks, and the places (by the start of the path) where it may stand.
 TOKENS = [
@@ -31,6 +37,8 @@ TOKENS = [
     ("<omp.h>", r'[<"]omp\.h\b', ("kernels/cpu/",)),
     ("<<<", r"<<<", ("kernels/cuda/",)),
     ("<cuda_runtime.h>", r'[<"]cuda_runtime', ("core/cuda/", "kernels/cuda/", "tests/emulator/")),
+    ("<cublas_v2.h>", r'[<"]cublas', ("kernels/cuda/", "tests/emulator/")),
+    (".data<...>", r"\.(mutable_)?data<", ELEMENTS),
     ("<cblas.h>", r'[<"]cblas\.h\b', ("kernels/cpu/", "tests/emulator/")),
     ("Highway", r'[<"]hwy/', ("kernels/cpu/", "tests/support/")),
     ("libsndfile", r'[<"]sndfile\.h', ("data/speech/audio.cpp", "tests/support/")),

@@ -85,6 +85,13 @@ void release(std::int32_t index, void* block, std::size_t /*bytes*/) {
   cudaFree(block);  // a failure here has no one to hear of it: memory is freed in destructors
 }
 
+std::int64_t free_bytes(std::int32_t index) {
+  const DeviceGuard guard(index);
+  std::size_t free = 0, total = 0;
+  check(cudaMemGetInfo(&free, &total), "cudaMemGetInfo", index);
+  return static_cast<std::int64_t>(free);
+}
+
 void fill(std::int32_t index, void* block, int byte, std::size_t bytes) {
   const DeviceGuard guard(index);
   check(cudaMemsetAsync(block, byte, bytes, compute_stream(index)), "cudaMemset", index);
@@ -149,6 +156,7 @@ const DeviceRuntime& runtime() {
       .why_none = why_none,
       .allocate = allocate,
       .release = release,
+      .free_bytes = free_bytes,
       .fill = fill,
       .copy_in = copy_in,
       .copy_out = copy<cudaMemcpyDeviceToHost>,

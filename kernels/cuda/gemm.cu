@@ -9,7 +9,7 @@ namespace tarn::kernels::cuda {
 
 // A matrix with its rows apart. Where it is not there, data is null.
 template <class T>
-struct Rows {
+struct Matrix {
   T* data = nullptr;
   std::int64_t stride = 0;
 
@@ -19,7 +19,7 @@ struct Rows {
 };
 
 template <class T>
-Rows<T> rows_of(const Tensor& x) {
+Matrix<T> matrix_of(const Tensor& x) {
   if (!x.defined()) return {};
   return {x.mutable_data<T>(), x.strides()[0]};
 }
@@ -62,7 +62,7 @@ __device__ void for_elements(std::int64_t rows, std::int64_t columns, const Drop
 }
 
 template <class T>
-__global__ void epilogue_elements(Rows<T> out, const T* bias, Rows<T> pre_activation, Unary op,
+__global__ void epilogue_elements(Matrix<T> out, const T* bias, Matrix<T> pre_activation, Unary op,
                                   std::int64_t activated, Dropout<T> dropout, std::int64_t rows,
                                   std::int64_t columns) {
   for_elements(rows, columns, dropout, [&](std::int64_t row, std::int64_t column, T factor) {
@@ -75,7 +75,7 @@ __global__ void epilogue_elements(Rows<T> out, const T* bias, Rows<T> pre_activa
 }
 
 template <class T>
-__global__ void epilogue_backward_elements(Rows<T> grad, Rows<T> saved, Unary op,
+__global__ void epilogue_backward_elements(Matrix<T> grad, Matrix<T> saved, Unary op,
                                            Dropout<T> dropout, std::int64_t rows,
                                            std::int64_t columns) {
   for_elements(rows, columns, dropout, [&](std::int64_t row, std::int64_t column, T factor) {
@@ -105,7 +105,7 @@ constexpr std::int64_t kRowsPerSum = 256;
 std::int64_t sums_of(std::int64_t rows) { return (rows + kRowsPerSum - 1) / kRowsPerSum; }
 
 template <class T>
-__global__ void column_sums(Rows<T> x, double* partial, std::int64_t rows, std::int64_t columns) {
+__global__ void column_sums(Matrix<T> x, double* partial, std::int64_t rows, std::int64_t columns) {
   TARN_SHARED(double[kLanes][kTile], sums);
   const unsigned lane = threadIdx.x / kTile, offset = threadIdx.x % kTile;
   const std::int64_t column = std::int64_t{blockIdx.x} * kTile + offset;
@@ -146,8 +146,8 @@ void gemm(const GemmArgs& args, Scratch /*none*/) {
                  args.out.mutable_data<T>(), args.out.strides()[0]);
     if (!args.bias.defined() && args.activation == Unary::identity && args.dropout == 0) return;
     TARN_LAUNCH((epilogue_elements<T>), blocks_for((rows * columns + 3) / 4), kThreads, 0, device,
-                rows_of<T>(args.out), args.bias.defined() ? args.bias.data<T>() : nullptr,
-                rows_of<T>(args.pre_activation), args.activation,
+                matrix_of<T>(args.out), args.bias.defined() ? args.bias.data<T>() : nullptr,
+                matrix_of<T>(args.pre_activation), args.activation,
                 args.activated < 0 ? columns : args.activated,
                 Dropout<T>(args.address, args.dropout), rows, columns);
   });
@@ -164,11 +164,11 @@ void linear_epilogue_backward(const LinearEpilogueBackwardArgs& args, Scratch sc
   const Device device = args.grad.device();
   with_float_type(args.grad.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    const auto grad = rows_of<T>(args.grad);
+    const auto grad = matrix_of<T>(args.grad);
     if (rows > 0 && (args.activation != Unary::identity || args.dropout > 0)) {
       const bool from_input = backward_needs_input(args.activation);
       TARN_LAUNCH((epilogue_backward_elements<T>), blocks_for((rows * columns + 3) / 4), kThreads,
-                  0, device, grad, rows_of<T>(from_input ? args.pre_activation : args.out),
+                  0, device, grad, matrix_of<T>(from_input ? args.pre_activation : args.out),
                   args.activation, Dropout<T>(args.address, args.dropout), rows, columns);
     }
     if (!args.grad_bias.defined()) return;

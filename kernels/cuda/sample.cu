@@ -1,45 +1,12 @@
 #include "kernels/common/sample.h"
 #include "kernels/cuda/gpu.h"
+#include "kernels/cuda/warps.h"
 #include "kernels/dtype_switch.h"
 #include "kernels/sample.h"
 #include "kernels/table.h"
 
 namespace tarn::kernels::cuda {
 namespace {
-
-// A row is a warp's. All functions below are called by all threads of a warp, for the same row, and
-// give each the same result.
-constexpr int kWarp = 32;
-constexpr std::int64_t kRows = kThreads / kWarp;  // of a block
-
-__device__ int lane() { return static_cast<int>(threadIdx.x) % kWarp; }
-
-// The index of the largest, the first among equals.
-template <class T>
-__device__ std::int64_t index_of_largest(const T* logits, std::int64_t count) {
-  std::int64_t best = 0;
-  T largest = logits[0];
-  for (std::int64_t k = lane(); k < count; k += kWarp) {
-    if (largest < logits[k]) {
-      largest = logits[k];
-      best = k;
-    }
-  }
-  for (int bit = kWarp / 2; bit > 0; bit /= 2) {
-    const T other = __shfl_xor_sync(~0U, largest, bit);
-    const std::int64_t index = __shfl_xor_sync(~0U, best, bit);
-    if (largest < other || (largest == other && index < best)) {
-      largest = other;
-      best = index;
-    }
-  }
-  return best;
-}
-
-__device__ double warp_sum(double x) {
-  for (int bit = kWarp / 2; bit > 0; bit /= 2) x += __shfl_xor_sync(~0U, x, bit);
-  return x;
-}
 
 // The sum of x over this thread and those of the warp before it.
 __device__ double sum_so_far(double x) {
@@ -72,13 +39,6 @@ __device__ std::int64_t choose(const T* logits, std::int64_t count, double tempe
     left -= __shfl_sync(~0U, sum, kWarp - 1);
   }
   return likeliest;  // the subtractions ended a hair above 0
-}
-
-// The row of this thread's warp; past the last row there is nothing to do.
-__device__ std::int64_t warp_row() { return first_element() / kWarp; }
-
-dim3 blocks_for_rows(std::int64_t rows) {
-  return dim3(static_cast<unsigned>((rows + kRows - 1) / kRows));
 }
 
 }  // namespace

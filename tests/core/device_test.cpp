@@ -63,6 +63,40 @@ TEST_CASE("device: a tensor that is not contiguous is gathered on the CPU alone"
   }
 }
 
+TEST_CASE("device: a host copy has the elements of when it was asked for") {
+  for (const Device device : devices()) {
+    CAPTURE(device.str());
+    std::vector<HostCopy> copies;
+    const Tensor x = from_values<double>(std::vector<double>{1, 2, 3}, {3}, device);
+    for (double next = 0; next < 3; ++next) {
+      copies.emplace_back(x);
+      copy_into(from_values<double>(std::vector<double>{next, next, next}, {3}, device), x);
+    }
+    HostCopy last(x.slice(0, 1, 1));
+    CHECK(last.wait<double>().front() == 2.0);
+    CHECK(copies[2].wait<double>()[2] == 1.0);
+    CHECK(copies[1].wait<double>()[2] == 0.0);
+    CHECK(copies[0].wait<double>()[2] == 3.0);
+    CHECK(copies[0].wait<double>().size() == 3);
+    CHECK_THROWS_WITH_AS(copies[0].wait<float>(), doctest::Contains("f64"), DTypeError);
+    CHECK_THROWS_AS(HostCopy(Tensor::zeros({2, 2}, DType::f32, device).transpose(0, 1)),
+                    ShapeError);
+  }
+}
+
+TEST_CASE("device: what does not fit says what was asked for, what is in use and what is free") {
+  for (const Device device : devices()) {
+    if (device == Device::cpu()) continue;
+    const Tensor held = Tensor::empty({1000}, DType::f32, device);
+    const auto free = runtime_of(device).free_bytes(device.index);
+    REQUIRE(free > 0);
+    for (const char* part : {"bytes were asked for", "in use and", "free; a smaller train.batch"}) {
+      CHECK_THROWS_WITH_AS(Tensor::empty({free + 1}, DType::u8, device), doctest::Contains(part),
+                           Error);
+    }
+  }
+}
+
 TEST_CASE("device: memory is counted for each by itself") {
   for (const Device device : devices()) {
     CAPTURE(device.str());
