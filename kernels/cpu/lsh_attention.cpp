@@ -223,6 +223,7 @@ void lsh_attention_forward(const LshAttentionForwardArgs& a) {
 }
 
 void lsh_attention_backward(const LshAttentionBackwardArgs& a) {
+  if (a.query.size(1) == 0) return;  // there is no chunk
   for_each_head(a.query, [&](std::int64_t n, std::int64_t h) {
     HWY_DYNAMIC_DISPATCH(backward_head)(a, n, h);
   });

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <type_traits>
 
 #include "kernels/cuda/gpu.h"
 
@@ -78,10 +79,13 @@ struct AttentionTile {
     }
   }
 
-  // Stores one row of a thread's weights, of query(i), for add_weighted.
+  // Stores a thread's weights of query(i) for add_weighted.
   static __device__ void store(int i, const T (&row)[4], Weights& weights) {
-    *reinterpret_cast<Pack<T, 4>*>(weights.at + query(i) * kWeightStride + key(0)) = {
-        row[0], row[1], row[2], row[3]};
+    store_row(query(i), row, weights);
+  }
+  static __device__ void store_row(int r, const T (&row)[4], Weights& weights) {
+    *reinterpret_cast<Pack<T, 4>*>(weights.at + r * kWeightStride + key(0)) = {row[0], row[1],
+                                                                               row[2], row[3]};
   }
 
   // sums[i][c] += sum over keys k of weights[query(i)][k] * values(k)[first + column(c)]. With
@@ -113,6 +117,16 @@ struct AttentionTile {
           }
         }
       }
+    }
+  }
+
+  // row[e] = beta * row[e] + add[c] for the thread's columns e = first + column(c).
+  static __device__ void update(T beta, const T (&add)[kEach], T* row, std::int64_t first,
+                                std::int64_t width) {
+    TARN_UNROLL(8)
+    for (int c = 0; c < kEach; ++c) {
+      const std::int64_t e = first + column(c);
+      if (e < width) row[e] = beta == T(0) ? add[c] : beta * row[e] + add[c];
     }
   }
 
@@ -176,5 +190,16 @@ struct OnlineSoftmax {
   // What makes weights of add's results: 0 for a row that saw no key.
   __device__ T share() const { return sum == 0 ? T(0) : 1 / sum; }
 };
+
+// Calls f(columns) with the columns of a tile, as a constant of at most kMost, that suit results of
+// this width. f64 is for tests; with more columns its registers would not suffice.
+template <class T, int kMost, class F>
+void with_tile_columns(std::int64_t width, const F& f) {
+  if constexpr (sizeof(T) == 4) {
+    if (kMost >= 128 && width > 64) return f(std::integral_constant<int, kMost>{});
+    if (width > 32) return f(std::integral_constant<int, 64>{});
+  }
+  f(std::integral_constant<int, 32>{});
+}
 
 }  // namespace tarn::kernels::cuda

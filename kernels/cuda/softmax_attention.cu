@@ -12,7 +12,6 @@
 
 namespace tarn::kernels::cuda {
 
-// f64 is for tests; with larger tiles its registers would not suffice.
 template <class T, int kColumns>
 using SoftmaxTile = AttentionTile<T, sizeof(T) == 4 ? 64 : 32, kColumns>;
 template <class T>
@@ -106,10 +105,8 @@ __global__ void softmax_forward_tile(SoftmaxProblem<T> p, AttentionHeads<T> out,
     const std::int64_t l = first + Tile::query(i);
     if (l >= end) continue;
     if (at.slice == 0 && Tile::x() == 0) log_sum_exp.of(at)[l] = softmax[i].log_sum_exp();
-    for (int c = 0; c < Tile::kEach; ++c) {
-      const std::int64_t m = at.slice * kColumns + Tile::column(c);
-      if (m < p.out_width) out.row(at.n, at.h, l)[m] = sums[i][c] * softmax[i].share();
-    }
+    for (T& sum : sums[i]) sum *= softmax[i].share();
+    Tile::update(T(0), sums[i], out.row(at.n, at.h, l), at.slice * kColumns, p.out_width);
   }
 }
 
@@ -170,16 +167,6 @@ struct SoftmaxBackwardProblem : SoftmaxProblem<T> {
   }
 };
 
-// element = beta * element + add, for a thread's columns of the rows that it has.
-template <class Tile, class T>
-__device__ void update_columns(T beta, const T (&add)[Tile::kEach], T* row, std::int64_t first,
-                               std::int64_t width) {
-  for (int c = 0; c < Tile::kEach; ++c) {
-    const std::int64_t e = first + Tile::column(c);
-    if (e < width) row[e] = beta == T(0) ? add[c] : beta * row[e] + add[c];
-  }
-}
-
 template <class T, int kColumns>
 __global__ void softmax_grad_query_tile(SoftmaxBackwardProblem<T> p, AttentionHeads<T> grad_query,
                                         T beta) {
@@ -203,8 +190,7 @@ __global__ void softmax_grad_query_tile(SoftmaxBackwardProblem<T> p, AttentionHe
   for (int i = 0; i < 4; ++i) {
     const std::int64_t l = first + Tile::query(i);
     if (l >= end) continue;
-    update_columns<Tile>(beta, sums[i], grad_query.row(at.n, at.h, l), at.slice * kColumns,
-                         p.width);
+    Tile::update(beta, sums[i], grad_query.row(at.n, at.h, l), at.slice * kColumns, p.width);
   }
 }
 
@@ -239,19 +225,8 @@ __global__ void softmax_grad_key_tile(SoftmaxBackwardProblem<T> p, AttentionHead
   for (int i = 0; i < 4; ++i) {
     const std::int64_t key = s + 4 * Tile::y() + i;
     if (key >= p.keys) continue;
-    update_columns<Tile>(beta_key, of_key[i], grad_key.row(at.n, at.h, key), column, p.width);
-    update_columns<Tile>(beta_value, of_value[i], grad_value.row(at.n, at.h, key), column,
-                         p.out_width);
-  }
-}
-
-// Calls f(columns) with the columns of a tile, as a constant, that suit results of this width.
-template <class T, class F>
-void with_tile_columns(std::int64_t width, const F& f) {
-  if (width <= 32 || sizeof(T) == 8) return f(std::integral_constant<int, 32>{});
-  if constexpr (sizeof(T) == 4) {
-    if (width <= 64) return f(std::integral_constant<int, 64>{});
-    f(std::integral_constant<int, 128>{});
+    Tile::update(beta_key, of_key[i], grad_key.row(at.n, at.h, key), column, p.width);
+    Tile::update(beta_value, of_value[i], grad_value.row(at.n, at.h, key), column, p.out_width);
   }
 }
 
@@ -260,7 +235,7 @@ void softmax_attention_forward(const SoftmaxAttentionForwardArgs& args, Scratch 
   with_float_type(args.query.dtype(), [&](auto zero) {
     using T = decltype(zero);
     const std::int64_t width = args.out.size(3);
-    with_tile_columns<T>(width, [&](auto columns) {
+    with_tile_columns<T, 128>(width, [&](auto columns) {
       constexpr int kColumns = decltype(columns)::value;
       const std::int64_t slices = std::max<std::int64_t>(1, pieces_of(width, kColumns));
       TARN_LAUNCH((softmax_forward_tile<T, kColumns>),
@@ -289,7 +264,7 @@ void softmax_attention_backward(const SoftmaxAttentionBackwardArgs& args, Scratc
     }
     const SoftmaxBackwardProblem<T> problem(args, delta);
     if (args.grad_query.elements() > 0) {
-      with_tile_columns<T>(width, [&](auto columns) {
+      with_tile_columns<T, 128>(width, [&](auto columns) {
         constexpr int kColumns = decltype(columns)::value;
         TARN_LAUNCH((softmax_grad_query_tile<T, kColumns>),
                     blocks_of_heads(args.query, kSoftmaxRows<T>, pieces_of(width, kColumns)),
@@ -299,7 +274,7 @@ void softmax_attention_backward(const SoftmaxAttentionBackwardArgs& args, Scratc
     }
     const std::int64_t widest = std::max(width, out_width);
     if (args.key.size(0) * args.key.size(1) * args.key.size(2) * widest == 0) return;
-    with_tile_columns<T>(widest, [&](auto columns) {
+    with_tile_columns<T, 128>(widest, [&](auto columns) {
       constexpr int kColumns = decltype(columns)::value;
       TARN_LAUNCH((softmax_grad_key_tile<T, kColumns>),
                   blocks_of_heads(args.key, kSoftmaxRows<T>, pieces_of(widest, kColumns)),
