@@ -41,6 +41,11 @@ struct AttentionHeads {
   }
 };
 
+// Not std::clamp, whose references would put numbers into memory.
+__device__ inline std::int64_t clamped(std::int64_t x, std::int64_t most) {
+  return x < 0 ? 0 : x < most ? x : most;
+}
+
 // The number of valid positions of each sequence: all of them where lengths are undefined.
 struct SequenceLengths {
   const std::int32_t* data = nullptr;
@@ -52,12 +57,12 @@ struct SequenceLengths {
     stride = lengths.strides()[0];
   }
   __device__ std::int64_t operator()(std::int64_t n) const {
-    if (data == nullptr) return all;
-    return std::clamp<std::int64_t>(data[n * stride], 0, all);
+    return data == nullptr ? all : clamped(data[n * stride], all);
   }
 };
 
-// Dropout of weights, of which a thread has four successive elements of the stream.
+// Dropout of weights, of which a thread has four by four: rows of four successive elements of the
+// stream.
 template <class T>
 struct WeightDropout {
   RngAddress address;
@@ -71,28 +76,29 @@ struct WeightDropout {
         scale(static_cast<T>(1 / (1 - probability))),
         on(probability > 0) {}
 
-  // factors[j] = 0 or the scale for element first + j; 1 without dropout.
-  __device__ void factors(std::int64_t first, T (&factors)[4]) const {
-    for (T& factor : factors) factor = 1;
-    if (!on) return;
-    const auto block = static_cast<std::uint64_t>(first / 4);
-    const auto shift = static_cast<int>(first % 4);
-    draw(random_block(address, block), shift, factors);
-    if (shift > 0) draw(random_block(address, block + 1), shift - 4, factors);
-  }
-
- private:
-  // Number j + shift of the block is that of factor j. Both indices are constants to the compiler,
-  // which keeps the arrays in registers.
-  __device__ void draw(const std::array<std::uint32_t, 4>& bits, int shift, T (&factors)[4]) const {
-    TARN_UNROLL(4)
-    for (int j = 0; j < 4; ++j) {
-      TARN_UNROLL(4)
-      for (int b = 0; b < 4; ++b) {
-        if (b - j == shift)
-          factors[j] = bits[static_cast<std::size_t>(b)] >= threshold ? scale : T(0);
+  // Which of a thread's weights are kept: bit 4 i + j is set for element first(i) + j of the stream
+  // if it is. One draw stands here, in loops that stay loops, for the compiler to inline it.
+  template <class First>
+  __device__ std::uint32_t kept(const First& first) const {
+    if (!on) return 0xFFFF;
+    std::uint32_t mask = 0;
+    TARN_UNROLL(1)
+    for (int i = 0; i < 4; ++i) {
+      const std::int64_t element = first(i);
+      const auto shift = static_cast<unsigned>(element % 4);
+      std::uint32_t of_row = 0;
+      TARN_UNROLL(1)
+      for (unsigned b = 0; b < (shift > 0 ? 2U : 1U); ++b) {  // blocks of four
+        const auto bits = random_block(address, static_cast<std::uint64_t>(element / 4) + b);
+        for (unsigned k = 0; k < 4; ++k) of_row |= (bits[k] >= threshold ? 1U : 0U) << (4 * b + k);
       }
+      mask |= (of_row >> shift & 0xF) << (4 * i);
     }
+    return mask;
+  }
+  // What weight (i, j) is multiplied by.
+  __device__ T factor(std::uint32_t mask, int i, int j) const {
+    return (mask >> (4 * i + j) & 1) != 0 ? scale : T(0);
   }
 };
 

@@ -148,7 +148,7 @@ struct AttentionTile {
   template <int kCount, int kWidth, class Rows>
   static __device__ void load(const Rows& rows, std::int64_t first, std::int64_t width, T* to,
                               int stride) {
-    TARN_UNROLL(4)
+    TARN_UNROLL(2)
     for (int i = static_cast<int>(threadIdx.x); i < kCount * kWidth; i += kBlock) {
       const int r = i / kWidth, c = i % kWidth;
       const T* row = rows(r);
@@ -191,15 +191,18 @@ struct OnlineSoftmax {
   __device__ T share() const { return sum == 0 ? T(0) : 1 / sum; }
 };
 
-// Calls f(columns) with the columns of a tile, as a constant of at most kMost, that suit results of
-// this width. f64 is for tests; with more columns its registers would not suffice.
+// Calls f(columns) with the columns of a tile, as a constant, that suit results of this width: 32,
+// 64 or 128, as far as kMost. f64, which is for tests, has kMost / 4, or its registers would not
+// suffice.
 template <class T, int kMost, class F>
 void with_tile_columns(std::int64_t width, const F& f) {
-  if constexpr (sizeof(T) == 4) {
-    if (kMost >= 128 && width > 64) return f(std::integral_constant<int, kMost>{});
-    if (width > 32) return f(std::integral_constant<int, 64>{});
+  if constexpr (sizeof(T) == 8) {
+    f(std::integral_constant<int, kMost / 4>{});
+  } else {
+    if (width <= 32) return f(std::integral_constant<int, 32>{});
+    if (width <= 64 || kMost == 64) return f(std::integral_constant<int, 64>{});
+    f(std::integral_constant<int, kMost>{});
   }
-  f(std::integral_constant<int, 32>{});
 }
 
 }  // namespace tarn::kernels::cuda

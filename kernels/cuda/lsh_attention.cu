@@ -42,16 +42,15 @@ __global__ void lsh_forward_tile(LshProblem<T> p, AttentionHeads<T> out, std::in
   T sums[4][Tile::kEach] = {};
   for (std::int64_t s = slots.first_key; s < slots.chunk_end; s += kLshRows) {
     const std::int64_t s_end = std::min(s + kLshRows, slots.chunk_end);
+    const std::uint32_t kept = p.template kept<Tile>(at, round, slots.first, s);
     LshScores<T> scores;
     p.template scores<Tile>(at, order, slots.first, slots.end, s, s_end, operands, scores);
     TARN_UNROLL(4)
     for (int i = 0; i < 4; ++i) {
-      T factors[4], row[4];
-      for (int j = 0; j < 4; ++j) row[j] = p.demoted(scores.score[i][j], scores.own[i][j]);
-      const T rescale = softmax[i].add(row, scores.seen[i]);
+      T row[4];
+      const T rescale = scores.add_to(softmax[i], i, row);
       for (T& sum : sums[i]) sum *= rescale;
-      p.factors(at, round, slots.first + Tile::query(i), s + Tile::key(0), factors);
-      for (int j = 0; j < 4; ++j) row[j] *= factors[j];
+      for (int j = 0; j < 4; ++j) row[j] *= p.dropout.factor(kept, i, j);
       Tile::store(i, row, weights);
     }
     Tile::template add_weighted<false>(weights,
@@ -80,16 +79,15 @@ __global__ void lsh_statistics_tile(LshBackwardProblem<T> p, std::int64_t round)
   T deltas[4] = {};
   for (std::int64_t s = slots.first_key; s < slots.chunk_end; s += kLshRows) {
     LshScores<T> scores;
-    T grads[4][4], factors[4][4];
+    T grads[4][4];
     p.template scores_and_gradients<Tile>(at, round, slots.first, slots.end, s,
                                           std::min(s + kLshRows, slots.chunk_end), operands, scores,
-                                          grads, factors);
+                                          grads);
     TARN_UNROLL(4)
     for (int i = 0; i < 4; ++i) {
       T row[4];
-      for (int j = 0; j < 4; ++j) row[j] = p.demoted(scores.score[i][j], scores.own[i][j]);
-      deltas[i] *= softmax[i].add(row, scores.seen[i]);
-      for (int j = 0; j < 4; ++j) deltas[i] += scores.seen[i][j] ? row[j] * grads[i][j] : T(0);
+      deltas[i] *= scores.add_to(softmax[i], i, row);
+      for (int j = 0; j < 4; ++j) deltas[i] += scores.seen(i, j) ? row[j] * grads[i][j] : T(0);
     }
   }
   TARN_UNROLL(4)
@@ -116,10 +114,11 @@ __global__ void lsh_grad_query_tile(LshBackwardProblem<T> p, AttentionHeads<T> g
   for (std::int64_t s = slots.first_key; s < slots.chunk_end; s += kLshRows) {
     const std::int64_t s_end = std::min(s + kLshRows, slots.chunk_end);
     LshScores<T> scores;
-    T grads[4][4], factors[4][4], weights[4][4];
-    p.template scores_and_gradients<Tile>(at, round, slots.first, slots.end, s, s_end, operands,
-                                          scores, grads, factors);
-    p.template finish<Tile>(at, slots.first, slots.end, scores, factors, weights, grads);
+    T grads[4][4];
+    const std::uint32_t kept = p.template scores_and_gradients<Tile>(
+        at, round, slots.first, slots.end, s, s_end, operands, scores, grads);
+    T along[4] = {};
+    p.template finish<Tile>(at, slots.first, slots.end, kept, scores, grads, along);
     TARN_UNROLL(4)
     for (int i = 0; i < 4; ++i) {
       for (int j = 0; j < 4; ++j) grads[i][j] *= p.scale * scores.inverse_norm[j];
@@ -152,22 +151,21 @@ __global__ void lsh_grad_key_tile(LshBackwardProblem<T> p, AttentionHeads<T> gra
   const std::int32_t* order = p.order_of(at, round);
   const std::int64_t column = at.slice * kColumns;
   T of_key[4][Tile::kEach] = {}, of_value[4][Tile::kEach] = {};
-  T along[4] = {};  // dk . k, which is the sum over queries of score times its gradient
+  T along[4] = {};  // dk . k
   for (std::int64_t l = slots.start; l < slots.next_end; l += kLshRows) {
     const std::int64_t l_end = std::min(l + kLshRows, slots.next_end);
     LshScores<T> scores;
-    T grads[4][4], factors[4][4], weights[4][4];
-    p.template scores_and_gradients<Tile>(at, round, l, l_end, slots.first, slots.end, operands,
-                                          scores, grads, factors);
-    p.template finish<Tile>(at, l, l_end, scores, factors, weights, grads);
+    T grads[4][4];
+    const std::uint32_t kept = p.template scores_and_gradients<Tile>(
+        at, round, l, l_end, slots.first, slots.end, operands, scores, grads);
+    p.template finish<Tile>(at, l, l_end, kept, scores, grads, along);
     TARN_UNROLL(4)
     for (int i = 0; i < 4; ++i) {
       for (int j = 0; j < 4; ++j) {
-        along[j] += grads[i][j] * scores.score[i][j];
-        weights[i][j] /= static_cast<T>(p.rounds);
+        scores.score[i][j] /= static_cast<T>(p.rounds);
         grads[i][j] *= p.scale;
       }
-      Tile::store(i, weights[i], stored);
+      Tile::store(i, scores.score[i], stored);
     }
     Tile::template add_weighted<true>(stored, p.rows(p.grad_out, at, order, l, l_end, p.length),
                                       column, p.out_width, operands, of_value);

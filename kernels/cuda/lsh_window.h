@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <limits>
 
 #include "kernels/cuda/attention_heads.h"
 #include "kernels/cuda/attention_tile.h"
@@ -37,8 +38,27 @@ struct SlotRows {
 template <class T>
 struct LshScores {
   T score[4][4];  // [i][j]: of Tile::query(i) and Tile::key(j)
-  bool seen[4][4], own[4][4];
-  T inverse_norm[4];  // of the keys
+  T inverse_norm[4];
+  // Positions: of a key, kNobody if no query sees it; the last that a query sees; that which it
+  // sees only if it sees no other.
+  static constexpr std::int32_t kNobody = std::numeric_limits<std::int32_t>::max();
+  std::int32_t key[4], limit[4], own[4];
+
+  __device__ bool seen(int i, int j) const { return key[j] <= limit[i]; }
+  // The score that the softmax takes.
+  __device__ T demoted(int i, int j) const {
+    return key[j] == own[i] ? score[i][j] + static_cast<T>(kOwnScore) : score[i][j];
+  }
+  // exp(score - max) of row i, and what the row's sums so far must be multiplied by.
+  template <class Tile>
+  __device__ T add_to(OnlineSoftmax<Tile, T>& softmax, int i, T (&row)[4]) const {
+    bool row_seen[4];
+    for (int j = 0; j < 4; ++j) {
+      row[j] = demoted(i, j);
+      row_seen[j] = seen(i, j);
+    }
+    return softmax.add(row, row_seen);
+  }
 };
 
 template <class T>
@@ -98,34 +118,32 @@ struct LshProblem {
     const std::int64_t valid = lengths(at.n);
     Tile::multiply(rows(query, at, of_round, first, end, length),
                    rows(query, at, of_round, s, s_end, valid), width, operands, to.score);
-    std::int64_t keys[4];
     TARN_UNROLL(4)
     for (int j = 0; j < 4; ++j) {
       const std::int64_t slot = s + Tile::key(j);
-      keys[j] = slot < s_end ? of_round[slot] : length;
-      to.inverse_norm[j] = keys[j] < valid ? inverse_norms[head(at) * length + keys[j]] : T(0);
+      const std::int32_t key = slot < s_end ? of_round[slot] : LshScores<T>::kNobody;
+      to.key[j] = key < valid ? key : LshScores<T>::kNobody;
+      to.inverse_norm[j] = key < valid ? inverse_norms[head(at) * length + key] : T(0);
     }
     TARN_UNROLL(4)
     for (int i = 0; i < 4; ++i) {
       const std::int64_t slot = first + Tile::query(i);
-      const std::int64_t l = slot < end ? of_round[slot] : -1;
-      TARN_UNROLL(4)
-      for (int j = 0; j < 4; ++j) {
-        to.seen[i][j] = l >= 0 && keys[j] < valid && (!causal || keys[j] <= l);
-        to.own[i][j] = masked && keys[j] == l;
-        to.score[i][j] *= scale * to.inverse_norm[j];
-      }
+      const std::int32_t l = slot < end ? of_round[slot] : -1;
+      to.limit[i] = causal || l < 0 ? l : LshScores<T>::kNobody - 1;
+      to.own[i] = masked ? l : -1;
+      for (int j = 0; j < 4; ++j) to.score[i][j] *= scale * to.inverse_norm[j];
     }
   }
-  // The score that the softmax takes.
-  static __device__ T demoted(T score, bool own) {
-    return own ? score + static_cast<T>(kOwnScore) : score;
-  }
 
-  __device__ void factors(const AttentionBlock& at, std::int64_t round, std::int64_t slot,
-                          std::int64_t key_slot, T (&factors)[4]) const {
-    const std::int64_t row = (head(at) * rounds + round) * length + slot;
-    dropout.factors(row * dropout_row + key_slot - first_key(slot), factors);
+  // Which weights of the queries in slots from `first` on and the keys from s on are kept.
+  template <class Tile>
+  __device__ std::uint32_t kept(const AttentionBlock& at, std::int64_t round, std::int64_t first,
+                                std::int64_t s) const {
+    const std::int64_t row = (head(at) * rounds + round) * length;
+    return dropout.kept([&](int i) {
+      const std::int64_t slot = first + Tile::query(i);
+      return (row + slot) * dropout_row + s + Tile::key(0) - first_key(slot);
+    });
   }
 };
 
@@ -142,30 +160,35 @@ struct LshBackwardProblem : LshProblem<T> {
         log_sum_exp(scratch + rows),
         delta(scratch + 2 * rows) {}
 
-  // Scores as above, and the gradients of the weights, dropout included.
+  // Scores as above, the gradients of the weights, dropout included, and which are kept.
   template <class Tile>
-  __device__ void scores_and_gradients(const AttentionBlock& at, std::int64_t round,
-                                       std::int64_t first, std::int64_t end, std::int64_t s,
-                                       std::int64_t s_end, typename Tile::Operands& operands,
-                                       LshScores<T>& scores, T (&grads)[4][4],
-                                       T (&factors)[4][4]) const {
-    const std::int32_t* order = this->order_of(at, round);
-    this->template scores<Tile>(at, order, first, end, s, s_end, operands, scores);
-    Tile::multiply(this->rows(grad_out, at, order, first, end, this->length),
-                   this->rows(this->value, at, order, s, s_end, this->lengths(at.n)),
+  __device__ std::uint32_t scores_and_gradients(const AttentionBlock& at, std::int64_t round,
+                                                std::int64_t first, std::int64_t end,
+                                                std::int64_t s, std::int64_t s_end,
+                                                typename Tile::Operands& operands,
+                                                LshScores<T>& scores, T (&grads)[4][4]) const {
+    const std::int32_t* of_round = this->order_of(at, round);
+    const std::uint32_t kept = this->template kept<Tile>(at, round, first, s);
+    Tile::multiply(this->rows(grad_out, at, of_round, first, end, this->length),
+                   this->rows(this->value, at, of_round, s, s_end, this->lengths(at.n)),
                    this->out_width, operands, grads);
+    this->template scores<Tile>(at, of_round, first, end, s, s_end, operands, scores);
     TARN_UNROLL(4)
     for (int i = 0; i < 4; ++i) {
-      this->factors(at, round, first + Tile::query(i), s + Tile::key(0), factors[i]);
-      for (int j = 0; j < 4; ++j) grads[i][j] *= factors[i][j] / static_cast<T>(this->rounds);
+      TARN_UNROLL(4)
+      for (int j = 0; j < 4; ++j) {
+        grads[i][j] *= this->dropout.factor(kept, i, j) / static_cast<T>(this->rounds);
+      }
     }
+    return kept;
   }
 
-  // With p = exp(score - log_sum_exp): weights = p * factor, and grads those of the scores.
+  // With p = exp(score - log_sum_exp): the scores become weights, p * factor, and grads become
+  // theirs. along[j] += the sum over queries of a score times its gradient.
   template <class Tile>
   __device__ void finish(const AttentionBlock& at, std::int64_t first, std::int64_t end,
-                         const LshScores<T>& scores, const T (&factors)[4][4], T (&weights)[4][4],
-                         T (&grads)[4][4]) const {
+                         std::uint32_t kept, LshScores<T>& scores, T (&grads)[4][4],
+                         T (&along)[4]) const {
     TARN_UNROLL(4)
     for (int i = 0; i < 4; ++i) {
       const std::int64_t slot = first + Tile::query(i);
@@ -173,11 +196,12 @@ struct LshBackwardProblem : LshProblem<T> {
       const T shift = slot < end ? log_sum_exp[row] : T(0), mean = slot < end ? delta[row] : T(0);
       TARN_UNROLL(4)
       for (int j = 0; j < 4; ++j) {
-        const bool seen = scores.seen[i][j];
-        const T score = this->demoted(scores.score[i][j], scores.own[i][j]);
-        const T p = seen ? std::exp(score - shift) : T(0);
-        weights[i][j] = seen ? p * factors[i][j] : T(0);
+        const bool seen = scores.seen(i, j);
+        T& score = scores.score[i][j];
+        const T p = seen ? std::exp(scores.demoted(i, j) - shift) : T(0);
         grads[i][j] = seen ? p * (grads[i][j] - mean) : T(0);
+        along[j] += seen ? grads[i][j] * score : T(0);
+        score = seen ? p * this->dropout.factor(kept, i, j) : T(0);
       }
     }
   }

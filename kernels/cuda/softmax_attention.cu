@@ -43,11 +43,12 @@ struct SoftmaxProblem {
 
   // How many keys, from the first on, a query sees.
   __device__ std::int64_t visible(std::int64_t n, std::int64_t l) const {
-    return l < queries ? std::clamp<std::int64_t>(l + ahead, 0, lengths(n)) : 0;
+    return l < queries ? clamped(l + ahead, lengths(n)) : 0;
   }
-  __device__ void factors(const AttentionBlock& at, std::int64_t l, std::int64_t s,
-                          T (&factors)[4]) const {
-    dropout.factors(((at.n * heads + at.h) * queries + l) * keys + s, factors);
+  template <class Tile>
+  __device__ std::uint32_t kept(const AttentionBlock& at, std::int64_t l, std::int64_t s) const {
+    const std::int64_t first = ((at.n * heads + at.h) * queries + l) * keys + s + Tile::key(0);
+    return dropout.kept([&](int i) { return first + Tile::query(i) * keys; });
   }
 };
 
@@ -79,6 +80,7 @@ __global__ void softmax_forward_tile(SoftmaxProblem<T> p, AttentionHeads<T> out,
   OnlineSoftmax<Tile, T> softmax[4];
   T sums[4][Tile::kEach] = {};
   for (std::int64_t s = 0; s < keys_end; s += kRows) {
+    const std::uint32_t kept = p.template kept<Tile>(at, first, s);
     T scores[4][4];
     Tile::multiply(queries, p.key.rows(at.n, at.h, s, keys_end), p.width, operands, scores);
     TARN_UNROLL(4)
@@ -86,15 +88,13 @@ __global__ void softmax_forward_tile(SoftmaxProblem<T> p, AttentionHeads<T> out,
       const std::int64_t l = first + Tile::query(i);
       const std::int64_t visible = p.visible(at.n, l);
       bool seen[4];
-      T factors[4];
       for (int j = 0; j < 4; ++j) {
         seen[j] = s + Tile::key(j) < visible;
         scores[i][j] *= p.scale;
       }
       const T rescale = softmax[i].add(scores[i], seen);
       for (T& sum : sums[i]) sum *= rescale;
-      p.factors(at, l, s + Tile::key(0), factors);
-      for (int j = 0; j < 4; ++j) scores[i][j] *= factors[j];
+      for (int j = 0; j < 4; ++j) scores[i][j] *= p.dropout.factor(kept, i, j);
       Tile::store(i, scores[i], weights);
     }
     Tile::template add_weighted<false>(weights, p.value.rows(at.n, at.h, s, keys_end),
@@ -144,6 +144,7 @@ struct SoftmaxBackwardProblem : SoftmaxProblem<T> {
   __device__ void gradients(const AttentionBlock& at, std::int64_t l, std::int64_t l_end,
                             std::int64_t s, std::int64_t s_end, typename Tile::Operands& operands,
                             T (&weights)[4][4], T (&grads)[4][4]) const {
+    const std::uint32_t kept = this->template kept<Tile>(at, l, s);
     Tile::multiply(this->query.rows(at.n, at.h, l, l_end), this->key.rows(at.n, at.h, s, s_end),
                    this->width, operands, weights);
     Tile::multiply(grad_out.rows(at.n, at.h, l, l_end), this->value.rows(at.n, at.h, s, s_end),
@@ -155,13 +156,12 @@ struct SoftmaxBackwardProblem : SoftmaxProblem<T> {
       const bool any = s < visible;
       const T shift = any ? log_sum_exp.of(at)[row] : T(0);
       const T mean = any ? delta[(at.n * this->heads + at.h) * this->queries + row] : T(0);
-      T factors[4];
-      this->factors(at, row, s + Tile::key(0), factors);
       for (int j = 0; j < 4; ++j) {
         const bool seen = s + Tile::key(j) < visible;
+        const T factor = this->dropout.factor(kept, i, j);
         const T p = seen ? std::exp(this->scale * weights[i][j] - shift) : T(0);
-        weights[i][j] = seen ? p * factors[j] : T(0);
-        grads[i][j] = seen ? this->scale * (p * (factors[j] * grads[i][j] - mean)) : T(0);
+        weights[i][j] = seen ? p * factor : T(0);
+        grads[i][j] = seen ? this->scale * (p * (factor * grads[i][j] - mean)) : T(0);
       }
     }
   }
