@@ -93,11 +93,29 @@ def errors_of(path):
                 yield f"{where} {token} may not be used {ending}"
 
 
+# What a file of kernels/cuda defines at the level of the namespace. Kernels have external linkage, and
+# templates of one name in two files would be merged by the linker without a word.
+DEFINITION = re.compile(r"(?:struct|class) (\w+)(?! *;)|(?:__global__|__device__) [^(;]*?(\w+)\(")
+
+
+def cuda_errors():
+    first = {}
+    for path in sorted((ROOT / "kernels/cuda").glob("*")):
+        for number, line in enumerate(code_of(path.read_text(encoding="utf-8")), 1):
+            match = DEFINITION.match(re.sub(r"(alignas|__launch_bounds__)\([^)]*\) ?", "", line))
+            if match is None or line.rstrip().endswith(";"):
+                continue
+            name = match.group(1) or match.group(2)
+            if first.setdefault(name, path) != path:
+                yield (f"kernels/cuda/{path.name}:{number}: {name} is defined in {first[name].name} "
+                       "too: choose another name, or move it to a header")
+
+
 def main():
     files = [f for folder in LAYERS if "/" not in folder
              for f in sorted((ROOT / folder).rglob("*"))
              if f.suffix in {".h", ".cpp", ".cu", ".cuh", ".def"}]
-    errors = [error for f in files for error in errors_of(f)]
+    errors = [error for f in files for error in errors_of(f)] + list(cuda_errors())
     for error in errors:
         print(error)
     return 1 if errors else 0
