@@ -81,35 +81,23 @@ struct ChunkWalk {
   __device__ int column() const { return thread % ResultShare::kAcross * 4; }
   __device__ int sum_row() const { return thread / kSumThreads % kChunk; }
 
-  // A strip of b, and of a unless only sums are wanted.
+  // Strips of a and b and, with the first, the columns of x; nothing of a where only sums are
+  // wanted.
   __device__ void load(const WalkArgs<T>& p, std::int64_t n, std::int64_t h, std::int64_t limit,
-                       const ChunkRows& chunk, std::int64_t strip, bool sums_only) {
-    const Rows<const T> a(p.a, n, h), b(p.b, n, h), out(p.out, n, h);
-    const T* inverse_sum = p.inverse_sum + (n * p.heads + h) * p.length;
+                       const ChunkRows& chunk, std::int64_t strip, std::int64_t first_column,
+                       bool sums_only) {
+    using enum Read;
+    const Divided<T> divided(p.out, p.inverse_sum, n, h, p.heads, p.length);
     const std::int64_t at = strip * kStrip;
-    if (!sums_only) {
-      if constexpr (kWalk == Walk::grad_query) {
-        load_gradient<true>(a, out, inverse_sum, chunk, at, tiles.a, tiles.per_row, strip == 0);
-      } else {
-        load_chunk(a, chunk, p.length, at, tiles.a);
-      }
-    }
-    if constexpr (kWalk == Walk::grad_key) {
-      load_gradient<true>(b, out, inverse_sum, chunk, at, tiles.b, tiles.per_row, strip == 0);
-    } else {
-      load_chunk(b, chunk, limit, at, tiles.b);
-    }
-  }
-
-  __device__ void load_x(const WalkArgs<T>& p, std::int64_t n, std::int64_t h, std::int64_t limit,
-                         const ChunkRows& chunk, std::int64_t first_column) {
-    const Rows<const T> x(p.x, n, h), out(p.out, n, h);
-    if constexpr (kWalk == Walk::grad_value) {
-      load_gradient<false>(x, out, p.inverse_sum + (n * p.heads + h) * p.length, chunk,
-                           first_column, tiles.x, tiles.per_row, true);
-    } else {
-      load_chunk(x, chunk, limit, first_column, tiles.x);
-    }
+    ChunkPart<kWalk == Walk::grad_query ? gradients : rows, T, kChunk, kStrip> a;
+    ChunkPart<kWalk == Walk::grad_key ? gradients : rows, T, kChunk, kStrip> b;
+    ChunkPart<kWalk == Walk::grad_value ? gradient : rows, T, kChunk, kColumns> x;
+    if (!sums_only) a.fetch(Rows<const T>(p.a, n, h), divided, chunk, p.length, at);
+    b.fetch(Rows<const T>(p.b, n, h), divided, chunk, limit, at);
+    if (strip == 0) x.fetch(Rows<const T>(p.x, n, h), divided, chunk, limit, first_column);
+    if (!sums_only) a.put(tiles.a, tiles.per_row, strip == 0);
+    b.put(tiles.b, tiles.per_row, strip == 0);
+    if (strip == 0) x.put(tiles.x, tiles.per_row, true);
   }
 
   // What the strip adds to the scores, and its state to the results.

@@ -47,11 +47,10 @@ __global__ void __launch_bounds__(kWalkThreads, S::kBlocks)
   for (std::int64_t first = begin; first < end; first += S::kChunk) {
     const ChunkRows chunk{first, p.length, Walker::kReversed};
     Walker walk(tiles);
-    walk.load_x(p, n, h, limit, chunk, piece * S::kColumns);
     for (std::int64_t strip = 0; strip < strips; ++strip) {
       const bool last = strip + 1 == strips;
       T* strip_state = state + strip * S::kStrip * S::kStateStride;
-      walk.load(p, n, h, limit, chunk, strip, sums_only);
+      walk.load(p, n, h, limit, chunk, strip, piece * S::kColumns, sums_only);
       __syncthreads();
       if (!sums_only) {
         walk.add_strip(strip_state);

@@ -18,50 +18,66 @@ struct ChunkRows {
   }
 };
 
-// Loads columns from `column` on of a chunk's rows; those outside of [0, limit) become zeros.
-template <int kChunk, int kWidth, class T>
-__device__ void load_chunk(const Rows<const T>& rows, const ChunkRows& chunk, std::int64_t limit,
-                           std::int64_t column, Tile<T, kChunk, kWidth>& tile) {
-  constexpr int kLanes = kWidth / 4;
-  const int c = static_cast<int>(threadIdx.x) % kLanes * 4;
-  for (int t = static_cast<int>(threadIdx.x) / kLanes; t < kChunk; t += kWalkThreads / kLanes) {
-    const std::int64_t position = chunk.position(t);
-    Quad<T> values = {};
-    if (position >= 0 && position < limit) values = load_columns(rows, position, column + c);
-    *reinterpret_cast<Quad<T>*>(&tile.at[t][c]) = values;
-  }
-}
+// What is read: rows as they are; those of grad_out, from which the gradient behind the division is
+// made, grad_out[t] * inverse_sum[t]; or with them the gradient of the denominator, grad_sum[t] =
+// -(grad_out[t] * inverse_sum[t]) . out[t].
+enum class Read { rows, gradient, gradients };
 
-// The same for the gradient behind the division, grad_out[t] * inverse_sum[t]. These columns' part
-// of that of the denominator, -(grad_out[t] * inverse_sum[t]) . out[t], becomes grad_sum[t] if they
-// are the first, or is added to it.
-template <bool kWithGradSum, int kChunk, int kWidth, class T>
-__device__ void load_gradient(const Rows<const T>& rows, const Rows<const T>& out,
-                              const T* inverse_sum, const ChunkRows& chunk, std::int64_t column,
-                              Tile<T, kChunk, kWidth>& tile, T* grad_sum, bool first_columns) {
-  constexpr int kLanes = kWidth / 4;
-  const int c = static_cast<int>(threadIdx.x) % kLanes * 4;
-  for (int t = static_cast<int>(threadIdx.x) / kLanes; t < kChunk; t += kWalkThreads / kLanes) {
-    const std::int64_t position = chunk.position(t);
-    Quad<T> values = {};
-    T sum = 0;
-    if (position >= 0 && position < chunk.length) {
-      values = load_columns(rows, position, column + c);
-      const T factor = inverse_sum[position];
-      for (T& value : values.at) value *= factor;
-      if (kWithGradSum) {
-        const Quad<T> outs = load_columns(out, position, column + c);
-        for (int i = 0; i < 4; ++i) sum -= values.at[i] * outs.at[i];
+// What the division of a head left for its gradient.
+template <class T>
+struct Divided {
+  Rows<const T> out;
+  const T* inverse_sum;
+
+  __device__ Divided(const Heads<const T>& outs, const T* inverse_sums, std::int64_t n,
+                     std::int64_t h, std::int64_t heads, std::int64_t length)
+      : out(outs, n, h), inverse_sum(inverse_sums + (n * heads + h) * length) {}
+};
+
+// A thread's part of kWidth columns of a chunk. Reading is apart from writing, so that the reads of
+// several tiles can be under way at once.
+template <Read kRead, class T, int kChunk, int kWidth>
+struct ChunkPart {
+  static constexpr int kLanes = kWidth / 4, kStep = kWalkThreads / kLanes, kReads = kChunk / kStep;
+  static_assert(kStep * kReads == kChunk);
+  Quad<T> values[kReads] = {};
+  Quad<T> outs[kRead == Read::gradients ? kReads : 1] = {};
+  T factors[kRead == Read::rows ? 1 : kReads] = {};
+
+  static __device__ int row(int r) { return static_cast<int>(threadIdx.x) / kLanes + r * kStep; }
+  static __device__ int column() { return static_cast<int>(threadIdx.x) % kLanes * 4; }
+
+  // Columns from `first` on. Rows of positions outside of [0, limit) are zeros.
+  __device__ void fetch(const Rows<const T>& rows, const Divided<T>& divided,
+                        const ChunkRows& chunk, std::int64_t limit, std::int64_t first) {
+    for (int r = 0; r < kReads; ++r) {
+      const std::int64_t position = chunk.position(row(r));
+      if (position < 0 || position >= limit) continue;
+      values[r] = load_columns(rows, position, first + column());
+      if constexpr (kRead != Read::rows) factors[r] = divided.inverse_sum[position];
+      if constexpr (kRead == Read::gradients) {
+        outs[r] = load_columns(divided.out, position, first + column());
       }
-    }
-    *reinterpret_cast<Quad<T>*>(&tile.at[t][c]) = values;
-    if (kWithGradSum) {
-      for (int bits = kLanes / 2; bits > 0; bits /= 2) {
-        sum += __shfl_xor_sync(0xFFFFFFFFU, sum, bits);
-      }
-      if (c == 0) grad_sum[t] = first_columns ? sum : grad_sum[t] + sum;
     }
   }
-}
+
+  // These columns' part of grad_sum[t] replaces what is there, or is added to it.
+  __device__ void put(Tile<T, kChunk, kWidth>& tile, T* grad_sum, bool replaces) {
+    for (int r = 0; r < kReads; ++r) {
+      if constexpr (kRead != Read::rows) {
+        for (T& value : values[r].at) value *= factors[r];
+      }
+      *reinterpret_cast<Quad<T>*>(&tile.at[row(r)][column()]) = values[r];
+      if constexpr (kRead == Read::gradients) {
+        T sum = 0;
+        for (int i = 0; i < 4; ++i) sum -= values[r].at[i] * outs[r].at[i];
+        for (int bits = kLanes / 2; bits > 0; bits /= 2) {
+          sum += __shfl_xor_sync(0xFFFFFFFFU, sum, bits);
+        }
+        if (column() == 0) grad_sum[row(r)] = replaces ? sum : grad_sum[row(r)] + sum;
+      }
+    }
+  }
+};
 
 }  // namespace tarn::kernels::cuda

@@ -64,13 +64,11 @@ template <class T>
 __device__ Quad<std::remove_const_t<T>> load_columns(const Rows<T>& rows, std::int64_t row,
                                                      std::int64_t column) {
   const T* from = rows.data + row * rows.stride + column;
+  const std::int64_t count = rows.width - column;
+  if (rows.quads && count >= 4) return load_quad<std::remove_const_t<T>>(from);
   Quad<std::remove_const_t<T>> to = {};
-  if (rows.quads) {
-    if (column < rows.width) to = load_quad(from);
-  } else {
-    for (int i = 0; i < 4; ++i) {
-      if (column + i < rows.width) to.at[i] = from[i];
-    }
+  for (int i = 0; i < 4; ++i) {
+    if (i < count) to.at[i] = from[i];
   }
   return to;
 }
@@ -85,12 +83,13 @@ __device__ void store_columns(const Rows<T>& rows, std::int64_t row, std::int64_
     const Quad<T> old = load_columns(rows, row, column);
     for (int i = 0; i < 4; ++i) values.at[i] += beta * old.at[i];
   }
-  if (rows.quads) {
-    if (column < rows.width) *reinterpret_cast<Quad<T>*>(to) = values;
-  } else {
-    for (int i = 0; i < 4; ++i) {
-      if (column + i < rows.width) to[i] = values.at[i];
-    }
+  const std::int64_t count = rows.width - column;
+  if (rows.quads && count >= 4) {
+    *reinterpret_cast<Quad<T>*>(to) = values;
+    return;
+  }
+  for (int i = 0; i < 4; ++i) {
+    if (i < count) to[i] = values.at[i];
   }
 }
 

@@ -53,8 +53,8 @@ __global__ void __launch_bounds__(kWalkThreads, 3) sum_states(SumStatesArgs<T> p
   index /= p.strips;
   const std::int64_t n = index / p.heads, h = index % p.heads;
   const std::int64_t limit = p.lengths.valid(n, p.length);
-  const Rows<const T> a_rows(p.a, n, h), x_rows(p.x, n, h), out(p.out, n, h);
-  const T* inverse_sum = p.inverse_sum + index * p.length;
+  const Rows<const T> a_rows(p.a, n, h), x_rows(p.x, n, h);
+  const Divided<T> divided(p.out, p.inverse_sum, n, h, p.heads, p.length);
   const int thread = static_cast<int>(threadIdx.x);
   const int column = thread % StateShare::kAcross * 4;
   const int row = thread / StateShare::kAcross * StateShare::kOfThread;
@@ -65,16 +65,17 @@ __global__ void __launch_bounds__(kWalkThreads, 3) sum_states(SumStatesArgs<T> p
   const std::int64_t end = begin + p.segment_length < limit ? begin + p.segment_length : limit;
   for (std::int64_t first = begin; first < end; first += kChunk) {
     const ChunkRows chunk{first, p.length, false};
-    load_chunk(a_rows, chunk, limit, first_row, a);
-    if constexpr (kBackward) {
-      // The denominator's gradient takes all columns; the block that needs it has the first ones.
-      const std::int64_t last = first_column == 0 ? (p.pieces - 1) * kSide : first_column;
-      for (std::int64_t c = last; c >= first_column; c -= kSide) {
-        load_gradient<true>(x_rows, out, inverse_sum, chunk, c, x, grad_sum, c == last);
-      }
-    } else {
-      load_chunk(x_rows, chunk, limit, first_column, x);
+    ChunkPart<Read::rows, T, kChunk, kSide> a_part;
+    a_part.fetch(a_rows, divided, chunk, limit, first_row);
+    // The denominator's gradient takes all columns; the block that needs it has the first ones.
+    const std::int64_t last =
+        kBackward && first_column == 0 ? (p.pieces - 1) * kSide : first_column;
+    for (std::int64_t c = last; c >= first_column; c -= kSide) {
+      ChunkPart<kBackward ? Read::gradients : Read::rows, T, kChunk, kSide> x_part;
+      x_part.fetch(x_rows, divided, chunk, limit, c);
+      x_part.put(x, grad_sum, c == last);
     }
+    a_part.put(a, grad_sum, true);
     __syncthreads();
     add_product_of_columns(&a.at[0][row], a.kStride, &x.at[0][column], x.kStride, kChunk, sums);
     if (first_column == 0 && thread < kSide) {
@@ -158,8 +159,8 @@ __global__ void __launch_bounds__(kWalkThreads, 3) apply_state(ApplyStateArgs<T>
   const std::int64_t piece = index % p.pieces, first_column = piece * kSide;
   index /= p.pieces;
   const std::int64_t n = index / p.heads, h = index % p.heads;
-  const Rows<const T> a_rows(p.a, n, h), state_rows(p.state, n, h), out(p.out, n, h);
-  const T* inverse_sum = p.inverse_sum + index * p.length;
+  const Rows<const T> a_rows(p.a, n, h), state_rows(p.state, n, h);
+  const Divided<T> divided(p.out, p.inverse_sum, n, h, p.heads, p.length);
   const T* row_sum = p.row_sum.of(n, h);
   const int thread = static_cast<int>(threadIdx.x);
   const int row = thread / ResultShare::kAcross, column = thread % ResultShare::kAcross * 4;
@@ -169,16 +170,14 @@ __global__ void __launch_bounds__(kWalkThreads, 3) apply_state(ApplyStateArgs<T>
   T sums[ResultShare::kOfThread][4] = {};
   T denominator = 0;
   for (std::int64_t at = 0; at < p.a.width; at += kSide) {
-    if constexpr (kApply == Apply::grad_query) {
-      load_gradient<true>(a_rows, out, inverse_sum, chunk, at, a, per_row, at == 0);
-    } else {
-      load_chunk(a_rows, chunk, p.length, at, a);
-    }
+    ChunkPart<kApply == Apply::grad_query ? Read::gradients : Read::rows, T, kChunk, kSide> a_part;
+    a_part.fetch(a_rows, divided, chunk, p.length, at);
     if constexpr (kTransposed) {
       load_state<true>(state_rows, p.result.width, first_column, at, state);
     } else {
       load_state<false>(state_rows, p.a.width, at, first_column, state);
     }
+    a_part.put(a, per_row, at == 0);
     __syncthreads();
     add_product(a.at[row], ResultShare::kDown * a.kStride, &state.at[0][column], state.kStride,
                 kSide, sums);

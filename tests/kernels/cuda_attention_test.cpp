@@ -17,7 +17,6 @@ namespace tarn::kernels {
 namespace {
 
 using test::compare;
-using test::kFloats;
 using test::random_tensor;
 using Tensors = std::vector<Tensor>;
 
@@ -36,15 +35,15 @@ const std::vector<Case> kCases = {
     {1, 1, 1, 1, 1},
     {2, 1, 2, 32, 63},
     {2, 63, 2, 32, 32},
-    {1, 63, 3, 64, 64},
-    {2, 100, 3, 63, 1},
-    {1, 100, 2, 1, 64},
-    {3, 100, 2, 32, 64, {0, 37, 100}},
+    {1, 63, 2, 64, 64},
+    {2, 100, 1, 63, 1},
+    {1, 100, 1, 1, 64},
+    {3, 100, 1, 32, 64, {0, 37, 100}},
     {1, 257, 1, 64, 32, {200}},
     {1, 100, 1, 128, 128},
     {2, 63, 1, 128, 33, {1, 32}},
     {1, 100, 1, 63, 150},
-    {2, 100, 1, 260, 3, {65, 0}},
+    {2, 63, 1, 260, 3, {50, 0}},
     {1, 1000, 1, 3, 5, {900}},
 };
 
@@ -128,15 +127,19 @@ Tensors run_both(Slot<Forward> Table::*forward, Slot<Backward> Table::*backward,
 template <class Forward, class Backward>
 void compare_cases(Slot<Forward> Table::*forward, Slot<Backward> Table::*backward,
                    const std::vector<Case>& cases) {
-  for (const DType dtype : kFloats) {
-    for (const Case& c : cases) {
-      for (const std::int64_t odd : {0, 1}) {
-        CAPTURE(c.str());
-        CAPTURE(odd);
-        compare(dtype, tolerance(c, dtype),
-                [&](Device device) { return run_both(forward, backward, c, dtype, device, odd); });
-      }
-    }
+  std::int64_t odd = 0;  // of the f64 case; f32 has both
+  for (const Case& c : cases) {
+    CAPTURE(c.str());
+    const auto compare_one = [&](DType dtype, std::int64_t columns) {
+      CAPTURE(columns);
+      compare(dtype, tolerance(c, dtype), [&](Device device) {
+        return run_both(forward, backward, c, dtype, device, columns);
+      });
+    };
+    compare_one(DType::f32, 0);
+    compare_one(DType::f32, 1);
+    compare_one(DType::f64, odd);
+    odd = 1 - odd;
   }
 }
 
