@@ -65,22 +65,26 @@ __global__ void __launch_bounds__(kWalkThreads, 3) sum_states(SumStatesArgs<T> p
   const std::int64_t end = begin + p.segment_length < limit ? begin + p.segment_length : limit;
   for (std::int64_t first = begin; first < end; first += kChunk) {
     const ChunkRows chunk{first, p.length, false};
-    ChunkPart<Read::rows, T, kChunk, kSide> a_part;
-    a_part.fetch(a_rows, divided, chunk, limit, first_row);
+    {
+      ChunkPart<Read::rows, T, kChunk, kSide> part;
+      part.fetch(a_rows, divided, chunk, limit, first_row);
+      part.put(a, grad_sum, true);
+    }
     // The denominator's gradient takes all columns; the block that needs it has the first ones.
     const std::int64_t last =
         kBackward && first_column == 0 ? (p.pieces - 1) * kSide : first_column;
     for (std::int64_t c = last; c >= first_column; c -= kSide) {
-      ChunkPart<kBackward ? Read::gradients : Read::rows, T, kChunk, kSide> x_part;
-      x_part.fetch(x_rows, divided, chunk, limit, c);
-      x_part.put(x, grad_sum, c == last);
+      ChunkPart<kBackward ? Read::gradients : Read::rows, T, kChunk, kSide> part;
+      part.fetch(x_rows, divided, chunk, limit, c);
+      part.put(x, grad_sum, c == last);
     }
-    a_part.put(a, grad_sum, true);
     __syncthreads();
     add_product_of_columns(&a.at[0][row], a.kStride, &x.at[0][column], x.kStride, kChunk, sums);
     if (first_column == 0 && thread < kSide) {
-      for (int t = 0; t < kChunk; ++t)
-        row_sum += (kBackward ? grad_sum[t] : T(1)) * a.at[t][thread];
+      for (int t = 0; t < kChunk; ++t) {
+        const T w = kBackward ? grad_sum[t] : T(1);
+        row_sum += w * a.at[t][thread];
+      }
     }
     __syncthreads();
   }
