@@ -1,4 +1,9 @@
-# cmake --install: the program, the libraries, their headers and find_package(tarn).
+# cmake --install: the program, the libraries, their headers and find_package(tarn). An emulated device
+# is for tests: a build that has one is not installed.
+if(TARN_CUDA STREQUAL "EMULATE")
+  install(CODE "message(FATAL_ERROR \"TARN_CUDA=EMULATE is for tests and is not installed\")")
+  return()
+endif()
 include(CMakePackageConfigHelpers)
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/tarn)
 
