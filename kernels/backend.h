@@ -6,6 +6,8 @@
 #include <string_view>
 #include <vector>
 
+#include "core/device.h"
+
 namespace tarn::kernels {
 
 struct CpuBackend {
@@ -19,6 +21,10 @@ struct CpuBackend {
   std::string advice;           // what to do when a faster choice was possible; else empty
 };
 CpuBackend cpu_backend();
+
+// A device that exists, in a line: "cpu (AMD EPYC 9R45, AVX-512, 2 threads)", "cuda:0 NVIDIA H100
+// 80GB HBM3", "cuda:0 (emulated)".
+std::string describe(Device device);
 
 // The instruction sets that kernels are compiled for and this processor has, best first.
 std::vector<std::string> cpu_instruction_sets();

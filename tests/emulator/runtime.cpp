@@ -117,7 +117,7 @@ cudaError_t cudaSetDevice(int device) {
 }
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
   *properties = {};
-  std::snprintf(properties->name, sizeof properties->name, "emulated device %d", device);
+  std::snprintf(properties->name, sizeof properties->name, "(emulated)");
   properties->totalGlobalMem = settings().device_bytes;
   properties->sharedMemPerBlock = kSharedWithoutRequest;
   properties->sharedMemPerBlockOptin = kMostDynamicShared;

@@ -1,8 +1,10 @@
 #include "train/run/progress.h"
 
 #include <algorithm>
+#include <cstdio>
 
 #include "core/allocator.h"
+#include "kernels/backend.h"
 
 namespace tarn::train {
 namespace {
@@ -18,6 +20,14 @@ std::string describe_metric(const Metric& metric) {
 }
 
 }  // namespace
+
+void announce(Device device) {
+  std::fprintf(stderr, "device: %s\n", kernels::describe(device).c_str());
+  const std::string advice = kernels::cpu_backend().advice;
+  if (device == Device::cpu() && !advice.empty()) {
+    std::fprintf(stderr, "note: %s\n", advice.c_str());
+  }
+}
 
 Progress::Progress(std::int64_t first_step, std::int64_t total_steps, std::int64_t eval_every,
                    Device device)

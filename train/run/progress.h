@@ -18,6 +18,10 @@ struct StepReport {
   std::int64_t tokens = 0;
 };
 
+// The first line of every command that computes, "device: cuda:0 NVIDIA H100 80GB HBM3", on
+// standard error; where the processor could do better, a second line says how.
+void announce(Device device);
+
 // Writes to standard error. The speeds leave evaluations out; the time that is left counts them.
 class Progress {
  public:

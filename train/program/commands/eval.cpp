@@ -5,6 +5,7 @@
 #include "train/generation/generate.h"
 #include "train/program/commands.h"
 #include "train/run/checkpoint_folder.h"
+#include "train/run/progress.h"
 #include "train/tasks/model.h"
 #include "train/tasks/task.h"
 
@@ -32,7 +33,9 @@ int eval_command(const EvalCommand& command) {
   kernels::set_cpu_threads(config.run.threads);
   const DataFacts& trained = checkpoint.state().data;
   take_data_facts(config, trained, checkpoint.directory().string());
-  const auto task = make_task(config, parse_device(config.run.device));
+  const Device device = parse_device(config.run.device);
+  announce(device);
+  const auto task = make_task(config, device);
   check_same_data(trained, task->data_facts(), checkpoint.directory().string());
   checkpoint.load_model(task->model());
   const Metrics metrics = task->evaluate_split(command.options);

@@ -11,6 +11,7 @@
 #include "train/generation/given_images.h"
 #include "train/program/commands.h"
 #include "train/run/checkpoint_folder.h"
+#include "train/run/progress.h"
 #include "train/run/run_folder.h"
 #include "train/run/signals.h"
 #include "train/run/status_line.h"
@@ -179,12 +180,12 @@ int generate_command(const GenerateCommand& command) {
   TARN_CHECK_AS(ConfigError, given.shape().channels == 1 || given.shape().channels == 3,
                 "images of ", given.shape(),
                 " cannot be drawn: a PNG has 1 channel (grey) or 3 (RGB)");
-  nn::SequencePredictor model({.path = "",
-                               .dtype = DType::f32,
-                               .device = parse_device(config.run.device),
-                               .seed = config.run.seed},
-                              image_predictor_options(config));
   kernels::set_cpu_threads(config.run.threads);
+  const Device device = parse_device(config.run.device);
+  announce(device);
+  nn::SequencePredictor model(
+      {.path = "", .dtype = DType::f32, .device = device, .seed = config.run.seed},
+      image_predictor_options(config));
   checkpoint.load_model(model);
   // The record may be wanted in the folder that is made here.
   const auto folder_of = [](const fs::path& file) { return fs::weakly_canonical(file); };

@@ -20,7 +20,7 @@ std::string describe_folder_of_runs(const fs::path& path) {
   return itself || !fs::is_directory(path) ? "" : describe_runs(path);
 }
 
-// "cpu, cuda:0 (NVIDIA H100 80GB HBM3)", or why there is the CPU alone.
+// "cpu, cuda:0 NVIDIA H100 80GB HBM3", or why there is the CPU alone.
 std::string describe_devices() {
   const DeviceRuntime* cuda = device_runtime(DeviceKind::cuda);
   if (cuda == nullptr) return "cpu (this build has no CUDA backend)";
@@ -28,7 +28,7 @@ std::string describe_devices() {
   if (count == 0) return message("cpu (", cuda->why_none(), ")");
   std::string devices = "cpu";
   for (std::int32_t i = 0; i < count; ++i) {
-    devices += message(", ", Device::cuda(i), " (", cuda->describe(i), ")");
+    devices += ", " + kernels::describe(Device::cuda(i));
   }
   return devices;
 }

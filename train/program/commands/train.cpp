@@ -27,14 +27,6 @@ std::int64_t parameter_count(const nn::Module& model) {
   return numbers;
 }
 
-void print_backend(const Config& config) {
-  const kernels::CpuBackend cpu = kernels::cpu_backend();
-  std::fprintf(stderr, "tarn on %s: %s, %lld threads, %s, %s (%s)\n", config.run.device.c_str(),
-               cpu.processor.c_str(), static_cast<long long>(cpu.threads),
-               cpu.instruction_set.c_str(), cpu.blas.c_str(), cpu.blas_core.c_str());
-  if (!cpu.advice.empty()) std::fprintf(stderr, "note: %s\n", cpu.advice.c_str());
-}
-
 // Seconds of some steps, and the share of them in which this thread had a processor.
 struct Timing {
   std::vector<double> seconds;  // sorted
@@ -99,9 +91,8 @@ int train_command(const TrainCommand& command) {
   TARN_CHECK_AS(ConfigError, command.weights.empty() || !command.resume,
                 "--weights excludes --resume: a run that goes on has weights of its own");
   const Config config = load_config(command.config, command.set);
-  parse_device(config.run.device);  // here, before anything is printed or made
   kernels::set_cpu_threads(config.run.threads);
-  print_backend(config);
+  announce(parse_device(config.run.device));  // throws before anything is made
   if (command.dry_run) return dry_run(config, command.weights);
   const std::filesystem::path folder =
       command.out.empty() ? std::filesystem::path("runs") / config.run.name : command.out;

@@ -10,6 +10,7 @@
 #include "kernels/backend.h"
 #include "train/program/commands.h"
 #include "train/run/checkpoint_folder.h"
+#include "train/run/progress.h"
 #include "train/run/run_folder.h"
 #include "train/run/signals.h"
 #include "train/tasks/model.h"
@@ -157,8 +158,9 @@ int transcribe_command(const TranscribeCommand& command) try {
   if (command.beam > 0) config.speech.beam = command.beam;
   kernels::set_cpu_threads(config.run.threads);
   take_data_facts(config, checkpoint.state().data, checkpoint.directory().string());
-  SpeechRecogniser recogniser(config, parse_device(config.run.device),
-                              phones_of(checkpoint, config));
+  const Device device = parse_device(config.run.device);
+  announce(device);
+  SpeechRecogniser recogniser(config, device, phones_of(checkpoint, config));
   checkpoint.load_model(recogniser.model());
   Listener listener(config);
   NamedTensors features;
