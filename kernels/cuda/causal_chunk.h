@@ -165,7 +165,7 @@ struct ChunkWalk {
                 tiles.x.kStride, (thread / 32 + 1) * kRowsOfWarp, result_sums);
   }
 
-  // The denominator of a row, by the kSumThreads threads that share it; the first one's is right.
+  // The denominator of a row: all of the kSumThreads threads that share it get it.
   __device__ T sum_of_row() {
     T sum = denominator;
     for (int j = thread % kSumThreads; j < kChunk; j += kSumThreads) {
