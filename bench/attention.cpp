@@ -17,20 +17,21 @@ namespace {
 
 struct Problem {
   std::int64_t batch, length, heads, width;
+  Device device = Device::cpu();
   Shape shape() const { return {batch, length, heads, width}; }
 };
 
 Tensor random_heads(const Problem& problem, const char* name, DType dtype) {
   return nn::initialise(nn::Init::normal(1), problem.shape(), {1, site_of(name), 0}, dtype,
-                        Device::cpu());
+                        problem.device);
 }
 
 std::unique_ptr<nn::Attention> make_attention(const std::string& kind, const Problem& problem,
                                               DType dtype) {
   nn::AttentionOptions options{.shape = {problem.heads, problem.width, problem.width}};
   if (lsh_rounds(kind) > 0) options.lsh.rounds = lsh_rounds(kind);
-  return nn::make_attention(lsh_rounds(kind) > 0 ? "lsh" : kind, {.path = "bench", .dtype = dtype},
-                            options);
+  return nn::make_attention(lsh_rounds(kind) > 0 ? "lsh" : kind,
+                            {.path = "bench", .dtype = dtype, .device = problem.device}, options);
 }
 
 // One attention with its inputs; f64 is the reference of f32, checked itself by the tests.
@@ -65,7 +66,7 @@ struct Case {
 };
 
 void check(const std::string& kind, const Problem& like) {
-  const Problem problem{1, 300, like.heads, like.width};
+  const Problem problem{1, 300, like.heads, like.width, like.device};
   Case fast(kind, problem, DType::f32), exact(kind, problem, DType::f64);
   const Tensor out = fast.forward_and_backward();
   std::vector<double> errors{relative_error(out, exact.forward_and_backward()),
@@ -106,6 +107,7 @@ NaiveSeconds time_naive(const Problem& p) {
                gv = Tensor::empty_like(q);
   const Tensor den = Tensor::zeros({by_head.batch, p.length}, DType::f32, Device::cpu());
   return {median_seconds(
+              Device::cpu(),
               [&] {
                 naive_forward(by_head.batch, p.length, p.width, q.data<float>(), k.data<float>(),
                               v.data<float>(), out.mutable_data<float>(),
@@ -113,6 +115,7 @@ NaiveSeconds time_naive(const Problem& p) {
               },
               3),
           median_seconds(
+              Device::cpu(),
               [&] {
                 naive_backward(by_head.batch, p.length, p.width, q.data<float>(), k.data<float>(),
                                v.data<float>(), g.data<float>(), den.data<float>(),
@@ -123,14 +126,15 @@ NaiveSeconds time_naive(const Problem& p) {
 }
 
 void time_case(const std::string& kind, const Problem& problem, Report& report) {
-  Allocator& memory = allocator(Device::cpu());
+  Allocator& memory = allocator(problem.device);
   Case timed(kind, problem, DType::f32);
   const std::int64_t inputs = memory.stats().live;
   memory.reset_peak();
-  const double forward = median_seconds([&] { timed.forward(); });
-  const double both = median_seconds([&] { timed.forward_and_backward(); });
+  const double forward = median_seconds(problem.device, [&] { timed.forward(); });
+  const double both = median_seconds(problem.device, [&] { timed.forward_and_backward(); });
   const std::int64_t peak = memory.stats().peak - inputs;
-  const NaiveSeconds naive = kind == "causal-linear" ? time_naive(problem) : NaiveSeconds{0, 0};
+  const bool by_naive = kind == "causal-linear" && problem.device == Device::cpu();
+  const NaiveSeconds naive = by_naive ? time_naive(problem) : NaiveSeconds{0, 0};
   const auto add = [&](const char* pass, double seconds, double flops, double naive_seconds) {
     Row row{{"bench", "attention"},   {"kind", kind},
             {"pass", pass},           {"n", problem.length},
@@ -160,12 +164,13 @@ std::int64_t lsh_rounds(const std::string& kind) {
 }
 
 void attention(const AttentionOptions& options, Report& report) {
+  const Device device = parse_device(options.device);
   for (const std::string& kind : options.kinds) {
-    check(kind, {1, 1, options.heads, options.head_dim});
+    check(kind, {1, 1, options.heads, options.head_dim, device});
     for (const std::int64_t length : options.lengths) {
       if (kind == "full" && length > options.softmax_limit) continue;
       const std::int64_t batch = std::max<std::int64_t>(1, options.positions / length);
-      time_case(kind, {batch, length, options.heads, options.head_dim}, report);
+      time_case(kind, {batch, length, options.heads, options.head_dim, device}, report);
     }
   }
 }

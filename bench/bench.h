@@ -9,15 +9,16 @@
 #include <vector>
 
 #include "core/tensor.h"
+#include "core/transfer.h"
 
 namespace tarn::bench {
 
 double median(std::vector<double> values);  // of several, the later of the two in the middle
 
-// The median of the seconds that one call takes: one call to warm up, then at least `repetitions`
-// calls and half a second of them.
+// The median of the seconds that one call takes until the device has done it: one call to warm up,
+// then at least `repetitions` calls and half a second of them.
 template <class Call>
-double median_seconds(const Call& call, int repetitions = 5);
+double median_seconds(Device device, const Call& call, int repetitions = 5);
 
 // The largest difference of an f32 tensor from its f64 reference, in units of the reference's
 // largest element. What differs too much is not timed.
@@ -44,11 +45,13 @@ class Report {
 };
 
 struct GemmOptions {
+  std::string device = "cpu";
   std::vector<std::int64_t> rows{8192, 7830};  // tokens of a copy-task batch and of an MNIST batch
 };
 void gemm(const GemmOptions& options, Report& report);
 
 struct AttentionOptions {
+  std::string device = "cpu";
   std::vector<std::string> kinds{"causal-linear", "linear", "full", "lsh-1", "lsh-4"};
   std::vector<std::int64_t> lengths{512, 1024, 2048, 4096, 8192, 16384, 32768, 65536};
   std::int64_t head_dim = 32;
@@ -76,6 +79,7 @@ struct SpeechOptions {  // the paper's models of section 4.3
 void speech(const SpeechOptions& options, Report& report);
 
 struct GenerationOptions {
+  std::string device = "cpu";
   std::string model = "mnist";   // the paper's: mnist or cifar
   std::filesystem::path config;  // sizes of another; empty: the paper's
   std::vector<std::string> set;  // overrides of its keys
@@ -88,7 +92,7 @@ struct GenerationOptions {
 };
 void generation(const GenerationOptions& options, Report& report);
 
-struct StepOptions {
+struct StepOptions {  // on the config's run.device
   std::filesystem::path config;
   std::vector<std::string> set;  // overrides of its keys
 };
@@ -103,7 +107,8 @@ void contention(const ContentionOptions& options, Report& report);
 
 // GFLOP/s of the products of a linear layer [in, out] on `rows` rows: forward, gradient of the
 // input and gradient of the weight, as the training step calls them.
-double linear_layer_seconds(std::int64_t rows, std::int64_t in, std::int64_t out);
+double linear_layer_seconds(std::int64_t rows, std::int64_t in, std::int64_t out,
+                            Device device = Device::cpu());
 
 }  // namespace tarn::bench
 
@@ -119,14 +124,16 @@ inline double median(std::vector<double> values) {
 }
 
 template <class Call>
-double median_seconds(const Call& call, int repetitions) {
+double median_seconds(Device device, const Call& call, int repetitions) {
   using Clock = std::chrono::steady_clock;
   call();
+  wait_for(device);
   std::vector<double> seconds;
   double total = 0;
   while (static_cast<int>(seconds.size()) < repetitions || total < 0.5) {
     const auto start = Clock::now();
     call();
+    wait_for(device);
     seconds.push_back(std::chrono::duration<double>(Clock::now() - start).count());
     total += seconds.back();
   }

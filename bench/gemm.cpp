@@ -8,23 +8,24 @@
 namespace tarn::bench {
 namespace {
 
-Tensor random_matrix(std::int64_t rows, std::int64_t columns, const char* name) {
+Tensor random_matrix(std::int64_t rows, std::int64_t columns, const char* name, Device device) {
   return nn::initialise(nn::Init::uniform(1), {rows, columns}, {1, site_of(name), 0}, DType::f32,
-                        Device::cpu());
+                        device);
 }
 
 double product_seconds(const kernels::GemmArgs& args) {
-  return median_seconds([&] { kernels::run(&kernels::Table::gemm, Device::cpu(), args); });
+  const Device device = args.out.device();
+  return median_seconds(device, [&] { kernels::run(&kernels::Table::gemm, device, args); });
 }
 
 struct LinearSeconds {
   double forward, grad_input, grad_weight;
 };
 
-LinearSeconds time_linear(std::int64_t rows, std::int64_t in, std::int64_t out) {
-  const Tensor x = random_matrix(rows, in, "x");
-  const Tensor weight = random_matrix(out, in, "weight");
-  const Tensor y = random_matrix(rows, out, "y");
+LinearSeconds time_linear(std::int64_t rows, std::int64_t in, std::int64_t out, Device device) {
+  const Tensor x = random_matrix(rows, in, "x", device);
+  const Tensor weight = random_matrix(out, in, "weight", device);
+  const Tensor y = random_matrix(rows, out, "y", device);
   return {product_seconds({.a = x, .b = weight, .out = y, .transpose_b = true}),
           product_seconds({.a = y, .b = weight, .out = x}),
           product_seconds({.a = y, .b = x, .out = weight, .transpose_a = true})};
@@ -32,8 +33,8 @@ LinearSeconds time_linear(std::int64_t rows, std::int64_t in, std::int64_t out) 
 
 }  // namespace
 
-double linear_layer_seconds(std::int64_t rows, std::int64_t in, std::int64_t out) {
-  const LinearSeconds seconds = time_linear(rows, in, out);
+double linear_layer_seconds(std::int64_t rows, std::int64_t in, std::int64_t out, Device device) {
+  const LinearSeconds seconds = time_linear(rows, in, out, device);
   return seconds.forward + seconds.grad_input + seconds.grad_weight;
 }
 
@@ -42,9 +43,10 @@ void gemm(const GemmOptions& options, Report& report) {
     std::int64_t in, out;
   };
   constexpr Layer layers[] = {{256, 256}, {256, 1024}, {1024, 256}};
+  const Device device = parse_device(options.device);
   for (const std::int64_t rows : options.rows) {
     for (const Layer& layer : layers) {
-      const LinearSeconds seconds = time_linear(rows, layer.in, layer.out);
+      const LinearSeconds seconds = time_linear(rows, layer.in, layer.out, device);
       const double flops = 2.0 * static_cast<double>(rows * layer.in * layer.out);
       const auto add = [&](const char* pass, double s) {
         report.add({{"bench", "gemm"},

@@ -39,20 +39,21 @@ nn::SequencePredictorOptions model_options(const GenerationOptions& options) {
   return model;
 }
 
-Tensor tokens_of(const Shape& shape) {
+Tensor tokens_of(const Shape& shape, Device device) {
   Tensor tokens = Tensor::empty(shape, DType::i32, Device::cpu());
   for (std::int64_t i = 0; i < tokens.elements(); ++i) {
     tokens.mutable_data<std::int32_t>()[i] = static_cast<std::int32_t>(i % 256);
   }
-  return tokens;
+  return copy_to(tokens, device);
 }
 
 // The median seconds of one step of `batch` sequences at a position.
 double step_seconds(const nn::SequencePredictor& model, const nn::StepWeights& weights,
                     std::int64_t batch, std::int64_t position) {
   nn::EncoderState state = model.start(batch, weights);
-  const Tensor tokens = tokens_of({batch});
+  const Tensor tokens = tokens_of({batch}, model.device());
   return median_seconds(
+      model.device(),
       [&] {
         for (nn::AttentionState& layer : state.layers) layer.position = position;
         model.step(tokens, state);
@@ -64,9 +65,10 @@ double step_seconds(const nn::SequencePredictor& model, const nn::StepWeights& w
 // of the second degree in its length, which Simpson's rule adds up exactly.
 double full_seconds(const nn::SequencePredictor& model, std::int64_t batch, std::int64_t length) {
   const auto prefix_seconds = [&](std::int64_t prefix) {
-    const Tensor tokens = tokens_of({batch, prefix});
+    const Tensor tokens = tokens_of({batch, prefix}, model.device());
     const auto start = Clock::now();
     model.forward(tokens, {.causal = true, .lengths = {}}, {});
+    wait_for(model.device());
     return std::chrono::duration<double>(Clock::now() - start).count();
   };
   prefix_seconds(1);
@@ -89,12 +91,15 @@ double step_flops(const nn::SequencePredictorOptions& options, std::int64_t posi
 class Generation {
  public:
   Generation(const GenerationOptions& options, Report& report)
-      : options_(options), report_(report), model_options_(model_options(options)) {}
+      : options_(options),
+        report_(report),
+        device_(parse_device(options.device)),
+        model_options_(model_options(options)) {}
 
   void run() {
     for (const std::string& mode : options_.modes) {
       model_options_.encoder.attention = mode == "recurrent" ? "causal-linear" : "full";
-      const nn::SequencePredictor model({}, model_options_);
+      const nn::SequencePredictor model({.device = device_}, model_options_);
       for (const std::int64_t batch : options_.batches) {
         if (mode == "full") {
           time_full(model, batch);
@@ -161,7 +166,7 @@ class Generation {
 
   void time_positions(const std::string& mode) {
     model_options_.encoder.attention = mode == "recurrent" ? "causal-linear" : "full";
-    const nn::SequencePredictor model({}, model_options_);
+    const nn::SequencePredictor model({.device = device_}, model_options_);
     for (const std::string& storage : options_.weights) {
       const nn::StepWeights weights = stored(model, storage);
       for (const std::int64_t position : options_.positions) {
@@ -179,6 +184,7 @@ class Generation {
 
   const GenerationOptions& options_;
   Report& report_;
+  Device device_;
   nn::SequencePredictorOptions model_options_;
 };
 

@@ -82,8 +82,8 @@ double products_rate(const Problem& p) {
 
 void time_case(const Problem& problem, Report& report) {
   Case timed(problem, DType::f32);
-  const double forward = median_seconds([&] { timed.forward(); });
-  const double both = median_seconds([&] { timed.forward_and_backward(); });
+  const double forward = median_seconds(Device::cpu(), [&] { timed.forward(); });
+  const double both = median_seconds(Device::cpu(), [&] { timed.forward_and_backward(); });
   const double gemm_rate = products_rate(problem);
   const auto add = [&](const char* pass, double seconds, double flops) {
     const double rate = flops / seconds / 1e9;

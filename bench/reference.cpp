@@ -6,10 +6,13 @@
 namespace tarn::bench {
 
 double relative_error(const Tensor& f32, const Tensor& f64) {
+  HostCopy result(f32), reference(f64);
+  const std::span<const float> values = result.wait<float>();
+  const std::span<const double> all_wanted = reference.wait<double>();
   double error = 0, largest = 0;
-  for (std::int64_t i = 0; i < f32.elements(); ++i) {
-    const double wanted = f64.data<double>()[i];
-    error = std::max(error, std::abs(static_cast<double>(f32.data<float>()[i]) - wanted));
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const double wanted = all_wanted[i];
+    error = std::max(error, std::abs(static_cast<double>(values[i]) - wanted));
     largest = std::max(largest, std::abs(wanted));
   }
   return error / largest;

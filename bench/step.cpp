@@ -16,10 +16,10 @@ double seconds_since(Clock::time_point start) {
 }
 
 // The encoder's products, forward and backward, by themselves.
-double products_seconds(const nn::EncoderOptions& o, std::int64_t tokens) {
-  const double square = linear_layer_seconds(tokens, o.width(), o.width());
-  const double up = linear_layer_seconds(tokens, o.width(), o.feed_forward);
-  const double down = linear_layer_seconds(tokens, o.feed_forward, o.width());
+double products_seconds(const nn::EncoderOptions& o, std::int64_t tokens, Device device) {
+  const double square = linear_layer_seconds(tokens, o.width(), o.width(), device);
+  const double up = linear_layer_seconds(tokens, o.width(), o.feed_forward, device);
+  const double down = linear_layer_seconds(tokens, o.feed_forward, o.width(), device);
   return static_cast<double>(o.layers) * (4 * square + up + down);
 }
 
@@ -49,11 +49,12 @@ bool measured(std::size_t steps, double seconds) { return steps >= 6 && seconds 
 
 void step(const StepOptions& options, Report& report) {
   const train::Config config = train::load_config(options.config, options.set);
-  const auto task = train::make_ready_task(config, parse_device(config.run.device));
+  const Device device = parse_device(config.run.device);
+  const auto task = train::make_ready_task(config, device);
   const auto optimizer = train::optimizer_for(config, task->model());
   std::vector<double> forward, backward, update;
   std::int64_t tokens = 0, blocks = 0;
-  Allocator& memory = allocator(Device::cpu());
+  Allocator& memory = allocator(device);
   auto begin = Clock::now();
   bool warming_up = true;
   for (std::int64_t i = 0; !measured(update.size(), seconds_since(begin)); ++i) {
@@ -72,12 +73,14 @@ void step(const StepOptions& options, Report& report) {
       result = task->train_batch(
           i, {true, config.run.seed, static_cast<std::uint32_t>(i), config.train.recompute});
     }
+    wait_for(device);
     const double forward_seconds = seconds_since(start);
     start = Clock::now();
     tape.backward(result.loss);
+    wait_for(device);
     const double backward_seconds = seconds_since(start);
     start = Clock::now();
-    optimizer->step(config.optimizer.lr);
+    optimizer->step(config.optimizer.lr);  // which waits for the device by itself
     if (!warming_up) {
       forward.push_back(forward_seconds);
       backward.push_back(backward_seconds);
@@ -90,7 +93,8 @@ void step(const StepOptions& options, Report& report) {
   const double seconds = median(forward) + median(backward) + median(update);
   const double flops = product_flops(encoder, tokens) +
                        attention_flops(encoder, tokens, tokens / config.train.batch_size);
-  const double gemm_rate = product_flops(encoder, tokens) / products_seconds(encoder, tokens) / 1e9;
+  const double gemm_rate =
+      product_flops(encoder, tokens) / products_seconds(encoder, tokens, device) / 1e9;
   const double rate = flops / seconds / 1e9;
   report.add({{"bench", "step"},
               {"threads", kernels::cpu_backend().threads},

@@ -76,6 +76,8 @@ HostCopy::HostCopy(const Tensor& tensor)
                                             static_cast<std::size_t>(tensor.bytes()));
 }
 
+void wait_for(Device device) { runtime_of(device).wait(device.index); }
+
 double item(const Tensor& tensor) {
   TARN_CHECK_SHAPE(tensor.elements() == 1, "item: ", tensor.str(), " is not one element");
   if (tensor.device() != Device::cpu()) return item(copy_to(tensor.view({}), Device::cpu()));

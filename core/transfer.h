@@ -39,6 +39,9 @@ class HostCopy {
   DType dtype_ = DType::f32;
 };
 
+// Waits until a device has done all that was asked of it; the CPU always has.
+void wait_for(Device device);
+
 // The one element of a tensor, as a double.
 double item(const Tensor& tensor);
 

@@ -45,8 +45,13 @@ Option overrides(std::vector<std::string>& set) {
   return repeated("--set", "KEY=VALUE", set, "override a key of the config: section.key=value");
 }
 
+Option device(std::string& target) {
+  return text("--device", "DEVICE", target, "cpu, cuda or cuda:N");
+}
+
 void fill_gemm(Subcommand& row, bench::GemmOptions& options) {
-  row.options = {numbers("--rows", options.rows, 1, kLargestSize, "tokens a batch")};
+  row.options = {numbers("--rows", options.rows, 1, kLargestSize, "tokens a batch"),
+                 device(options.device)};
 }
 
 void fill_attention(Subcommand& row, bench::AttentionOptions& options) {
@@ -56,7 +61,8 @@ void fill_attention(Subcommand& row, bench::AttentionOptions& options) {
                  number("--heads", options.heads, 1, 4096, "heads"),
                  number("--positions", options.positions, 1, kLargestCount, "batch x length"),
                  number("--softmax-limit", options.softmax_limit, 1, kLargestSize,
-                        "the longest length to time softmax at")};
+                        "the longest length to time softmax at"),
+                 device(options.device)};
 }
 
 void fill_lstm(Subcommand& row, bench::LstmOptions& options) {
@@ -91,7 +97,8 @@ void fill_generation(Subcommand& row, bench::GenerationOptions& options) {
       number("--full-positions", options.full_positions, 1, kLargestCount,
              "mode full: the most images x length to time, scaled to the rest"),
       numbers("--positions", options.positions, 0, kLargestSize,
-              "also time single steps at these positions")};
+              "also time single steps at these positions"),
+      device(options.device)};
 }
 
 void fill_step(Subcommand& row, bench::StepOptions& options) {
