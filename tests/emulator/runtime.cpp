@@ -115,7 +115,7 @@ cudaError_t cudaSetDevice(int device) {
   g_device = device;
   return cudaSuccess;
 }
-cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
+cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
   *properties = {};
   std::snprintf(properties->name, sizeof properties->name, "(emulated)");
   properties->totalGlobalMem = settings().device_bytes;

@@ -7,6 +7,7 @@
 #include "core/check.h"
 #include "tests/optim/parameters.h"
 #include "tests/optim/reference.h"
+#include "tests/support/devices.h"
 
 namespace tarn::optim {
 namespace {
@@ -152,6 +153,49 @@ TEST_CASE("optimizer: a gradient that is not finite changes nothing") {
       CHECK(parameters[1].has_grad());
     }
   }
+}
+
+// Two updates on their way at once, as the trainer has them on a device.
+TEST_CASE("optimizer: an update that is queued behind a bad one changes nothing either") {
+  test::for_each_device([](Device device) {
+    for (const bool watched_is_bad : {false, true}) {
+      const Parameters parameters({copy_to(random_tensor({300}, DType::f32, "a"), device)});
+      const auto optimizer = make_optimizer(parameters.pointers(), {});
+      const auto queue = [&](double last, double watched) {
+        Tensor grad = random_tensor({300}, DType::f32, "g");
+        test::set(grad, 299, last);
+        set_grad(parameters[0], copy_to(grad, device));
+        return optimizer->queue(0.1,
+                                copy_to(test::from_vector({2}, {3, watched}, DType::f64), device));
+      };
+      const auto all = [&] {
+        std::vector<Vector> values{to_vector(test::on_host(parameters[0].value()))};
+        for (const NamedState& state : optimizer->state()) {
+          values.push_back(to_vector(test::on_host(state.value)));
+        }
+        return values;
+      };
+      const double bad = std::numeric_limits<double>::quiet_NaN();
+      QueuedUpdate good = queue(1, 4);
+      CHECK_FALSE(parameters[0].has_grad());
+      const auto before = all();
+      QueuedUpdate first = queue(watched_is_bad ? 1 : bad, watched_is_bad ? bad : 4);
+      QueuedUpdate second = queue(1, 5);
+      CHECK(optimizer->updates() == 3);
+      const UpdateFigures figures = optimizer->finish(good);
+      CHECK(std::isfinite(figures.norm));
+      CHECK(figures.watched == std::vector<double>{3, 4});
+      const UpdateFigures of_first = optimizer->finish(first);
+      CHECK(std::isfinite(of_first.norm) == watched_is_bad);
+      CHECK(optimizer->updates() == 1);
+      CHECK(all() == before);
+      // From here on it updates again.
+      QueuedUpdate third = queue(1, 6);
+      CHECK(third.number == 2);
+      CHECK(optimizer->finish(third).watched[1] == 6);
+      CHECK(all() != before);
+    }
+  });
 }
 
 TEST_CASE("optimizer: a moment that overflows is an error that names it and the update") {

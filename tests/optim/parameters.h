@@ -33,7 +33,8 @@ class Parameters {
  public:
   explicit Parameters(const std::vector<Tensor>& values) {
     for (const Tensor& value : values) {
-      all_.push_back(std::make_unique<ad::Parameter>(message("p", all_.size()), copy_of(value)));
+      all_.push_back(std::make_unique<ad::Parameter>(message("p", all_.size()),
+                                                     copy_to(copy_of(value), value.device())));
     }
   }
   std::vector<ad::Parameter*> pointers() const {

@@ -3,6 +3,7 @@
 #include "kernels/optimizer.h"
 #include "kernels/table.h"
 #include "tests/support/kernel_calls.h"
+#include "tests/support/random_tensor.h"
 
 namespace tarn::test {
 namespace {
