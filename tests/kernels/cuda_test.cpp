@@ -9,7 +9,6 @@
 #include "kernels/copy.h"
 #include "kernels/dropout.h"
 #include "kernels/embedding.h"
-#include "kernels/lstm.h"
 #include "kernels/optimizer.h"
 #include "kernels/table.h"
 #include "kernels/unary.h"
@@ -228,14 +227,6 @@ TEST_CASE("cuda: the optimizers' updates, and none where they are stopped") {
         });
       }
     }
-  }
-}
-
-TEST_CASE("cuda: a kernel that a device lacks is named") {
-  for (const Device device : test::devices()) {
-    if (device == Device::cpu()) continue;
-    CHECK_THROWS_WITH_AS(run(&Table::lstm_forward, device, {}),
-                         doctest::Contains("lstm_forward: no cuda kernel"), DeviceError);
   }
 }
 
