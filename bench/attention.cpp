@@ -11,6 +11,7 @@
 #include "core/transfer.h"
 #include "kernels/backend.h"
 #include "nn/init.h"
+#include "train/run/progress.h"
 
 namespace tarn::bench {
 namespace {
@@ -165,6 +166,7 @@ std::int64_t lsh_rounds(const std::string& kind) {
 
 void attention(const AttentionOptions& options, Report& report) {
   const Device device = parse_device(options.device);
+  train::announce(device);
   for (const std::string& kind : options.kinds) {
     check(kind, {1, 1, options.heads, options.head_dim, device});
     for (const std::int64_t length : options.lengths) {

@@ -4,6 +4,7 @@
 #include "kernels/backend.h"
 #include "kernels/table.h"
 #include "nn/init.h"
+#include "train/run/progress.h"
 
 namespace tarn::bench {
 namespace {
@@ -44,6 +45,7 @@ void gemm(const GemmOptions& options, Report& report) {
   };
   constexpr Layer layers[] = {{256, 256}, {256, 1024}, {1024, 256}};
   const Device device = parse_device(options.device);
+  train::announce(device);
   for (const std::int64_t rows : options.rows) {
     for (const Layer& layer : layers) {
       const LinearSeconds seconds = time_linear(rows, layer.in, layer.out, device);

@@ -6,6 +6,7 @@
 #include "core/transfer.h"
 #include "kernels/backend.h"
 #include "nn/sequence_predictor.h"
+#include "train/run/progress.h"
 #include "train/tasks/model.h"
 
 namespace tarn::bench {
@@ -97,6 +98,7 @@ class Generation {
         model_options_(model_options(options)) {}
 
   void run() {
+    train::announce(device_);
     for (const std::string& mode : options_.modes) {
       model_options_.encoder.attention = mode == "recurrent" ? "causal-linear" : "full";
       const nn::SequencePredictor model({.device = device_}, model_options_);

@@ -3,6 +3,7 @@
 #include "bench/bench.h"
 #include "core/allocator.h"
 #include "kernels/backend.h"
+#include "train/run/progress.h"
 #include "train/run/trainer.h"
 #include "train/tasks/model.h"
 
@@ -50,6 +51,7 @@ bool measured(std::size_t steps, double seconds) { return steps >= 6 && seconds 
 void step(const StepOptions& options, Report& report) {
   const train::Config config = train::load_config(options.config, options.set);
   const Device device = parse_device(config.run.device);
+  train::announce(device);
   const auto task = train::make_ready_task(config, device);
   const auto optimizer = train::optimizer_for(config, task->model());
   std::vector<double> forward, backward, update;

@@ -23,10 +23,6 @@ std::string describe_metric(const Metric& metric) {
 
 void announce(Device device) {
   std::fprintf(stderr, "device: %s\n", kernels::describe(device).c_str());
-  const std::string advice = kernels::cpu_backend().advice;
-  if (device == Device::cpu() && !advice.empty()) {
-    std::fprintf(stderr, "note: %s\n", advice.c_str());
-  }
 }
 
 Progress::Progress(std::int64_t first_step, std::int64_t total_steps, std::int64_t eval_every,

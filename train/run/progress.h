@@ -18,8 +18,7 @@ struct StepReport {
   std::int64_t tokens = 0;
 };
 
-// The first line of every command that computes, "device: cuda:0 NVIDIA H100 80GB HBM3", on
-// standard error; where the processor could do better, a second line says how.
+// The first line of every command that computes, "device: cuda:0 (emulated)", on standard error.
 void announce(Device device);
 
 // Writes to standard error. The speeds leave evaluations out; the time that is left counts them.

@@ -14,7 +14,7 @@ std::string cpu() { return "device: cpu (" + kernels::cpu_backend().processor + 
 
 std::string config() { return (test::source_dir() / "experiments/copy_task/quick.toml").string(); }
 
-TEST_CASE("device: training and evaluation begin with it") {
+TEST_CASE("device: training, evaluation and benchmarks begin with it") {
   const test::TempDir dir(test::fast_directory());
   const std::string run = (dir.path() / "run").string();
   const test::Outcome trained =
@@ -27,6 +27,7 @@ TEST_CASE("device: training and evaluation begin with it") {
   CHECK(evaluated.code == 0);
   CHECK(evaluated.err.starts_with(cpu()));
   CHECK(evaluated.out.starts_with("{"));
+  CHECK(test::run_program({"bench", "gemm", "--rows", "8"}).err.starts_with(cpu()));
 }
 
 TEST_CASE("device: cuda is named as the driver has it, or refused before anything is made") {

@@ -92,7 +92,12 @@ int train_command(const TrainCommand& command) {
                 "--weights excludes --resume: a run that goes on has weights of its own");
   const Config config = load_config(command.config, command.set);
   kernels::set_cpu_threads(config.run.threads);
-  announce(parse_device(config.run.device));  // throws before anything is made
+  const Device device = parse_device(config.run.device);  // throws before anything is made
+  announce(device);
+  const std::string advice = kernels::cpu_backend().advice;
+  if (device == Device::cpu() && !advice.empty()) {
+    std::fprintf(stderr, "note: %s\n", advice.c_str());
+  }
   if (command.dry_run) return dry_run(config, command.weights);
   const std::filesystem::path folder =
       command.out.empty() ? std::filesystem::path("runs") / config.run.name : command.out;
