@@ -10,8 +10,9 @@ namespace tarn::kernels {
 //   i, f, o = sigmoid(products of the input and of out), g = tanh(likewise),
 //   cell = f * cell + i * g, out = o * tanh(cell).
 // A sequence has its first `lengths` frames, and the reverse direction starts at the last of them.
-// out is zero at the others. The bits of a sequence depend neither on the number of threads nor on
-// the sequences beside it.
+// out is zero at the others. On the CPU the bits of a sequence depend neither on the number of
+// threads nor on the sequences beside it; on CUDA devices, where cuBLAS chooses how a product is
+// summed by its size, they may depend on how many sequences there are.
 struct LstmForwardArgs {
   Tensor gates;    // [2, N, T, 4 H]: x weight_ih^T + biases; becomes i, f, g, o
   Tensor weight;   // [4 H, H]: weight_hh of the forward direction

@@ -44,11 +44,10 @@ const Table& table(DeviceKind kind);
 const Table& cpu_table();
 const Table& cuda_table();
 
-// Runs one kernel: run(&Table::gemm, device, {.a = x, ...}). The arguments are written in braces
-// with their names; the slot alone decides their type, and how much scratch there is.
+// Runs a kernel of the table that is given.
 template <class Args>
-void run(Slot<Args> Table::*slot, Device device, const std::type_identity_t<Args>& args) {
-  const Table& kernels = table(device.kind);
+void run(const Table& kernels, Slot<Args> Table::*slot, Device device,
+         const std::type_identity_t<Args>& args) {
   const Slot<Args>& s = kernels.*slot;
   TARN_CHECK_AS(DeviceError, s.fn != nullptr, s.name, ": no ", name_of(device.kind),
                 " kernel in this build");
@@ -56,6 +55,13 @@ void run(Slot<Args> Table::*slot, Device device, const std::type_identity_t<Args
   if (s.scratch_bytes == nullptr) return s.fn(args, {});
   const Storage scratch(s.scratch_bytes(args), device);
   s.fn(args, {scratch.bytes()});
+}
+
+// Runs one kernel: run(&Table::gemm, device, {.a = x, ...}). The arguments are written in braces
+// with their names; the slot alone decides their type, and how much scratch there is.
+template <class Args>
+void run(Slot<Args> Table::*slot, Device device, const std::type_identity_t<Args>& args) {
+  run(table(device.kind), slot, device, args);
 }
 
 }  // namespace tarn::kernels

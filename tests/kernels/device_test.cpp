@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "kernels/lstm.h"
 #include "kernels/table.h"
 #include "tests/support/devices.h"
 #include "tests/support/op_cases.h"
@@ -17,6 +18,17 @@ TEST_CASE("devices: no kernel is missing") {
     const Table& kernels = table(device.kind);
 #define TARN_KERNEL(name, Args) CHECK_MESSAGE((kernels.name.fn != nullptr), #name);
 #include "kernels/kernels.def"
+  }
+}
+
+TEST_CASE("devices: a kernel that one lacks is named") {
+  for (const Device device : test::devices()) {
+    Table lacking = table(device.kind);
+    lacking.lstm_forward.fn = nullptr;
+    CHECK_THROWS_WITH_AS(
+        run(lacking, &Table::lstm_forward, device, {}),
+        message("lstm_forward: no ", name_of(device.kind), " kernel in this build").c_str(),
+        DeviceError);
   }
 }
 

@@ -1,7 +1,5 @@
 #include "tests/support/devices.h"
 
-#include <string_view>
-
 #include "core/device_runtime.h"
 
 namespace tarn::test {
@@ -15,10 +13,6 @@ const std::vector<Device>& devices() {
     return found;
   }();
   return all;
-}
-
-bool tells_of_missing_kernel(const DeviceError& error) {
-  return std::string_view(error.what()).ends_with(" kernel in this build");
 }
 
 }  // namespace tarn::test

@@ -18,11 +18,8 @@ namespace tarn::test {
 // The CPU, and the CUDA devices that can be used.
 const std::vector<Device>& devices();
 
-// Whether a kernel's absence is what an error tells of; kernels/device_test.cpp lists the absent.
-bool tells_of_missing_kernel(const DeviceError& error);
-
-// Calls f(device) where a test may need a kernel that the device lacks: it ends there. Returns what
-// else went wrong, and the faults that the emulated device noticed, one line each.
+// Calls f(device). Returns the error of the device that ended it, if there was one, and the faults
+// that the emulated device noticed, one line each.
 template <class F>
 std::string run_on(Device device, const F& f) {
   std::string faults;
@@ -32,7 +29,7 @@ std::string run_on(Device device, const F& f) {
   try {
     f(device);
   } catch (const DeviceError& error) {  // of a fault that ended a launch, too
-    if (!tells_of_missing_kernel(error)) faults = message(error.what(), "\n");
+    faults = message(error.what(), "\n");
   }
 #if defined(TARN_EMULATED)
   for (const emulator::Fault& fault : emulator::faults()) faults += fault.text + "\n";
@@ -41,8 +38,8 @@ std::string run_on(Device device, const F& f) {
   return faults;
 }
 
-// Calls f(device) for the CPU and then for each other device, where nothing may go wrong but that a
-// kernel is missing; on the emulated one in each order.
+// Calls f(device) for the CPU and then for each other device, where nothing may go wrong; on the
+// emulated one in each order.
 template <class F>
 void for_each_device(const F& f) {
   for (const Device device : devices()) {
