@@ -182,6 +182,16 @@ TEST_CASE("allocator: a write past the end is found when the block is freed") {
   block[102] = kept;
   cpu.release(block, 100);
 }
+
+TEST_CASE("allocator: a block is freed in silence where a kernel that failed spoils the reading") {
+  DeviceRuntime failing = limited_source(10);
+  failing.copy_out = [](std::int32_t, void*, const void*, std::size_t) {
+    fail<DeviceError>("a launch failed");
+  };
+  Allocator cpu(failing, Device::cpu());
+  cpu.release(cpu.allocate(100), 100);
+  CHECK(cpu.stats().live == 0);
+}
 #endif
 
 TEST_CASE("allocator: threads may share one [thread]") {
