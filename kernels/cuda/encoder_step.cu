@@ -134,8 +134,7 @@ __global__ void finish_rows(const T* x, AddNorm<T> first, AddNorm<T> last, std::
     for (std::int64_t i = lane(); i < width; i += kWarp) {
       normal[i] = normalised(row, moments, first, i);
     }
-    __syncwarp();
-    row = {normal, nullptr};
+    row = {normal, nullptr};  // of which a lane reads what it wrote itself
   }
   const RowMoments<T> moments(row, last.eps, width);
   for (std::int64_t i = lane(); i < width; i += kWarp) {
