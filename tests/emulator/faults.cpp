@@ -4,6 +4,7 @@
 
 #include <cstdarg>
 #include <cstdio>
+#include <map>
 #include <set>
 #include <tuple>
 
@@ -37,6 +38,21 @@ std::string first_line_of(const std::string& command) {
   return text.substr(0, text.find_last_not_of('\n') + 1);
 }
 
+// binutils has a program for it, which is there wherever a compiler is. The return address lies
+// behind the call, hence the one byte back.
+std::string looked_up_line(const void* code) {
+  Dl_info info{};
+  const auto address = reinterpret_cast<std::uintptr_t>(code) - 1;
+  if (dladdr(code, &info) == 0 || info.dli_fname == nullptr) return text_of("%p", code);
+  const auto offset = address - reinterpret_cast<std::uintptr_t>(info.dli_fbase);
+  for (const std::uintptr_t candidate : {offset, address}) {  // position-independent programs first
+    const std::string line =
+        first_line_of(text_of("addr2line -e '%s' 0x%zx 2>/dev/null", info.dli_fname, candidate));
+    if (!line.empty() && line[0] != '?') return line.substr(0, line.find(' '));
+  }
+  return text_of("%p", code);
+}
+
 }  // namespace
 
 Settings& settings() {
@@ -66,19 +82,11 @@ void report(FaultKind kind, const std::string& text, const void* site) {
   log().faults.push_back({kind, kernel, line});
 }
 
-// binutils has a program for it, which is there wherever a compiler is. The return address lies
-// behind the call, hence the one byte back.
 std::string source_line(const void* code) {
-  Dl_info info{};
-  const auto address = reinterpret_cast<std::uintptr_t>(code) - 1;
-  if (dladdr(code, &info) == 0 || info.dli_fname == nullptr) return text_of("%p", code);
-  const auto offset = address - reinterpret_cast<std::uintptr_t>(info.dli_fbase);
-  for (const std::uintptr_t candidate : {offset, address}) {  // position-independent programs first
-    const std::string line =
-        first_line_of(text_of("addr2line -e '%s' 0x%zx 2>/dev/null", info.dli_fname, candidate));
-    if (!line.empty() && line[0] != '?') return line.substr(0, line.find(' '));
-  }
-  return text_of("%p", code);
+  static std::map<const void*, std::string> known;  // a program's start for each is slow
+  const auto [line, is_new] = known.try_emplace(code);
+  if (is_new) line->second = looked_up_line(code);
+  return line->second;
 }
 
 std::string text_of(const char* format, ...) {
