@@ -16,6 +16,7 @@ again; only if they notice nothing, all other cases of kernels on devices.
 import argparse
 import collections
 import fnmatch
+import functools
 import os
 import re
 import subprocess
@@ -29,7 +30,7 @@ PAGE = mutate.ROOT / "docs" / "emulator.md"
 PRESET = "emulate_checked"
 PROGRAM = mutate.COPY / "build" / PRESET / "tests" / "test_kernels"
 LIMIT_SECONDS = 1200  # of a run of tests; a barrier whose removal lets a kernel hang is missed
-FAILURES = 12  # after which a run of tests ends: the checker speaks after the results were compared
+FAILURES = 20  # after which a run of tests ends: the checker speaks after the results were compared
 
 BEGIN, END = "<!-- barriers: tools/remove_barriers.py --update -->", "<!-- end of barriers -->"
 HEADER = ("| file of kernels/cuda | barrier | without it | kernel | test case |\n"
@@ -85,7 +86,8 @@ def write_table(barriers, outcomes):
     def row(barrier):
         outcome = outcomes.get((barrier.file, barrier.name), Outcome(UNTRIED))
         kernel = outcome.kernel and f"`{outcome.kernel}`"
-        return f"| {barrier.file} | `{barrier.name}` | {outcome.noticed} | {kernel} | {outcome.case} |\n"
+        cells = (barrier.file, f"`{barrier.name}`", outcome.noticed, kernel, outcome.case)
+        return f"| {' | '.join(cells)} |\n"
 
     kept = [outcomes[b.file, b.name] for b in barriers if (b.file, b.name) in outcomes]
     tried = [outcome for outcome in kept if outcome.noticed != UNTRIED]
@@ -148,11 +150,27 @@ def what_tests_say(*filters):
         if line.startswith("TEST CASE:"):
             case = line.removeprefix("TEST CASE:").strip()
         for pattern, name in FAULTS:
-            if found := re.search(r"(\S+) block \(.*?\) thread \(.*?\): .*?(" + pattern + ")", line):
+            place = r"(\w+)(?:<.*?>)?\)? block \(.*?\) thread \(.*?\): .*?"
+            if found := re.search(f"{place}({pattern})", line):
                 return Outcome(name.format(found[2]), found[1], case)
-        if "ERROR: " in line and wrong is None:
+        if wrong is None and re.search(r"ERROR: (?:CHECK|REQUIRE)", line):
             wrong = Outcome("wrong result", "", case)
     return wrong or Outcome("the tests crash", "", case)
+
+
+def filters_of(barrier):
+    """The runs of tests that should notice, the likely ones first."""
+    every = "--test-case=cuda:*,devices:*"
+    first = ",".join(f"*{name}" for name in tests_of(barrier))
+    if not first:
+        return [(every,)]
+    return [(f"--source-file={first}",), (every, f"--source-file-exclude={first}")]
+
+
+@functools.cache
+def expect_to_pass(filters):
+    if outcome := what_tests_say(*filters):
+        sys.exit(f"remove_barriers: {outcome.case} fails with all barriers: {outcome.noticed}")
 
 
 def without(barrier):
@@ -163,12 +181,9 @@ def without(barrier):
     try:
         built = build()
         if built.returncode != 0:
-            sys.exit(f"{built.stdout}remove_barriers: {barrier.file} does not build without a barrier")
-        first = ",".join(f"*{name}" for name in tests_of(barrier))
-        every = "--test-case=cuda:*,devices:*"
-        return ((what_tests_say(f"--source-file={first}") if first else None)
-                or what_tests_say(every, *([f"--source-file-exclude={first}"] if first else []))
-                or Outcome(UNNOTICED))
+            sys.exit(f"{built.stdout}remove_barriers: {barrier.file} does not build without one")
+        said = (what_tests_say(*filters) for filters in filters_of(barrier))
+        return next(filter(None, said), Outcome(UNNOTICED))
     finally:
         path.write_text(original, encoding="utf-8")
 
@@ -210,6 +225,8 @@ def main():
     for result in (mutate.run("cmake", "--preset", PRESET), build()):
         if result.returncode != 0:
             sys.exit(result.stdout + "remove_barriers: the copy does not build")
+    for barrier in removed:
+        expect_to_pass(filters_of(barrier)[0])
     unnoticed, outcomes = 0, dict(read_table())
     for barrier in removed:
         begin = time.monotonic()
