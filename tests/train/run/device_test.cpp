@@ -44,8 +44,9 @@ void check_follows(const std::filesystem::path& run, const std::filesystem::path
   for (std::size_t i = 0; i < lines.size(); ++i) {
     const json all = lines[i].flatten(), other = wanted[i].flatten();
     REQUIRE(all.size() == other.size());
-    for (const auto& [key, value] : all.items()) {
-      const double difference = std::abs(value.get<double>() - other.at(key).get<double>());
+    for (const auto& item : all.items()) {
+      const std::string key = item.key();
+      const double difference = std::abs(item.value().get<double>() - other.at(key).get<double>());
       CAPTURE(key);
       CAPTURE(lines[i].at("step").get<int>());
       CHECK(difference < (key.find("loss") != std::string::npos ? 1e-4 : 1e-2));
