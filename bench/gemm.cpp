@@ -43,11 +43,11 @@ void gemm(const GemmOptions& options, Report& report) {
   struct Layer {
     std::int64_t in, out;
   };
-  constexpr Layer layers[] = {{256, 256}, {256, 1024}, {1024, 256}};
+  constexpr Layer kLayers[] = {{256, 256}, {256, 1024}, {1024, 256}};
   const Device device = parse_device(options.device);
   train::announce(device);
   for (const std::int64_t rows : options.rows) {
-    for (const Layer& layer : layers) {
+    for (const Layer& layer : kLayers) {
       const LinearSeconds seconds = time_linear(rows, layer.in, layer.out, device);
       const double flops = 2.0 * static_cast<double>(rows * layer.in * layer.out);
       const auto add = [&](const char* pass, double s) {

@@ -21,10 +21,11 @@ namespace {
 constexpr std::int64_t kGreedy = 0;  // a beam would take longer than the step of training
 
 // The totals of a batch: what ad::ctc sums, and the edits that make what was heard what was said.
-enum Total { kLoss, kCounted, kSubstitutions, kDeletions, kInsertions, kPhones, kTotals };
+constexpr std::size_t kLoss = 0, kCounted = 1, kSubstitutions = 2, kDeletions = 3, kInsertions = 4,
+                      kPhones = 5, kTotals = 6;
 
 data::Edits edits_of(std::span<const double> totals) {
-  const auto count = [&](Total total) { return static_cast<std::int64_t>(totals[total]); };
+  const auto count = [&](std::size_t total) { return static_cast<std::int64_t>(totals[total]); };
   return {count(kSubstitutions), count(kDeletions), count(kInsertions), count(kPhones)};
 }
 
