@@ -6,7 +6,7 @@
 #include "data/drawn_images.h"
 #include "tests/support/devices.h"
 #include "tests/support/image_files.h"
-#include "tests/train/tiny_run.h"
+#include "tests/train/tiny_speech.h"
 
 namespace tarn::test {
 namespace {
@@ -98,6 +98,21 @@ TEST_CASE("device: models of images follow the CPU's losses") {
       run_ok(runs.train("cpu", settings));
       run_ok(runs.train("device", on(device, settings)));
       check_follows(runs / "device", runs / "cpu");
+    });
+  }
+}
+
+TEST_CASE("device: models of speech follow the CPU's losses") {
+  for (const std::string kind :
+       {"attention=linear", "attention=full", "attention=lsh", "kind=bilstm"}) {
+    CAPTURE(kind);
+    const TinySpeech speech;
+    const Arguments settings = {"model." + kind, "train.steps=50", "train.log_every=1",
+                                "train.eval_every=25"};
+    for_other_devices([&](Device device) {
+      run_ok(speech.runs().train("cpu", settings));
+      run_ok(speech.runs().train("device", on(device, settings)));
+      check_follows(speech / "device", speech / "cpu");
     });
   }
 }
