@@ -36,7 +36,11 @@ PinnedBlock::PinnedBlock(std::int32_t index, std::size_t bytes)
   const std::lock_guard lock(all.mutex);
   std::vector<Block>& waiting = all.blocks[{index, size_}];
   for (Block& block : waiting) {
-    if (cudaEventQuery(block.copied) != cudaSuccess) continue;
+    if (cudaEventQuery(block.copied) != cudaSuccess) {
+      cudaGetLastError();  // that it is not ready is no failure, and must not be taken for one
+                           // later
+      continue;
+    }
     memory_ = block.memory;
     copied_ = block.copied;
     block = waiting.back();

@@ -114,15 +114,16 @@ namespace {
 HWY_EXPORT(LayerNormForward);
 HWY_EXPORT(LayerNormBackward);
 
-// grad = beta * grad + the sum of the chunks' partial sums, added in the order of the chunks.
-void add_up(const Tensor& grad, double beta, const double* sums, std::int64_t chunks,
-            std::int64_t stride) {
+// grad = beta * grad + the sum of the chunks' partial sums, added in the order of the chunks. Those
+// of a chunk are sums[first] and what follows; of no chunk, `sums` may be null.
+void add_up(const Tensor& grad, double beta, const double* sums, std::int64_t first,
+            std::int64_t chunks, std::int64_t stride) {
   if (!grad.defined()) return;
   with_float_type(grad.dtype(), [&](auto zero) {
     auto* to = grad.mutable_data<decltype(zero)>();
     for (std::int64_t i = 0; i < grad.elements(); ++i) {
       double total = beta == 0 ? 0 : beta * static_cast<double>(to[i]);
-      for (std::int64_t c = 0; c < chunks; ++c) total += sums[c * stride + i];
+      for (std::int64_t c = 0; c < chunks; ++c) total += sums[c * stride + first + i];
       to[i] = static_cast<decltype(zero)>(total);
     }
   });
@@ -155,8 +156,8 @@ void layer_norm_backward(const LayerNormBackwardArgs& args, Scratch scratch) {
     (args, c * chunk, std::min(rows, (c + 1) * chunk), chunk_sums, chunk_sums + width,
      thread_scratch<double>(2 * width));
   });
-  add_up(args.grad_weight, args.beta_weight, sums, partial_sums(rows), 2 * width);
-  add_up(args.grad_bias, args.beta_bias, sums + width, partial_sums(rows), 2 * width);
+  add_up(args.grad_weight, args.beta_weight, sums, 0, partial_sums(rows), 2 * width);
+  add_up(args.grad_bias, args.beta_bias, sums, width, partial_sums(rows), 2 * width);
 }
 
 }  // namespace tarn::kernels::cpu
