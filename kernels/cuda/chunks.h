@@ -10,7 +10,7 @@ namespace tarn::kernels::cuda {
 
 constexpr std::int64_t kChunk = 8192;  // elements
 
-inline std::int64_t chunks_of(const Tensor& x) { return (x.elements() + kChunk - 1) / kChunk; }
+inline std::int64_t chunks_of(const Tensor& x) { return quotient_up(x.elements(), kChunk); }
 
 // Up to kMost tensors, as what a kernel wants to know of each: TensorData, such as a pointer or
 // several. Arguments of a kernel have room for 4,096 bytes.

@@ -1,5 +1,6 @@
 #include "kernels/cuda/blas.h"
-#include "kernels/cuda/gpu.h"
+#include "kernels/cuda/column_sums.h"
+#include "kernels/cuda/dropout.h"
 #include "kernels/cuda/unary-inl.h"
 #include "kernels/dtype_switch.h"
 #include "kernels/gemm.h"
@@ -24,23 +25,9 @@ Matrix<T> matrix_of(const Tensor& x) {
   return {x.mutable_data<T>(), x.strides()[0]};
 }
 
-// The dropout of a matrix: element (row, column) draws element row * columns + column.
-template <class T>
-struct Dropout {
-  RngAddress address;
-  std::uint32_t threshold;
-  T scale;
-  bool on;
-
-  Dropout(const RngAddress& at, double probability)
-      : address(at),
-        threshold(random_threshold(probability)),
-        scale(static_cast<T>(1 / (1 - probability))),
-        on(probability > 0) {}
-};
-
 // Calls f(row, column, factor) for each element of a matrix, four neighbours a thread, since that
-// many are of one block of random numbers. `factor` is dropout's: 0, the scale, or 1 without it.
+// many are of one block of random numbers. `factor` is dropout's; element (row, column) draws
+// element row * columns + column.
 template <class T, class F>
 __device__ void for_elements(std::int64_t rows, std::int64_t columns, const Dropout<T>& dropout,
                              const F& f) {
@@ -50,9 +37,7 @@ __device__ void for_elements(std::int64_t rows, std::int64_t columns, const Drop
     if (dropout.on) bits = random_block(dropout.address, static_cast<std::uint64_t>(block));
     std::int64_t row = 4 * block / columns, column = 4 * block % columns;
     for (std::size_t j = 0; j < 4 && row < rows; ++j) {
-      T factor = 1;
-      if (dropout.on) factor = bits[j] >= dropout.threshold ? dropout.scale : T(0);
-      f(row, column, factor);
+      f(row, column, dropout.factor(bits[j]));
       if (++column == columns) {
         column = 0;
         ++row;
@@ -96,42 +81,27 @@ __global__ void epilogue_backward_elements(Matrix<T> grad, Matrix<T> saved, Unar
   });
 }
 
-// Each block of threads sums kTile columns of this many rows: threads of a warp read neighbours,
-// and the rows of a column are spread over the warps.
-constexpr int kTile = 32;
-constexpr int kLanes = kThreads / kTile;
-constexpr std::int64_t kRowsPerSum = 256;
-
-std::int64_t sums_of(std::int64_t rows) { return (rows + kRowsPerSum - 1) / kRowsPerSum; }
-
+// Each block of threads sums 32 columns of a chunk of rows: threads of a warp read neighbours, and
+// the rows of a column are spread over the warps.
 template <class T>
-__global__ void column_sums(Matrix<T> x, double* partial, std::int64_t rows, std::int64_t columns) {
-  TARN_SHARED(double[kLanes][kTile], sums);
-  const unsigned lane = threadIdx.x / kTile, offset = threadIdx.x % kTile;
-  const std::int64_t column = std::int64_t{blockIdx.x} * kTile + offset;
-  const std::int64_t first = std::int64_t{blockIdx.y} * kRowsPerSum;
-  const std::int64_t last = first + kRowsPerSum < rows ? first + kRowsPerSum : rows;
+__global__ void column_sums(Matrix<T> x, double* partial, std::int64_t chunk_rows,
+                            std::int64_t rows, std::int64_t columns) {
+  TARN_SHARED(double[kWarps][kWarp], sums);
+  const int warp = static_cast<int>(threadIdx.x) / kWarp;
+  const std::int64_t column = std::int64_t{blockIdx.x} * kWarp + lane();
+  const std::int64_t first = std::int64_t{blockIdx.y} * chunk_rows;
+  const std::int64_t last = first + chunk_rows < rows ? first + chunk_rows : rows;
   double sum = 0;
   if (column < columns) {
-    for (std::int64_t row = first + lane; row < last; row += kLanes) {
+    for (std::int64_t row = first + warp; row < last; row += kWarps) {
       sum += static_cast<double>(x.at(row, column));
     }
   }
-  sums[lane][offset] = sum;
+  sums[warp][lane()] = sum;
   __syncthreads();
-  if (lane != 0 || column >= columns) return;
-  for (int other = 1; other < kLanes; ++other) sum += sums[other][offset];
+  if (warp != 0 || column >= columns) return;
+  for (int w = 1; w < kWarps; ++w) sum += sums[w][lane()];
   partial[blockIdx.y * columns + column] = sum;
-}
-
-template <class T>
-__global__ void add_column_sums(const double* partial, std::int64_t count, T* total, double beta,
-                                std::int64_t columns) {
-  for (std::int64_t i = first_element(); i < columns; i += all_threads()) {
-    double sum = beta == 0 ? 0 : beta * static_cast<double>(total[i]);
-    for (std::int64_t c = 0; c < count; ++c) sum += partial[c * columns + i];
-    total[i] = static_cast<T>(sum);
-  }
 }
 
 void gemm(const GemmArgs& args, Scratch /*none*/) {
@@ -155,7 +125,7 @@ void gemm(const GemmArgs& args, Scratch /*none*/) {
 
 std::int64_t linear_epilogue_backward_scratch_bytes(const LinearEpilogueBackwardArgs& args) {
   if (!args.grad_bias.defined()) return 0;
-  return std::int64_t{sizeof(double)} * sums_of(args.grad.size(0)) * args.grad.size(1);
+  return std::int64_t{sizeof(double)} * chunks_of_rows(args.grad.size(0)) * args.grad.size(1);
 }
 
 void linear_epilogue_backward(const LinearEpilogueBackwardArgs& args, Scratch scratch) {
@@ -173,14 +143,13 @@ void linear_epilogue_backward(const LinearEpilogueBackwardArgs& args, Scratch sc
     }
     if (!args.grad_bias.defined()) return;
     auto* partial = scratch.as<double>();
-    const std::int64_t count = sums_of(rows);
-    if (count > 0) {
-      const dim3 grid(static_cast<unsigned>((columns + kTile - 1) / kTile),
-                      static_cast<unsigned>(count));
-      TARN_LAUNCH((column_sums<T>), grid, kThreads, 0, device, grad, partial, rows, columns);
+    if (rows > 0) {
+      TARN_LAUNCH((column_sums<T>), column_sum_grid(rows, columns), kThreads, 0, device, grad,
+                  partial, rows_per_chunk(rows), rows, columns);
     }
-    TARN_LAUNCH((add_column_sums<T>), blocks_for(columns), kThreads, 0, device, partial, count,
-                args.grad_bias.mutable_data<T>(), args.beta_bias, columns);
+    TARN_LAUNCH((add_column_sums<T>), blocks_for(columns), kThreads, 0, device, partial,
+                chunks_of_rows(rows), columns, args.grad_bias.mutable_data<T>(), args.beta_bias,
+                columns);
   });
 }
 

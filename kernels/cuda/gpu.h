@@ -75,13 +75,15 @@ cudaError_t launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, std::si
 
 namespace tarn::kernels::cuda {
 
+constexpr std::int64_t quotient_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+
 constexpr unsigned kThreads = 256;  // of a block, where a kernel has no reason for another number
 
 // Blocks for n elements, one a thread, up to a few for each processor of the largest device: a
 // thread takes every gridDim.x * kThreads'th element.
 inline dim3 blocks_for(std::int64_t n) {
   constexpr std::int64_t kMost = 4096;
-  return dim3(static_cast<unsigned>(std::min<std::int64_t>((n + kThreads - 1) / kThreads, kMost)));
+  return dim3(static_cast<unsigned>(std::min(quotient_up(n, kThreads), kMost)));
 }
 
 __device__ inline std::int64_t first_element() {

@@ -8,8 +8,6 @@
 
 namespace tarn::kernels::cuda {
 
-inline std::int64_t quotient_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
-
 // Four neighbours, which one instruction moves.
 template <class T>
 struct alignas(16) Quad {
@@ -25,6 +23,15 @@ __device__ inline Quad<T> load_quad(const T* from) {
 inline bool is_aligned(const void* data) {
   return reinterpret_cast<std::uintptr_t>(data) % alignof(Quad<float>) == 0;
 }
+
+// Some rows that lie apart; null where there is no row.
+template <class T>
+struct TileRows {
+  const T* first;
+  std::int64_t stride, count;
+
+  __device__ const T* operator()(int i) const { return i < count ? first + i * stride : nullptr; }
+};
 
 // The heads of a tensor.
 template <class T>
@@ -43,6 +50,16 @@ struct Heads {
         width(t.size(3)),
         quads(is_aligned(data) && sequence % 4 == 0 && position % 4 == 0 && head % 4 == 0 &&
               width % 4 == 0) {}
+
+  // Position l of head h of sequence n.
+  __device__ T* row(std::int64_t n, std::int64_t h, std::int64_t l) const {
+    return data + n * sequence + h * head + l * position;
+  }
+  // Positions [first, end) of a head.
+  __device__ TileRows<std::remove_const_t<T>> rows(std::int64_t n, std::int64_t h,
+                                                   std::int64_t first, std::int64_t end) const {
+    return {row(n, h, first), position, end - first};
+  }
 };
 
 // The rows of one head.
@@ -93,6 +110,11 @@ __device__ void store_columns(const Rows<T>& rows, std::int64_t row, std::int64_
   }
 }
 
+// x cut to [0, most]. Not std::clamp, whose references would put numbers into memory.
+__device__ inline std::int64_t clamped(std::int64_t x, std::int64_t most) {
+  return x < 0 ? 0 : x < most ? x : most;
+}
+
 // How many of the `length` positions of sequence n are valid: all of them without lengths.
 struct Lengths {
   const std::int32_t* data = nullptr;
@@ -105,9 +127,7 @@ struct Lengths {
     stride = lengths.strides()[0];
   }
   __device__ std::int64_t valid(std::int64_t n, std::int64_t length) const {
-    if (data == nullptr) return length;
-    const std::int64_t valid = data[n * stride];
-    return valid < 0 ? 0 : valid < length ? valid : length;
+    return data == nullptr ? length : clamped(data[n * stride], length);
   }
 };
 

@@ -1,34 +1,22 @@
 #include <cmath>
 
-#include "kernels/cuda/gpu.h"
-#include "kernels/cuda/warps.h"
+#include "kernels/cuda/column_sums.h"
+#include "kernels/cuda/dropout.h"
 #include "kernels/dtype_switch.h"
 #include "kernels/layer_norm.h"
 #include "kernels/table.h"
 
 namespace tarn::kernels::cuda {
 
-// Dropout of one element of a stream. The elements of a row are drawn one by one, since rows of
-// most widths begin within a block of four random numbers.
+// The elements of a row are drawn one by one, since rows of most widths begin within a block of
+// four random numbers.
 template <class T>
-struct ElementDropout {
-  RngAddress address;
-  std::uint32_t threshold;
-  T scale;
-  bool on;
-
-  ElementDropout(const RngAddress& at, double probability)
-      : address(at),
-        threshold(random_threshold(probability)),
-        scale(static_cast<T>(1 / (1 - probability))),
-        on(probability > 0) {}
-
-  __device__ T operator()(T x, std::int64_t element) const {
-    if (!on) return x;
-    const bool kept = random_bits(address, static_cast<std::uint64_t>(element)) >= threshold;
-    return kept ? x * scale : T(0);
-  }
-};
+__device__ T dropped(const Dropout<T>& dropout, T x, std::int64_t element) {
+  if (!dropout.on) return x;
+  const T factor =
+      dropout.factor(random_bits(dropout.address, static_cast<std::uint64_t>(element)));
+  return factor == T(0) ? T(0) : x * factor;  // even where x is infinite
+}
 
 // A row is a warp's, and each thread has every 32nd element. Rows may be of any width, so a thread
 // does not keep its elements but reads them again, from a cache. branch, sum, mean and rstd may be
@@ -36,7 +24,7 @@ struct ElementDropout {
 // one.
 template <class T>
 __global__ void normalise_rows(const T* x, const T* branch, const T* weight, const T* bias, T* sum,
-                               T* out, T* mean, T* rstd, T eps, ElementDropout<T> dropout,
+                               T* out, T* mean, T* rstd, T eps, Dropout<T> dropout,
                                std::int64_t width, std::int64_t rows) {
   const std::int64_t r = warp_row();
   if (r >= rows) return;
@@ -47,7 +35,7 @@ __global__ void normalise_rows(const T* x, const T* branch, const T* weight, con
     for (std::int64_t i = lane(); i < width; i += kWarp) total += row[i];
   } else {
     for (std::int64_t i = lane(); i < width; i += kWarp) {
-      const T both = row[i] + dropout(branch[first + i], first + i);
+      const T both = row[i] + dropped(dropout, branch[first + i], first + i);
       sum[first + i] = both;
       total += both;
     }
@@ -98,7 +86,7 @@ struct NormalisedRows {
 // rstd * (g - mean(g) - normal * mean(g * normal)). Either target may be null.
 template <class T>
 __global__ void normalise_backward_rows(NormalisedRows<T> in, T* grad_x, T* grad_branch, T beta_x,
-                                        T beta_branch, ElementDropout<T> dropout) {
+                                        T beta_branch, Dropout<T> dropout) {
   const std::int64_t r = warp_row();
   if (r >= in.rows) return;
   const std::int64_t first = r * in.width;
@@ -117,7 +105,7 @@ __global__ void normalise_backward_rows(NormalisedRows<T> in, T* grad_x, T* grad
     const T grad = (g - mean - normal[i] * mean_normal) * normal.rstd;
     if (grad_x != nullptr) grad_x[at] = beta_x == T(0) ? grad : beta_x * grad_x[at] + grad;
     if (grad_branch == nullptr) continue;
-    const T kept = dropout(grad, at);
+    const T kept = dropped(dropout, grad, at);
     grad_branch[at] = beta_branch == T(0) ? kept : beta_branch * grad_branch[at] + kept;
   }
 }
@@ -154,26 +142,7 @@ __global__ void sum_norm_columns(NormalisedRows<T> in, double* partial, std::int
   to[in.width + i] = bias_sum;
 }
 
-// grad = beta * grad + the chunks' sums, in the order of the chunks.
-template <class T>
-__global__ void add_norm_columns(const double* partial, std::int64_t chunks, T* grad, double beta,
-                                 std::int64_t width) {
-  for (std::int64_t i = first_element(); i < width; i += all_threads()) {
-    double total = beta == 0 ? 0 : beta * static_cast<double>(grad[i]);
-    for (std::int64_t c = 0; c < chunks; ++c) total += partial[c * 2 * width + i];
-    grad[i] = static_cast<T>(total);
-  }
-}
-
 namespace {
-
-std::int64_t rows_per_chunk(std::int64_t rows) {
-  constexpr std::int64_t kMostChunks = 64;
-  return std::max<std::int64_t>(64, (rows + kMostChunks - 1) / kMostChunks);
-}
-std::int64_t chunks_of(std::int64_t rows) {
-  return (rows + rows_per_chunk(rows) - 1) / rows_per_chunk(rows);
-}
 
 // Null for a tensor that is undefined.
 template <class T>
@@ -193,13 +162,13 @@ void layer_norm_forward(const LayerNormForwardArgs& args, Scratch /*none*/) {
                 args.x.data<T>(), data_or_null<T>(args.branch), args.weight.data<T>(),
                 args.bias.data<T>(), data_or_null<T>(args.sum), args.out.mutable_data<T>(),
                 data_or_null<T>(args.mean), data_or_null<T>(args.rstd), args.eps,
-                ElementDropout<T>(args.address, args.dropout), width, rows);
+                Dropout<T>(args.address, args.dropout), width, rows);
   });
 }
 
 std::int64_t layer_norm_backward_scratch_bytes(const LayerNormBackwardArgs& args) {
   const std::int64_t width = args.weight.elements();
-  return std::int64_t{sizeof(double)} * 2 * width * chunks_of(args.sum.elements() / width);
+  return std::int64_t{sizeof(double)} * 2 * width * chunks_of_rows(args.sum.elements() / width);
 }
 
 void layer_norm_backward(const LayerNormBackwardArgs& args, Scratch scratch) {
@@ -208,18 +177,15 @@ void layer_norm_backward(const LayerNormBackwardArgs& args, Scratch scratch) {
     using T = decltype(zero);
     const NormalisedRows<T> in(args);
     if (args.grad_weight.defined() || args.grad_bias.defined()) {
-      const std::int64_t chunks = chunks_of(in.rows);
       auto* partial = scratch.as<double>();
-      if (chunks > 0) {
-        const dim3 grid(static_cast<unsigned>((in.width + kWarp - 1) / kWarp),
-                        static_cast<unsigned>(chunks));
-        TARN_LAUNCH((sum_norm_columns<T>), grid, kThreads, 0, device, in, partial,
-                    rows_per_chunk(in.rows));
+      if (in.rows > 0) {
+        TARN_LAUNCH((sum_norm_columns<T>), column_sum_grid(in.rows, in.width), kThreads, 0, device,
+                    in, partial, rows_per_chunk(in.rows));
       }
       const auto add = [&](const Tensor& grad, double beta, const double* sums) {
         if (!grad.defined()) return;
-        TARN_LAUNCH((add_norm_columns<T>), blocks_for(in.width), kThreads, 0, device, sums, chunks,
-                    grad.mutable_data<T>(), beta, in.width);
+        TARN_LAUNCH((add_column_sums<T>), blocks_for(in.width), kThreads, 0, device, sums,
+                    chunks_of_rows(in.rows), 2 * in.width, grad.mutable_data<T>(), beta, in.width);
       };
       add(args.grad_weight, args.beta_weight, partial);
       add(args.grad_bias, args.beta_bias, partial + in.width);
@@ -227,7 +193,7 @@ void layer_norm_backward(const LayerNormBackwardArgs& args, Scratch scratch) {
     if (in.rows == 0 || (!args.grad_x.defined() && !args.grad_branch.defined())) return;
     TARN_LAUNCH((normalise_backward_rows<T>), blocks_for_rows(in.rows), kThreads, 0, device, in,
                 data_or_null<T>(args.grad_x), data_or_null<T>(args.grad_branch), args.beta_x,
-                args.beta_branch, ElementDropout<T>(args.address, args.dropout));
+                args.beta_branch, Dropout<T>(args.address, args.dropout));
   });
 }
 

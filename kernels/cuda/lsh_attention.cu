@@ -5,7 +5,7 @@
 #include <cmath>
 #include <type_traits>
 
-#include "kernels/cuda/attention_heads.h"
+#include "kernels/cuda/attention_block.h"
 #include "kernels/cuda/attention_tile.h"
 #include "kernels/cuda/gpu.h"
 #include "kernels/cuda/lsh_window.h"
@@ -17,9 +17,8 @@ namespace tarn::kernels::cuda {
 
 // inverse_norms[n, h, l] = 1 / |query|, or 0 for a query of 0. A warp takes a row.
 template <class T>
-__global__ void lsh_inverse_norms(AttentionHeads<const T> query, T* inverse_norms,
-                                  std::int64_t heads, std::int64_t length, std::int64_t width,
-                                  std::int64_t n) {
+__global__ void lsh_inverse_norms(Heads<const T> query, T* inverse_norms, std::int64_t heads,
+                                  std::int64_t length, std::int64_t width, std::int64_t n) {
   const int lane = static_cast<int>(threadIdx.x) % warpSize;
   for (std::int64_t i = first_element() / warpSize; i < n; i += all_threads() / warpSize) {
     const T* row = query.row(i / length / heads, i / length % heads, i % length);
@@ -31,11 +30,11 @@ __global__ void lsh_inverse_norms(AttentionHeads<const T> query, T* inverse_norm
 }
 
 template <class T, int kColumns>
-__global__ void lsh_forward_tile(LshProblem<T> p, AttentionHeads<T> out, std::int64_t round) {
+__global__ void lsh_forward_tile(LshProblem<T> p, Heads<T> out, std::int64_t round) {
   using Tile = LshTile<T, kColumns>;
   TARN_SHARED(typename Tile::Operands, operands);
   TARN_SHARED(typename Tile::Weights, weights);
-  const AttentionBlock at(p.heads, p.tiles(), pieces_of(p.out_width, kColumns));
+  const AttentionBlock at(p.heads, p.tiles(), quotient_up(p.out_width, kColumns));
   const LshSlots slots(p, at.tile);
   const std::int32_t* order = p.order_of(at, round);
   OnlineSoftmax<Tile, T> softmax[4];
@@ -53,9 +52,9 @@ __global__ void lsh_forward_tile(LshProblem<T> p, AttentionHeads<T> out, std::in
       for (int j = 0; j < 4; ++j) row[j] *= p.dropout.factor(kept, i, j);
       Tile::store(i, row, weights);
     }
-    Tile::template add_weighted<false>(weights,
-                                       p.rows(p.value, at, order, s, s_end, p.lengths(at.n)),
-                                       at.slice * kColumns, p.out_width, operands, sums);
+    Tile::template add_weighted<false>(
+        weights, p.rows(p.value, at, order, s, s_end, p.lengths.valid(at.n, p.length)),
+        at.slice * kColumns, p.out_width, operands, sums);
   }
   TARN_UNROLL(4)
   for (int i = 0; i < 4; ++i) {
@@ -102,12 +101,12 @@ __global__ void lsh_statistics_tile(LshBackwardProblem<T> p, std::int64_t round)
 
 // The gradients of queries, but for what they receive as keys.
 template <class T, int kColumns>
-__global__ void lsh_grad_query_tile(LshBackwardProblem<T> p, AttentionHeads<T> grad_query, T beta,
+__global__ void lsh_grad_query_tile(LshBackwardProblem<T> p, Heads<T> grad_query, T beta,
                                     std::int64_t round) {
   using Tile = LshTile<T, kColumns>;
   TARN_SHARED(typename Tile::Operands, operands);
   TARN_SHARED(typename Tile::Weights, stored);
-  const AttentionBlock at(p.heads, p.tiles(), pieces_of(p.width, kColumns));
+  const AttentionBlock at(p.heads, p.tiles(), quotient_up(p.width, kColumns));
   const LshSlots slots(p, at.tile);
   const std::int32_t* order = p.order_of(at, round);
   T sums[4][Tile::kEach] = {};
@@ -124,9 +123,9 @@ __global__ void lsh_grad_query_tile(LshBackwardProblem<T> p, AttentionHeads<T> g
       for (int j = 0; j < 4; ++j) grads[i][j] *= p.scale * scores.inverse_norm[j];
       Tile::store(i, grads[i], stored);
     }
-    Tile::template add_weighted<false>(stored,
-                                       p.rows(p.query, at, order, s, s_end, p.lengths(at.n)),
-                                       at.slice * kColumns, p.width, operands, sums);
+    Tile::template add_weighted<false>(
+        stored, p.rows(p.query, at, order, s, s_end, p.lengths.valid(at.n, p.length)),
+        at.slice * kColumns, p.width, operands, sums);
   }
   TARN_UNROLL(4)
   for (int i = 0; i < 4; ++i) {
@@ -141,12 +140,13 @@ __global__ void lsh_grad_query_tile(LshBackwardProblem<T> p, AttentionHeads<T> g
 // of: with k = q / |q|, dq = (dk - (dk . k) k) / |q|. What looks at a chunk are its own queries and
 // those of the next.
 template <class T, int kColumns>
-__global__ void lsh_grad_key_tile(LshBackwardProblem<T> p, AttentionHeads<T> grad_query,
-                                  AttentionHeads<T> grad_value, T beta_value, std::int64_t round) {
+__global__ void lsh_grad_key_tile(LshBackwardProblem<T> p, Heads<T> grad_query, Heads<T> grad_value,
+                                  T beta_value, std::int64_t round) {
   using Tile = LshTile<T, kColumns>;
   TARN_SHARED(typename Tile::Operands, operands);
   TARN_SHARED(typename Tile::Weights, stored);
-  const AttentionBlock at(p.heads, p.tiles(), pieces_of(std::max(p.width, p.out_width), kColumns));
+  const AttentionBlock at(p.heads, p.tiles(),
+                          quotient_up(std::max(p.width, p.out_width), kColumns));
   const LshSlots slots(p, at.tile);
   const std::int32_t* order = p.order_of(at, round);
   const std::int64_t column = at.slice * kColumns;
@@ -185,7 +185,7 @@ __global__ void lsh_grad_key_tile(LshBackwardProblem<T> p, AttentionHeads<T> gra
     const std::int64_t l = order[slot];
     Tile::update(round == 0 ? beta_value : T(1), of_value[i], grad_value.row(at.n, at.h, l), column,
                  p.out_width);
-    if (l >= p.lengths(at.n)) continue;  // nobody saw it
+    if (l >= p.lengths.valid(at.n, p.length)) continue;  // nobody saw it
     T dk_k = 0;
     for (int y = 0; y < Tile::kSide; ++y)
       dk_k += stored.at[y * Tile::kWeightStride + 4 * Tile::y() + i];
@@ -203,8 +203,8 @@ __global__ void lsh_grad_key_tile(LshBackwardProblem<T> p, AttentionHeads<T> gra
 template <class T>
 void launch_inverse_norms(const Tensor& query, T* inverse_norms, std::int64_t rows) {
   TARN_LAUNCH((lsh_inverse_norms<T>), blocks_for(rows * 32), kThreads, 0, query.device(),
-              AttentionHeads<const T>(query), inverse_norms, query.size(2), query.size(1),
-              query.size(3), rows);
+              Heads<const T>(query), inverse_norms, query.size(2), query.size(1), query.size(3),
+              rows);
 }
 
 // Calls f(columns, blocks) with the columns of a tile and the blocks for results of this width.
@@ -212,7 +212,7 @@ template <class T, class F>
 void with_lsh_blocks(const LshProblem<T>& problem, const Tensor& query, std::int64_t width,
                      const F& f) {
   with_tile_columns<T, 64>(width, [&](auto columns) {
-    const std::int64_t slices = pieces_of(width, decltype(columns)::value);
+    const std::int64_t slices = quotient_up(width, decltype(columns)::value);
     f(columns,
       dim3(static_cast<unsigned>(query.size(0) * query.size(2) * problem.tiles() * slices)));
   });
@@ -236,7 +236,7 @@ void lsh_attention_forward(const LshAttentionForwardArgs& args, Scratch scratch)
       constexpr int kColumns = decltype(columns)::value;
       for (std::int64_t round = 0; round < args.order.size(2); ++round) {
         TARN_LAUNCH((lsh_forward_tile<T, kColumns>), blocks, (LshTile<T, kColumns>::kBlock), 0,
-                    args.out.device(), problem, AttentionHeads<T>(args.out), round);
+                    args.out.device(), problem, Heads<T>(args.out), round);
       }
     });
   });
@@ -255,7 +255,7 @@ void lsh_attention_backward(const LshAttentionBackwardArgs& args, Scratch scratc
     using T = decltype(zero);
     launch_inverse_norms(args.query, scratch.as<T>(), rows);
     const LshBackwardProblem<T> problem(args, scratch.as<T>(), rows);
-    const AttentionHeads<T> grad_query(args.grad_query), grad_value(args.grad_value);
+    const Heads<T> grad_query(args.grad_query), grad_value(args.grad_value);
     for (std::int64_t round = 0; round < args.order.size(2); ++round) {
       with_lsh_blocks<T>(problem, args.query, 1, [&](auto /*columns*/, dim3 blocks) {
         TARN_LAUNCH((lsh_statistics_tile<T>), blocks, (LshTile<T, 32>::kBlock), 0, device, problem,

@@ -2,7 +2,7 @@
 // multiply-adds.
 #include <cmath>
 
-#include "kernels/cuda/attention_heads.h"
+#include "kernels/cuda/attention_block.h"
 #include "kernels/cuda/gpu.h"
 #include "kernels/dtype_switch.h"
 #include "kernels/lsh_attention.h"
@@ -44,7 +44,7 @@ __device__ std::int32_t hash_of(const T* query, const T* planes, std::int64_t wi
 
 // A thread takes a position.
 template <class T>
-__global__ void lsh_hash(AttentionHeads<const T> query, const T* planes, SequenceLengths lengths,
+__global__ void lsh_hash(Heads<const T> query, const T* planes, Lengths lengths,
                          std::int32_t* buckets, std::int64_t heads, std::int64_t rounds,
                          std::int64_t length, std::int64_t width, std::int64_t bits,
                          std::int64_t n) {
@@ -53,7 +53,7 @@ __global__ void lsh_hash(AttentionHeads<const T> query, const T* planes, Sequenc
     const std::int64_t head = i / length / rounds;
     const std::int64_t sequence = head / heads;
     buckets[i] = static_cast<std::int32_t>(2 * bits);
-    if (l >= lengths(sequence)) continue;
+    if (l >= lengths.valid(sequence, length)) continue;
     buckets[i] =
         hash_of(query.row(sequence, head % heads, l), planes + round * width * bits, width, bits);
   }
@@ -90,10 +90,9 @@ void lsh_order(const LshOrderArgs& args, Scratch /*none*/) {
   auto* buckets = args.buckets.mutable_data<std::int32_t>();
   with_float_type(args.query.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    TARN_LAUNCH((lsh_hash<T>), blocks_for(n), kThreads, 0, device,
-                AttentionHeads<const T>(args.query), args.planes.data<T>(),
-                SequenceLengths(args.lengths, length), buckets, args.query.size(2), rounds, length,
-                args.query.size(3), bits, n);
+    TARN_LAUNCH((lsh_hash<T>), blocks_for(n), kThreads, 0, device, Heads<const T>(args.query),
+                args.planes.data<T>(), Lengths(args.lengths), buckets, args.query.size(2), rounds,
+                length, args.query.size(3), bits, n);
   });
   const std::int64_t count = 2 * bits + 1;
   const std::int64_t threads = n / length * kPieces * count;

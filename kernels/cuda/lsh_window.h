@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <limits>
 
-#include "kernels/cuda/attention_heads.h"
+#include "kernels/cuda/attention_block.h"
 #include "kernels/cuda/attention_tile.h"
 #include "kernels/cuda/gpu.h"
 #include "kernels/lsh_attention.h"
@@ -63,8 +63,8 @@ struct LshScores {
 
 template <class T>
 struct LshProblem {
-  AttentionHeads<const T> query, value;
-  SequenceLengths lengths;
+  Heads<const T> query, value;
+  Lengths lengths;
   const std::int32_t* orders;
   const T* inverse_norms;  // [N, H, L]: 1 / |query|, or 0
   std::int64_t heads, rounds, length, width, out_width, chunk, dropout_row;
@@ -76,7 +76,7 @@ struct LshProblem {
   LshProblem(const Args& a, const T* norms)
       : query(a.query),
         value(a.value),
-        lengths(a.lengths, a.query.size(1)),
+        lengths(a.lengths),
         orders(a.order.template data<std::int32_t>()),
         inverse_norms(norms),
         heads(a.query.size(2)),
@@ -92,7 +92,7 @@ struct LshProblem {
         dropout(a.options.address, a.options.dropout) {}
 
   __host__ __device__ std::int64_t tiles() const {  // of all chunks
-    return pieces_of(length, chunk) * pieces_of(chunk, kLshRows);
+    return quotient_up(length, chunk) * quotient_up(chunk, kLshRows);
   }
   __device__ std::int64_t head(const AttentionBlock& at) const { return at.n * heads + at.h; }
   __device__ const std::int32_t* order_of(const AttentionBlock& at, std::int64_t round) const {
@@ -104,10 +104,10 @@ struct LshProblem {
     return own > 0 ? own - chunk : 0;
   }
   // Rows of the slots [first, end) of a head of x.
-  template <class Heads>
-  __device__ auto rows(const Heads& x, const AttentionBlock& at, const std::int32_t* of_round,
-                       std::int64_t first, std::int64_t end, std::int64_t limit) const {
-    return SlotRows<T>{x.row(at.n, at.h, 0), x.l_stride, of_round + first, end - first, limit};
+  __device__ SlotRows<T> rows(const Heads<const T>& x, const AttentionBlock& at,
+                              const std::int32_t* of_round, std::int64_t first, std::int64_t end,
+                              std::int64_t limit) const {
+    return {x.row(at.n, at.h, 0), x.position, of_round + first, end - first, limit};
   }
 
   // Scores of the queries in slots [first, end) and the keys in slots [s, s_end).
@@ -115,7 +115,7 @@ struct LshProblem {
   __device__ void scores(const AttentionBlock& at, const std::int32_t* of_round, std::int64_t first,
                          std::int64_t end, std::int64_t s, std::int64_t s_end,
                          typename Tile::Operands& operands, LshScores<T>& to) const {
-    const std::int64_t valid = lengths(at.n);
+    const std::int64_t valid = lengths.valid(at.n, length);
     Tile::multiply(rows(query, at, of_round, first, end, length),
                    rows(query, at, of_round, s, s_end, valid), width, operands, to.score);
     TARN_UNROLL(4)
@@ -149,7 +149,7 @@ struct LshProblem {
 
 template <class T>
 struct LshBackwardProblem : LshProblem<T> {
-  AttentionHeads<const T> grad_out;
+  Heads<const T> grad_out;
   // [N, H, L], of the queries by their slots: the logarithms of the sums of the round's softmax,
   // and the sums over keys of weight times gradient of the weight.
   T *log_sum_exp, *delta;
@@ -169,9 +169,10 @@ struct LshBackwardProblem : LshProblem<T> {
                                                 LshScores<T>& scores, T (&grads)[4][4]) const {
     const std::int32_t* of_round = this->order_of(at, round);
     const std::uint32_t kept = this->template kept<Tile>(at, round, first, s);
-    Tile::multiply(this->rows(grad_out, at, of_round, first, end, this->length),
-                   this->rows(this->value, at, of_round, s, s_end, this->lengths(at.n)),
-                   this->out_width, operands, grads);
+    Tile::multiply(
+        this->rows(grad_out, at, of_round, first, end, this->length),
+        this->rows(this->value, at, of_round, s, s_end, this->lengths.valid(at.n, this->length)),
+        this->out_width, operands, grads);
     this->template scores<Tile>(at, of_round, first, end, s, s_end, operands, scores);
     TARN_UNROLL(4)
     for (int i = 0; i < 4; ++i) {
@@ -214,7 +215,7 @@ struct LshSlots {
 
   template <class T>
   __device__ LshSlots(const LshProblem<T>& p, std::int64_t tile) {
-    const std::int64_t tiles = pieces_of(p.chunk, kLshRows);
+    const std::int64_t tiles = quotient_up(p.chunk, kLshRows);
     start = tile / tiles * p.chunk;
     chunk_end = std::min(start + p.chunk, p.length);
     next_end = std::min(start + 2 * p.chunk, p.length);

@@ -3,7 +3,7 @@
 // keys, so that every gradient is summed by one thread in a fixed order.
 #include <type_traits>
 
-#include "kernels/cuda/attention_heads.h"
+#include "kernels/cuda/attention_block.h"
 #include "kernels/cuda/attention_tile.h"
 #include "kernels/cuda/gpu.h"
 #include "kernels/dtype_switch.h"
@@ -19,8 +19,8 @@ constexpr int kSoftmaxRows = sizeof(T) == 4 ? 64 : 32;
 
 template <class T>
 struct SoftmaxProblem {
-  AttentionHeads<const T> query, key, value;
-  SequenceLengths lengths;
+  Heads<const T> query, key, value;
+  Lengths lengths;
   std::int64_t heads, queries, keys, width, out_width;
   T scale;
   std::int64_t ahead;  // query l sees keys s < l + ahead
@@ -31,7 +31,7 @@ struct SoftmaxProblem {
       : query(a.query),
         key(a.key),
         value(a.value),
-        lengths(a.lengths, a.key.size(1)),
+        lengths(a.lengths),
         heads(a.query.size(2)),
         queries(a.query.size(1)),
         keys(a.key.size(1)),
@@ -43,7 +43,7 @@ struct SoftmaxProblem {
 
   // How many keys, from the first on, a query sees.
   __device__ std::int64_t visible(std::int64_t n, std::int64_t l) const {
-    return l < queries ? clamped(l + ahead, lengths(n)) : 0;
+    return l < queries ? clamped(l + ahead, lengths.valid(n, keys)) : 0;
   }
   template <class Tile>
   __device__ std::uint32_t kept(const AttentionBlock& at, std::int64_t l, std::int64_t s) const {
@@ -66,14 +66,14 @@ struct QueryNumbers {
 };
 
 template <class T, int kColumns>
-__global__ void softmax_forward_tile(SoftmaxProblem<T> p, AttentionHeads<T> out,
+__global__ void softmax_forward_tile(SoftmaxProblem<T> p, Heads<T> out,
                                      QueryNumbers<T> log_sum_exp) {
   using Tile = SoftmaxTile<T, kColumns>;
   constexpr int kRows = kSoftmaxRows<T>;
   TARN_SHARED(typename Tile::Operands, operands);
   TARN_SHARED(typename Tile::Weights, weights);
-  const AttentionBlock at(p.heads, pieces_of(p.queries, kRows),
-                          std::max<std::int64_t>(1, pieces_of(p.out_width, kColumns)));
+  const AttentionBlock at(p.heads, quotient_up(p.queries, kRows),
+                          std::max<std::int64_t>(1, quotient_up(p.out_width, kColumns)));
   const std::int64_t first = at.tile * kRows, end = std::min(first + kRows, p.queries);
   const std::int64_t keys_end = p.visible(at.n, end - 1);
   const auto queries = p.query.rows(at.n, at.h, first, end);
@@ -113,9 +113,9 @@ __global__ void softmax_forward_tile(SoftmaxProblem<T> p, AttentionHeads<T> out,
 // delta[n, h, l] = grad_out . out, which is the sum over keys of weight times gradient of the
 // weight. A warp takes a row.
 template <class T>
-__global__ void softmax_delta(AttentionHeads<const T> out, AttentionHeads<const T> grad_out,
-                              T* delta, std::int64_t heads, std::int64_t queries,
-                              std::int64_t width, std::int64_t n) {
+__global__ void softmax_delta(Heads<const T> out, Heads<const T> grad_out, T* delta,
+                              std::int64_t heads, std::int64_t queries, std::int64_t width,
+                              std::int64_t n) {
   const int lane = static_cast<int>(threadIdx.x) % warpSize;
   for (std::int64_t i = first_element() / warpSize; i < n; i += all_threads() / warpSize) {
     const std::int64_t l = i % queries, h = i / queries % heads, sequence = i / queries / heads;
@@ -130,7 +130,7 @@ __global__ void softmax_delta(AttentionHeads<const T> out, AttentionHeads<const 
 // What both blocks of the backward read.
 template <class T>
 struct SoftmaxBackwardProblem : SoftmaxProblem<T> {
-  AttentionHeads<const T> grad_out;
+  Heads<const T> grad_out;
   QueryNumbers<T> log_sum_exp;
   const T* delta;  // [N, H, L]
 
@@ -168,13 +168,12 @@ struct SoftmaxBackwardProblem : SoftmaxProblem<T> {
 };
 
 template <class T, int kColumns>
-__global__ void softmax_grad_query_tile(SoftmaxBackwardProblem<T> p, AttentionHeads<T> grad_query,
-                                        T beta) {
+__global__ void softmax_grad_query_tile(SoftmaxBackwardProblem<T> p, Heads<T> grad_query, T beta) {
   using Tile = SoftmaxTile<T, kColumns>;
   constexpr int kRows = kSoftmaxRows<T>;
   TARN_SHARED(typename Tile::Operands, operands);
   TARN_SHARED(typename Tile::Weights, stored);
-  const AttentionBlock at(p.heads, pieces_of(p.queries, kRows), pieces_of(p.width, kColumns));
+  const AttentionBlock at(p.heads, quotient_up(p.queries, kRows), quotient_up(p.width, kColumns));
   const std::int64_t first = at.tile * kRows, end = std::min(first + kRows, p.queries);
   const std::int64_t keys_end = p.visible(at.n, end - 1);
   T sums[4][Tile::kEach] = {};
@@ -195,14 +194,14 @@ __global__ void softmax_grad_query_tile(SoftmaxBackwardProblem<T> p, AttentionHe
 }
 
 template <class T, int kColumns>
-__global__ void softmax_grad_key_tile(SoftmaxBackwardProblem<T> p, AttentionHeads<T> grad_key,
-                                      AttentionHeads<T> grad_value, T beta_key, T beta_value) {
+__global__ void softmax_grad_key_tile(SoftmaxBackwardProblem<T> p, Heads<T> grad_key,
+                                      Heads<T> grad_value, T beta_key, T beta_value) {
   using Tile = SoftmaxTile<T, kColumns>;
   constexpr int kRows = kSoftmaxRows<T>;
   TARN_SHARED(typename Tile::Operands, operands);
   TARN_SHARED(typename Tile::Weights, stored);
-  const AttentionBlock at(p.heads, pieces_of(p.keys, kRows),
-                          pieces_of(std::max(p.width, p.out_width), kColumns));
+  const AttentionBlock at(p.heads, quotient_up(p.keys, kRows),
+                          quotient_up(std::max(p.width, p.out_width), kColumns));
   const std::int64_t s = at.tile * kRows, column = at.slice * kColumns;
   T of_key[4][Tile::kEach] = {}, of_value[4][Tile::kEach] = {};
   for (std::int64_t l = 0; l < p.queries; l += kRows) {
@@ -237,11 +236,11 @@ void softmax_attention_forward(const SoftmaxAttentionForwardArgs& args, Scratch 
     const std::int64_t width = args.out.size(3);
     with_tile_columns<T, 128>(width, [&](auto columns) {
       constexpr int kColumns = decltype(columns)::value;
-      const std::int64_t slices = std::max<std::int64_t>(1, pieces_of(width, kColumns));
+      const std::int64_t slices = std::max<std::int64_t>(1, quotient_up(width, kColumns));
       TARN_LAUNCH((softmax_forward_tile<T, kColumns>),
                   blocks_of_heads(args.query, kSoftmaxRows<T>, slices),
                   (SoftmaxTile<T, kColumns>::kBlock), 0, args.out.device(), SoftmaxProblem<T>(args),
-                  AttentionHeads<T>(args.out), QueryNumbers<T>(args.log_sum_exp));
+                  Heads<T>(args.out), QueryNumbers<T>(args.log_sum_exp));
     });
   });
 }
@@ -259,7 +258,7 @@ void softmax_attention_backward(const SoftmaxAttentionBackwardArgs& args, Scratc
     auto* delta = scratch.as<T>();
     if (rows > 0) {
       TARN_LAUNCH((softmax_delta<T>), blocks_for(rows * 32), kThreads, 0, device,
-                  AttentionHeads<const T>(args.out), AttentionHeads<const T>(args.grad_out), delta,
+                  Heads<const T>(args.out), Heads<const T>(args.grad_out), delta,
                   args.query.size(2), args.query.size(1), out_width, rows);
     }
     const SoftmaxBackwardProblem<T> problem(args, delta);
@@ -267,9 +266,9 @@ void softmax_attention_backward(const SoftmaxAttentionBackwardArgs& args, Scratc
       with_tile_columns<T, 128>(width, [&](auto columns) {
         constexpr int kColumns = decltype(columns)::value;
         TARN_LAUNCH((softmax_grad_query_tile<T, kColumns>),
-                    blocks_of_heads(args.query, kSoftmaxRows<T>, pieces_of(width, kColumns)),
+                    blocks_of_heads(args.query, kSoftmaxRows<T>, quotient_up(width, kColumns)),
                     (SoftmaxTile<T, kColumns>::kBlock), 0, device, problem,
-                    AttentionHeads<T>(args.grad_query), static_cast<T>(args.beta_query));
+                    Heads<T>(args.grad_query), static_cast<T>(args.beta_query));
       });
     }
     const std::int64_t widest = std::max(width, out_width);
@@ -277,10 +276,10 @@ void softmax_attention_backward(const SoftmaxAttentionBackwardArgs& args, Scratc
     with_tile_columns<T, 128>(widest, [&](auto columns) {
       constexpr int kColumns = decltype(columns)::value;
       TARN_LAUNCH((softmax_grad_key_tile<T, kColumns>),
-                  blocks_of_heads(args.key, kSoftmaxRows<T>, pieces_of(widest, kColumns)),
-                  (SoftmaxTile<T, kColumns>::kBlock), 0, device, problem,
-                  AttentionHeads<T>(args.grad_key), AttentionHeads<T>(args.grad_value),
-                  static_cast<T>(args.beta_key), static_cast<T>(args.beta_value));
+                  blocks_of_heads(args.key, kSoftmaxRows<T>, quotient_up(widest, kColumns)),
+                  (SoftmaxTile<T, kColumns>::kBlock), 0, device, problem, Heads<T>(args.grad_key),
+                  Heads<T>(args.grad_value), static_cast<T>(args.beta_key),
+                  static_cast<T>(args.beta_value));
     });
   });
 }

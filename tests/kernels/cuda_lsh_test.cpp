@@ -140,17 +140,7 @@ Tensors run_lsh(const Case& c, DType dtype, Device device, bool heads_first) {
   return {out, grad_query, grad_value};
 }
 
-void check_all(const std::vector<Case>& cases) {
-  bool heads_first = false;
-  for (const Case& c : cases) {
-    CAPTURE(c.str());
-    heads_first = !heads_first;
-    for (const DType dtype : test::kFloats) {
-      test::compare(dtype, dtype == DType::f32 ? 1e-5 : 1e-12,
-                    [&](Device device) { return run_lsh(c, dtype, device, heads_first); });
-    }
-  }
-}
+void check_all(const std::vector<Case>& cases) { test::compare_attention(cases, run_lsh); }
 
 TEST_CASE("cuda: LSH attention, of lengths and chunks around a tile") {
   check_all({

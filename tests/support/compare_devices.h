@@ -41,4 +41,19 @@ inline void compare(DType dtype, double tolerance,
   });
 }
 
+// The same for each case of a kernel of attention, whose tensors are stored with positions first
+// and with heads first in turn, in both dtypes: run(case, dtype, device, heads_first).
+template <class Case, class Run>
+void compare_attention(const std::vector<Case>& cases, const Run& run) {
+  bool heads_first = false;
+  for (const Case& c : cases) {
+    CAPTURE(c.str());
+    heads_first = !heads_first;
+    for (const DType dtype : kFloats) {
+      compare(dtype, dtype == DType::f32 ? 1e-5 : 1e-12,
+              [&](Device device) { return run(c, dtype, device, heads_first); });
+    }
+  }
+}
+
 }  // namespace tarn::test

@@ -155,7 +155,7 @@ void Trainer::log(const StepReport& report) {
   line["grad_norm"] = report.grad_norm;
   metrics_.append(line.dump() + "\n");
   // What depends on the machine has a file of its own, so that metrics.jsonl can be compared.
-  const MemoryStats memory = allocator(parse_device(config_.run.device)).stats();
+  const MemoryStats memory = allocator(task_->model().device()).stats();
   timing_.append(ordered_json{{"step", report.step},
                               {"seconds_per_step", progress_.seconds_per_step()},
                               {"tokens_per_s", progress_.tokens_per_second()},
