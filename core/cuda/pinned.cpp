@@ -37,8 +37,7 @@ PinnedBlock::PinnedBlock(std::int32_t index, std::size_t bytes)
   std::vector<Block>& waiting = all.blocks[{index, size_}];
   for (Block& block : waiting) {
     if (cudaEventQuery(block.copied) != cudaSuccess) {
-      cudaGetLastError();  // that it is not ready is no failure, and must not be taken for one
-                           // later
+      cudaGetLastError();  // it is not ready, which no later call may take for its failure
       continue;
     }
     memory_ = block.memory;

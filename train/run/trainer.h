@@ -24,8 +24,8 @@ class NonFiniteError : public Error {
 
 // What the batches of one update gave.
 struct UpdateBatches {
-  Tensor
-      totals;  // f64 [batches, n], on the task's device: a row a batch, as ForwardResult has them
+  // f64 [batches, n], on the task's device: a row a batch, as ForwardResult has them.
+  Tensor totals;
   std::int64_t tokens = 0;  // of all batches
 };
 
