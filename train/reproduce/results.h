@@ -1,7 +1,8 @@
-// What a reproduction of the paper's experiments found: the content of report/results.json, which the
-// page and the tables of the report are made from.
+// What a reproduction of the paper's experiments found: the content of report/results.json, which
+// the page and the tables of the report are made from.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <map>
@@ -25,12 +26,12 @@ using Point = std::pair<double, double>;
 struct RowResult {
   std::string name, title;
   // Of its training run; empty where the row needs none at this scale.
-  std::string config;            // the file, from the root of the source
-  std::vector<std::string> set;  // overrides of its keys
-  std::string config_hash;       // SHA-256 of the whole config as it was run
-  double seconds = 0;            // of training, over all seeds and after every resumption
-  std::string missing;           // why there is no result; empty: there is
-  std::map<std::string, Measured> values;            // by the name of the column
+  std::string config;                      // the file, from the root of the source
+  std::vector<std::string> set;            // overrides of its keys
+  std::string config_hash;                 // SHA-256 of the whole config as it was run
+  double seconds = 0;                      // of training, over all seeds and after every resumption
+  std::string missing;                     // why there is no result; empty: there is
+  std::map<std::string, Measured> values;  // by the name of the column
   std::map<std::string, std::vector<Point>> curves;  // by the name of the chart
 };
 
@@ -46,6 +47,8 @@ struct ChartResult {
 };
 
 enum class Verdict { holds, does_not_hold, not_at_this_scale, not_tested };
+inline constexpr std::array kVerdicts{Verdict::holds, Verdict::does_not_hold,
+                                      Verdict::not_at_this_scale, Verdict::not_tested};
 std::string text_of(Verdict verdict);  // "holds", "not tested at this scale"
 
 struct ClaimResult {
