@@ -1,7 +1,12 @@
 #include "tests/train/reproduce/example_results.h"
 
 #include <cmath>
+#include <cstdint>
+#include <filesystem>
 #include <limits>
+
+#include "data/png.h"
+#include "tests/support/text_file.h"
 
 namespace tarn::test {
 namespace {
@@ -253,6 +258,26 @@ Results example_results() {
       "AMD EPYC 9R14", "AVX3_ZEN4", "OpenBLAS 0.3.21 SkylakeX", "cpu", "0.1.0", "23591d4c0b1e", 2};
   results.experiments = {figure1(), figure2(), table1(), table3()};
   return results;
+}
+
+void write_example_pictures(const std::filesystem::path& folder) {
+  std::vector<data::Picture> digits(10, {{28, 28, 1}, std::vector<std::uint8_t>(28 * 28)});
+  for (std::size_t i = 0; i < digits.size(); ++i) {
+    for (int y = 0; y < 28; ++y) {
+      for (int x = 0; x < 28; ++x) {
+        const double distance = std::hypot(x - 14, (y - 14) * (0.5 + 0.1 * static_cast<double>(i)));
+        const double ring = 255 * std::exp(-std::pow((distance - 8) / 2, 2));
+        digits[i].values[static_cast<std::size_t>(y * 28 + x)] = static_cast<std::uint8_t>(ring);
+      }
+    }
+  }
+  std::filesystem::create_directories(folder / "pictures");
+  write_text(folder / "pictures/samples.png", data::encode_png(data::contact_sheet(digits, 5)));
+  write_text(folder / "pictures/completions.svg",
+             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 300 100\">"
+             "<rect width=\"300\" height=\"100\" fill=\"#eee\"/>"
+             "<circle cx=\"50\" cy=\"50\" r=\"30\" fill=\"#0072b2\"/>"
+             "<circle cx=\"200\" cy=\"50\" r=\"40\" fill=\"#d55e00\"/></svg>\n");
 }
 
 Results odd_results() {

@@ -2,12 +2,15 @@
 // true, and what was measured is made up.
 #pragma once
 
+#include <filesystem>
+
 #include "train/reproduce/results.h"
 
 namespace tarn::test {
 
-// Pictures are named as files that are not there: report_test.cpp makes them.
 train::reproduce::Results example_results();
+// Its pictures, which it names as files of the folder of the reproduction.
+void write_example_pictures(const std::filesystem::path& folder);
 
 // Everything that may stand in a report and looks odd: characters that mean something to HTML,
 // Markdown and gnuplot, and nothing where something is usual.

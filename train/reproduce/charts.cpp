@@ -1,0 +1,155 @@
+#include "train/reproduce/charts.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstddef>
+#include <regex>
+#include <string_view>
+
+#include "core/check.h"
+#include "train/reproduce/child_process.h"
+#include "train/run/signals.h"
+#include "train/run/status_line.h"
+
+namespace tarn::train::reproduce {
+namespace {
+
+// What the page gives its own colours: as gnuplot is told, as it writes it, as the page calls it.
+struct Themed {
+  const char* colour;
+  const char* pattern;
+  const char* variable;
+};
+constexpr std::array<Themed, 3> kThemed{{{"#202020", "rgb\\( *32, *32, *32\\)", "var(--text)"},
+                                         {"#606060", "rgb\\( *96, *96, *96\\)", "var(--muted)"},
+                                         {"#e0e0e0", "rgb\\( *224, *224, *224\\)", "var(--line)"}}};
+constexpr const char* kText = kThemed[0].colour;
+constexpr const char* kMuted = kThemed[1].colour;
+constexpr const char* kLine = kThemed[2].colour;
+
+struct Look {
+  const char* colour;
+  int point;  // gnuplot's number
+};
+// Told apart by readers who see colours differently (Okabe and Ito), and by their points in print.
+constexpr std::array<Look, 7> kLooks{{{"#0072b2", 7},
+                                      {"#d55e00", 5},
+                                      {"#009e73", 9},
+                                      {"#cc79a7", 13},
+                                      {"#e69f00", 11},
+                                      {"#56b4e9", 6},
+                                      {kText, 4}}};
+
+// As gnuplot quotes what it is not to look into.
+std::string quoted(const std::string& text) {
+  std::string out = "'";
+  for (const char c : text) {
+    if (c == '\'') out += '\'';
+    out += static_cast<unsigned char>(c) < ' ' ? ' ' : c;
+  }
+  return out + "'";
+}
+
+bool can_be_drawn(const Point& point, const ChartResult& chart) {
+  const auto fits = [](double value, bool log) {
+    return std::isfinite(value) && (!log || value > 0);
+  };
+  return fits(point.first, chart.x_log) && fits(point.second, chart.y_log);
+}
+
+// gnuplot's commands; empty if there is nothing to draw.
+std::string script_of(const ChartResult& chart, const std::vector<RowResult>& rows) {
+  std::string data, plots;
+  std::size_t count = 0;
+  for (const RowResult& row : rows) {
+    const auto curve = row.curves.find(chart.name);
+    if (curve == row.curves.end()) continue;
+    std::string points;
+    for (const Point& point : curve->second) {
+      if (!can_be_drawn(point, chart)) continue;
+      points += message(number_text("%.9g", point.first), " ", number_text("%.9g\n", point.second));
+    }
+    if (points.empty()) continue;
+    const Look& look = kLooks[count % kLooks.size()];
+    data += message("$data", count, " << END\n", points, "END\n");
+    plots += message(count == 0 ? "plot " : ", ", "$data", count,
+                     " with linespoints lw 2 ps 0.7 pointnumber 9 pt ", look.point, " lc rgb '",
+                     look.colour, "' title ", quoted(row.title));
+    ++count;
+  }
+  if (count == 0) return "";
+  return message(
+      "set encoding utf8\n"
+      "set terminal svg size 560,400 fixed font 'Helvetica,Arial,sans-serif,15'\n",
+      "set border 3 lc rgb '", kMuted, "'\n", "set tics nomirror out scale 0.6 textcolor rgb '",
+      kText, "'\n", "set grid lt 1 dt 1 lw 0.8 lc rgb '", kLine, "'\n",
+      "set key outside bottom center horizontal noenhanced samplen 2 spacing 1.2 textcolor rgb '",
+      kText, "'\n", "set xlabel ", quoted(chart.x_title), " noenhanced textcolor rgb '", kText,
+      "'\n", "set ylabel ", quoted(chart.y_title), " noenhanced textcolor rgb '", kText, "'\n",
+      chart.x_log ? "set logscale x\n" : "", chart.y_log ? "set logscale y\n" : "", data, plots,
+      "\n");
+}
+
+// Applies the change to the tags of an SVG, and not to the texts between them.
+template <class Change>
+std::string with_tags_changed(std::string_view svg, const Change& change) {
+  std::string out;
+  while (!svg.empty()) {
+    const std::size_t begin = std::min(svg.find('<'), svg.size());
+    out += svg.substr(0, begin);
+    svg.remove_prefix(begin);
+    const std::size_t end = std::min(svg.find('>'), svg.size());
+    out += change(std::string(svg.substr(0, end)));
+    svg.remove_prefix(end);
+  }
+  return out;
+}
+
+// What an element of a page needs of a file: no declarations, ids that no other chart has, colours
+// that follow the page's, and no name and version of the program that drew it.
+std::string as_element(const std::string& file, const std::string& prefix) {
+  static const std::regex description("<title>Gnuplot</title>\\s*<desc>[^<]*</desc>");
+  static const std::regex declaration("\\s+xmlns(:xlink)?=\"[^\"]*\"");
+  static const std::regex id(R"( (id=|xlink:href=)(['"])(#?))");
+  const std::size_t begin = file.find("<svg");
+  TARN_CHECK(begin != std::string::npos, "gnuplot wrote no SVG");
+  const std::string svg = std::regex_replace(file.substr(begin), description, "");
+  const std::string replacement = message(" $1$2$3", prefix);
+  return with_tags_changed(svg, [&](std::string tag) {
+    if (tag.starts_with("<svg")) tag = std::regex_replace(tag, declaration, "");
+    tag = std::regex_replace(tag, id, replacement);
+    tag = std::regex_replace(tag, std::regex("xlink:href"), "href");
+    for (const Themed& themed : kThemed) {
+      tag = std::regex_replace(tag, std::regex(themed.pattern), themed.variable);
+    }
+    return tag;
+  });
+}
+
+// Without what the user has set for drawings of their own.
+const std::vector<std::string> kGnuplot{"gnuplot", "--default-settings"};
+
+}  // namespace
+
+void check_gnuplot() {
+  try {
+    run_child({"gnuplot", "--version"});
+  } catch (const IoError& error) {
+    fail<UserError>(error.what(), "; it draws the report's charts: as root, run ",
+                    "apt-get install gnuplot-nox");
+  }
+}
+
+std::string chart_svg(const ChartResult& chart, const std::vector<RowResult>& rows,
+                      const std::string& prefix) {
+  const std::string script = script_of(chart, rows);
+  if (script.empty()) return "";
+  check_gnuplot();
+  const ChildResult drawn = run_child(kGnuplot, script);
+  if (drawn.signal != 0) stop_if_signalled();  // it was passed on, or the terminal's
+  TARN_CHECK(drawn.exit_code == 0, "gnuplot failed at the chart ", chart.name, ": ", drawn.errors);
+  return as_element(drawn.output, prefix);
+}
+
+}  // namespace tarn::train::reproduce
