@@ -58,37 +58,69 @@ bool can_be_drawn(const Point& point, const ChartResult& chart) {
   return fits(point.first, chart.x_log) && fits(point.second, chart.y_log);
 }
 
+// "2500", "20k", "1.2M".
+std::string tick_text(double value) {
+  if (std::abs(value) >= 1e6) return number_text("%gM", value / 1e6);
+  return std::abs(value) >= 1e4 ? number_text("%gk", value / 1e3) : number_text("%g", value);
+}
+
+// About five ticks of a linear axis; gnuplot's own would run into each other on a small chart.
+std::string ticks_of(double lowest, double highest) {
+  const double rough = (highest - lowest) / 5;
+  if (!(rough > 0)) return "";
+  const double power = std::pow(10, std::floor(std::log10(rough)));
+  const double step = power * (rough <= power       ? 1
+                               : rough <= 2 * power ? 2
+                               : rough <= 5 * power ? 5
+                                                    : 10);
+  const double first = std::floor(lowest / step), last = std::ceil(highest / step);
+  std::string ticks;
+  for (int i = 0; i <= static_cast<int>(last - first); ++i) {
+    const double value = (first + i) * step;
+    ticks += message(i == 0 ? "" : ", ", "'", tick_text(value), "' ", number_text("%.9g", value));
+  }
+  return message("set xtics (", ticks, ")\nset xrange [", number_text("%.9g", first * step), ":",
+                 number_text("%.9g", last * step), "]\n");
+}
+
 // gnuplot's commands; empty if there is nothing to draw.
-std::string script_of(const ChartResult& chart, const std::vector<RowResult>& rows) {
+std::string script_of(const ChartResult& chart, const std::vector<RowResult>& rows,
+                      const std::vector<std::string>& methods) {
   std::string data, plots;
   std::size_t count = 0;
+  double lowest = HUGE_VAL, highest = -HUGE_VAL;
   for (const RowResult& row : rows) {
     const auto curve = row.curves.find(chart.name);
     if (curve == row.curves.end()) continue;
     std::string points;
-    for (const Point& point : curve->second) {
-      if (!can_be_drawn(point, chart)) continue;
-      points += message(number_text("%.9g", point.first), " ", number_text("%.9g\n", point.second));
+    for (const auto& [x, y] : curve->second) {
+      if (!can_be_drawn({x, y}, chart)) continue;
+      points += message(number_text("%.9g", x), " ", number_text("%.9g", y), "\n");
+      lowest = std::min(lowest, x);
+      highest = std::max(highest, x);
     }
     if (points.empty()) continue;
-    const Look& look = kLooks[count % kLooks.size()];
+    const auto place = static_cast<std::size_t>(
+        std::find(methods.begin(), methods.end(), row.name) - methods.begin());
+    const Look& look = kLooks[place % kLooks.size()];
     data += message("$data", count, " << END\n", points, "END\n");
-    plots += message(count == 0 ? "plot " : ", ", "$data", count,
-                     " with linespoints lw 2 ps 0.7 pointnumber 9 pt ", look.point, " lc rgb '",
-                     look.colour, "' title ", quoted(row.title));
+    plots +=
+        message(count == 0 ? "plot " : ", ", "$data", count,
+                " with linespoints lw 2 ps 0.7 pointnumber 9 pt ", look.point, " dt ",
+                place / kLooks.size() + 1, " lc rgb '", look.colour, "' title ", quoted(row.title));
     ++count;
   }
   if (count == 0) return "";
+  const std::string text = message(" noenhanced textcolor rgb '", kText, "'\n");
   return message(
       "set encoding utf8\n"
-      "set terminal svg size 560,400 fixed font 'Helvetica,Arial,sans-serif,15'\n",
-      "set border 3 lc rgb '", kMuted, "'\n", "set tics nomirror out scale 0.6 textcolor rgb '",
-      kText, "'\n", "set grid lt 1 dt 1 lw 0.8 lc rgb '", kLine, "'\n",
-      "set key outside bottom center horizontal noenhanced samplen 2 spacing 1.2 textcolor rgb '",
-      kText, "'\n", "set xlabel ", quoted(chart.x_title), " noenhanced textcolor rgb '", kText,
-      "'\n", "set ylabel ", quoted(chart.y_title), " noenhanced textcolor rgb '", kText, "'\n",
-      chart.x_log ? "set logscale x\n" : "", chart.y_log ? "set logscale y\n" : "", data, plots,
-      "\n");
+      "set terminal svg size 480,360 fixed font 'Helvetica,Arial,sans-serif,15'\n",
+      "set border 3 lc rgb '", kMuted, "'\n", "set tics nomirror out scale 0.6", text,
+      "set grid lt 1 dt 1 lw 0.8 lc rgb '", kLine, "'\n",
+      "set key outside bottom center horizontal Left reverse samplen 2 spacing 1.2 height 0.6",
+      text, "set xlabel ", quoted(chart.x_title), text, "set ylabel ", quoted(chart.y_title), text,
+      chart.x_log ? "set logscale x\n" : ticks_of(lowest, highest),
+      chart.y_log ? "set logscale y\n" : "", data, plots, "\n");
 }
 
 // Applies the change to the tags of an SVG, and not to the texts between them.
@@ -141,9 +173,20 @@ void check_gnuplot() {
   }
 }
 
+std::vector<std::string> methods_of(const Results& results) {
+  std::vector<std::string> methods;
+  for (const ExperimentResult& experiment : results.experiments) {
+    for (const RowResult& row : experiment.rows) {
+      const bool known = std::find(methods.begin(), methods.end(), row.name) != methods.end();
+      if (!known && !row.curves.empty()) methods.push_back(row.name);
+    }
+  }
+  return methods;
+}
+
 std::string chart_svg(const ChartResult& chart, const std::vector<RowResult>& rows,
-                      const std::string& prefix) {
-  const std::string script = script_of(chart, rows);
+                      const std::vector<std::string>& methods, const std::string& prefix) {
+  const std::string script = script_of(chart, rows, methods);
   if (script.empty()) return "";
   check_gnuplot();
   const ChildResult drawn = run_child(kGnuplot, script);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -27,6 +28,9 @@ struct Table {
   std::vector<Row> rows;
   std::vector<std::string> notes;  // under the table: "¹ why" of the cells with "no result¹"
 };
+
+// As many digits of a config's hash are shown: enough to tell two apart.
+inline constexpr std::size_t kHashDigits = 10;
 
 // What the paper has and what was measured. A row without a result says so, and a note says why.
 // Without columns there are notes alone.

@@ -16,8 +16,6 @@
 namespace tarn::train::reproduce {
 namespace {
 
-constexpr std::size_t kHashDigits = 10;  // of a config's, enough to tell two apart
-
 std::string escaped(std::string_view text) {
   std::string out;
   for (const char c : text) {
@@ -137,21 +135,27 @@ std::string results_html(const ExperimentResult& experiment) {
   return out;
 }
 
-std::string charts_html(const ExperimentResult& experiment, const std::string& id) {
+std::string charts_html(const ExperimentResult& experiment, const std::string& id,
+                        const std::vector<std::string>& methods) {
   if (experiment.charts.empty()) return "";
   std::string out = "<div class=\"figures\">\n";
   for (std::size_t i = 0; i < experiment.charts.size(); ++i) {
     const ChartResult& chart = experiment.charts[i];
-    const std::string svg = chart_svg(chart, experiment.rows, message(id, "-chart", i + 1, "-"));
-    out += message("<figure>\n<figcaption><b>", escaped(chart.title), "</b></figcaption>\n",
-                   svg.empty() ? missing("no curve to draw") : svg, "</figure>\n");
+    std::string svg = chart_svg(chart, experiment.rows, methods, message(id, "-chart", i + 1, "-"));
+    if (svg.empty()) {
+      svg = missing("no curve to draw");
+    } else {
+      svg.insert(svg.find(' '), message(" role=\"img\" aria-label=\"", escaped(chart.title), "\""));
+    }
+    out += message("<figure>\n<figcaption><b>", escaped(chart.title), "</b></figcaption>\n", svg,
+                   "</figure>\n");
   }
   return out + "</div>\n";
 }
 
 std::string claims_html(const ExperimentResult& experiment) {
   if (experiment.claims.empty()) return "";
-  std::string out = "<h3>What the paper says of it</h3>\n<ul class=\"claims\">\n";
+  std::string out = "<h3>The paper's claims</h3>\n<ul class=\"claims\">\n";
   for (const ClaimResult& claim : experiment.claims) {
     const VerdictLook look = look_of(claim.verdict);
     out += message("<li><p><span class=\"verdict ", look.style, "\">", look.sign, " ",
@@ -173,13 +177,14 @@ std::string picture_html(const PictureResult& picture, const std::filesystem::pa
   if (ending != ".png" && ending != ".svg") {
     return missing(message("no picture: ", picture.file.string(), " is neither PNG nor SVG"));
   }
+  std::string bytes;
   try {
-    return message("<img alt=\"", escaped(picture.title), "\" src=\"data:image/",
-                   ending == ".png" ? "png" : "svg+xml", ";base64,",
-                   base64(read_file(folder / picture.file)), "\"/>\n");
-  } catch (const IoError& error) {
-    return missing(message("no picture: ", error.what()));
+    bytes = read_file(folder / picture.file);
+  } catch (const IoError&) {  // whose path is of this machine alone
+    return missing(message("no picture: ", picture.file.string(), " cannot be read"));
   }
+  return message("<img alt=\"", escaped(picture.title), "\" src=\"data:image/",
+                 ending == ".png" ? "png" : "svg+xml", ";base64,", base64(bytes), "\"/>\n");
 }
 
 std::string pictures_html(const ExperimentResult& experiment, const std::filesystem::path& folder) {
@@ -215,6 +220,7 @@ std::string runs_html(const ExperimentResult& experiment) {
 }
 
 std::string experiment_html(const ExperimentResult& experiment, const std::string& id,
+                            const std::vector<std::string>& methods,
                             const std::filesystem::path& folder) {
   const std::string time =
       experiment.seconds == 0 ? "" : message(" · took ", duration_text(experiment.seconds));
@@ -223,8 +229,9 @@ std::string experiment_html(const ExperimentResult& experiment, const std::strin
                             element("h2", experiment.title), "\n");
   if (!experiment.about.empty()) out += element("p", experiment.about) + "\n";
   if (!experiment.missing.empty()) out += missing(message("Not run: ", experiment.missing));
-  return out + charts_html(experiment, id) + results_html(experiment) + claims_html(experiment) +
-         pictures_html(experiment, folder) + runs_html(experiment) + "</section>\n";
+  return out + charts_html(experiment, id, methods) + results_html(experiment) +
+         claims_html(experiment) + pictures_html(experiment, folder) + runs_html(experiment) +
+         "</section>\n";
 }
 
 std::string summary_html(const Results& results) {
@@ -233,7 +240,7 @@ std::string summary_html(const Results& results) {
   for (std::size_t i = 0; i < counts.size(); ++i) {
     if (counts[i] == 0) continue;
     out += message("<li class=\"", look_of(kVerdicts[i]).style, "\"><b>", counts[i], "</b> ",
-                   escaped(text_of(kVerdicts[i], counts[i])), "</li>\n");
+                   text_of(kVerdicts[i], counts[i]), "</li>\n");
   }
   return out + "</ul>\n";
 }
@@ -242,16 +249,29 @@ std::string contents_html(const Results& results) {
   std::string out = "<nav aria-label=\"Experiments\">\n<ol>\n";
   for (std::size_t i = 0; i < results.experiments.size(); ++i) {
     const ExperimentResult& experiment = results.experiments[i];
-    out += message("<li><a href=\"#", id_of(experiment, i + 1), "\">", escaped(experiment.title),
-                   "</a> ", element("span", text_of(count_verdicts({&experiment, 1}))), "</li>\n");
+    out += message("<li>", element("span", experiment.place, "class=\"muted\""), " <a href=\"#",
+                   id_of(experiment, i + 1), "\">", escaped(experiment.title),
+                   "</a> <span class=\"verdicts\">");
+    const VerdictCounts counts = count_verdicts({&experiment, 1});
+    for (std::size_t j = 0; j < counts.size(); ++j) {
+      if (counts[j] == 0) continue;
+      const VerdictLook look = look_of(kVerdicts[j]);
+      out += message("<span class=\"", look.style, "\">", look.sign, " ", counts[j], " ",
+                     text_of(kVerdicts[j], counts[j]), "</span> ");
+    }
+    out += "</span></li>\n";
   }
   return out + "</ol>\n</nav>\n";
 }
 
-std::string machine_html(const Machine& machine) {
+std::string machine_html(const Results& results) {
+  double seconds = 0;
+  for (const ExperimentResult& experiment : results.experiments) seconds += experiment.seconds;
+  auto facts = facts_of(results.machine);
+  if (seconds != 0) facts.emplace_back("Time of all experiments", duration_text(seconds));
   std::string out = "<section id=\"machine\">\n<h2>Machine and program</h2>\n<dl>\n";
-  for (const auto& [name, value] : facts_of(machine)) {
-    out += element("dt", name) + element("dd", value) + "\n";
+  for (const auto& [name, value] : facts) {
+    out += message(element("dt", name), element("dd", value), "\n");
   }
   return out + "</dl>\n</section>\n";
 }
@@ -268,13 +288,14 @@ std::string to_html(const Results& results, const std::filesystem::path& folder)
       "F. Fleuret, <cite>Transformers are RNNs: Fast Autoregressive Transformers with Linear "
       "Attention</cite>, ICML 2020.</p>\n",
       "<p class=\"muted\">Scale “", escaped(results.scale), "” on <a href=\"#machine\">",
-      escaped(results.machine.processor), "</a>. The paper's claims:</p>\n", summary_html(results),
-      contents_html(results), "</header>\n<main>\n");
+      escaped(results.machine.processor), "</a>. Of the paper's claims:</p>\n",
+      summary_html(results), contents_html(results), "</header>\n<main>\n");
+  const std::vector<std::string> methods = methods_of(results);
   for (std::size_t i = 0; i < results.experiments.size(); ++i) {
     const ExperimentResult& experiment = results.experiments[i];
-    out += experiment_html(experiment, id_of(experiment, i + 1), folder);
+    out += experiment_html(experiment, id_of(experiment, i + 1), methods, folder);
   }
-  return out + machine_html(results.machine) + "</main>\n</body>\n</html>\n";
+  return out + machine_html(results) + "</main>\n</body>\n</html>\n";
 }
 
 }  // namespace tarn::train::reproduce

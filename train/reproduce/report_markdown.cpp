@@ -100,7 +100,8 @@ std::string claims_markdown(const ExperimentResult& experiment) {
 std::string pictures_markdown(const ExperimentResult& experiment) {
   std::string out;
   for (const PictureResult& picture : experiment.pictures) {
-    out += message("**", plain(picture.title), "** ", plain(picture.caption), "\n\n");
+    out += message("**", plain(picture.title), "**", picture.caption.empty() ? "" : " ",
+                   plain(picture.caption), "\n\n");
     out += picture.missing.empty() ? message("![", plain(picture.title), "](<../",
                                              plain(picture.file.generic_string()), ">)\n\n")
                                    : message("no picture: ", plain(picture.missing), "\n\n");
@@ -114,10 +115,11 @@ std::string runs_markdown(const ExperimentResult& experiment) {
     if (row.config.empty()) continue;
     std::string set;
     for (const std::string& change : row.set) set += message(set.empty() ? "" : " ", code(change));
-    out += line_of({plain(row.title), code(row.config), set, code(row.config_hash)});
+    out += line_of(
+        {plain(row.title), code(row.config), set, code(row.config_hash.substr(0, kHashDigits))});
   }
   if (out.empty()) return "";
-  return heading_of({"", "Config", "Changed in it", "Hash of the config"}, 4) + out + "\n";
+  return heading_of({"", "Config", "Changed in it", "Hash"}, 4) + out + "\n";
 }
 
 std::string experiment_markdown(const ExperimentResult& experiment) {
@@ -132,6 +134,7 @@ std::string experiment_markdown(const ExperimentResult& experiment) {
 std::string times_markdown(const Results& results) {
   std::string out = message("## Times\n\n", heading_of({"", "", "Time"}, 2));
   for (const ExperimentResult& experiment : results.experiments) {
+    if (experiment.seconds == 0) continue;
     out += line_of({plain(experiment.title), "", duration_text(experiment.seconds)});
     for (const RowResult& row : experiment.rows) {
       if (row.seconds != 0) out += line_of({"", plain(row.title), duration_text(row.seconds)});

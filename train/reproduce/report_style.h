@@ -41,9 +41,9 @@ ul, ol { margin: 0; padding: 0; list-style: none; }
 .holds { color: var(--holds); } .fails { color: var(--fails); } .open { color: var(--open); }
 
 nav { margin: 1.5rem 0 0; border-top: 1px solid var(--line); }
-nav li { display: flex; flex-wrap: wrap; gap: 0 1rem; justify-content: space-between;
+nav li { display: grid; grid-template-columns: 9rem 1fr auto; gap: 0 1rem; align-items: baseline;
   padding: .45rem 0; border-bottom: 1px solid var(--line); }
-nav li span { color: var(--muted); font-size: .9rem; }
+.verdicts { font-size: .9rem; text-align: right; } .verdicts span { margin-left: .8rem; }
 
 section { margin-top: 3.25rem; padding-top: 1.25rem; border-top: 3px solid var(--text); }
 .place { margin: 0; }
@@ -51,7 +51,7 @@ section { margin-top: 3.25rem; padding-top: 1.25rem; border-top: 3px solid var(-
 
 .figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr));
   gap: 1.5rem; margin-top: 1.25rem; }
-figure { margin: 0; min-width: 0; max-width: 36rem; }
+figure { margin: 0; min-width: 0; max-width: 31rem; }
 figure svg { display: block; width: 100%; height: auto; }
 figure img { display: block; max-width: 100%; min-width: min(100%, 18rem); height: auto;
   background: #fff; image-rendering: pixelated; }
@@ -65,7 +65,8 @@ th, td { padding: .4rem .8rem; text-align: right; vertical-align: baseline;
 thead th { font-weight: 600; vertical-align: bottom; border-bottom-color: var(--muted); }
 thead th.group { text-align: center; border-bottom-color: var(--line); min-width: 9rem; }
 thead tr:last-child th { font-weight: 400; font-size: .85rem; color: var(--muted); }
-th:first-child { text-align: left; position: sticky; left: 0; background: var(--back); }
+tbody th, thead tr:first-child th:first-child { text-align: left; position: sticky; left: 0;
+  background: var(--back); }
 tbody th { font-weight: 400; min-width: 7.5rem; max-width: 15rem; padding-left: 0; }
 td { white-space: nowrap; } td.paper { color: var(--muted); } td.tarn { font-weight: 600; }
 td.none { font-weight: 400; color: var(--muted); }
@@ -81,25 +82,27 @@ td.none { font-weight: 400; color: var(--muted); }
 .claims .proof { margin-top: .2rem; color: var(--muted); font-size: .9rem; }
 .claims .proof code { color: var(--text); }
 
-dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1.2rem; margin: .75rem 0; }
+dl { display: grid; grid-template-columns: fit-content(45%) minmax(0, 1fr); gap: .2rem 1.2rem; margin: .75rem 0; }
 dt { color: var(--muted); } dd { margin: 0; }
 
 @media (max-width: 34rem) {
   h1 { font-size: 1.55rem; }
   .counts { grid-template-columns: 1fr 1fr; }
+  nav li { grid-template-columns: 1fr; padding: .6rem 0; }
+  .verdicts { text-align: left; } .verdicts span { margin: 0 .8rem 0 0; }
   th, td { padding: .4rem .55rem; }
   .group-start { padding-left: 1rem; }
   tbody th { max-width: 8.5rem; }
 }
 @media print {
   @page { margin: 16mm 14mm; }
-  body { padding: 0; max-width: none; font-size: 9.5pt; }
+  html { font-size: 9.5pt; } body { padding: 0; max-width: none; }
   a { color: inherit; text-decoration: none; }
-  .scroll { overflow: visible; } table { font-size: 8.5pt; } .runs table { font-size: 7.5pt; }
-  th, td { padding: .25rem .45rem; } th:first-child { position: static; }
+  .scroll { overflow: visible; } section { margin-top: 2rem; }
+  th, td { padding: .25rem .45rem; } tbody th, thead th { position: static; }
   thead th.group { min-width: 0; }
   h2, h3, .place, figcaption { break-after: avoid; }
-  figure, tr, .claims li, .counts { break-inside: avoid; }
+  figure, table, dl, .claims li, .counts { break-inside: avoid; }
   .counts li, .missing { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
   .figures { grid-template-columns: 1fr 1fr; }
 }

@@ -73,7 +73,7 @@ ExperimentResult figure1() {
   add("lsh-1", "LSH, 1 round", 5.6, 3.1, 1.06, 32768);
   add("lsh-4", "LSH, 4 rounds", 19.4, 8.9, 1.07, 32768);
   add("linear", "Linear", 1.8, 1.9, 1.01, 65536);
-  figure.columns.push_back({"slope", "Growth: power of the length", 2, {}});
+  figure.columns.push_back({"slope", "Growth (power of the length)", 2, {}});
   figure.charts.push_back({"time", "Time per sample", "length", "milliseconds", true, true});
   figure.charts.push_back({"memory", "Peak memory per sample", "length", "MB", true, true});
   figure.claims.push_back({"linear attention's time grows linearly with the length",

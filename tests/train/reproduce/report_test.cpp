@@ -166,16 +166,11 @@ TEST_CASE("report: odd texts and missing parts stand in it as they are, and brea
   CHECK(contains(text, "not finite"));
   CHECK(contains(text, "-1234567.125000000000 ± 0.500000000000"));
   CHECK(contains(text, "mean ± standard deviation of 7 seeds"));
-  CHECK(contains(text, "no picture: cannot open " + (folder / "no such file.png").string()));
+  CHECK(contains(text, "no picture: no such file.png cannot be read"));
   CHECK(count_of(report.page, "<svg") == 2);
   CHECK(count_of(text, "no curve to draw") == 2);
   CHECK(contains(report.page, "<section id=\"experiment-1\">"));
   CHECK(contains(report.page, "<section id=\"experiment-3\">"));
-  if (test::run_script("command -v xmllint").code == 0) {
-    const std::string page = (folder / "report/index.html").string();
-    const test::Outcome xml = test::run_script("xmllint --noout --nonet '" + page + "'");
-    CHECK(xml.err == "");
-  }
 }
 
 TEST_CASE("report: ids are given once") {
