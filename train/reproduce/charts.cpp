@@ -64,22 +64,44 @@ std::string tick_text(double value) {
   return std::abs(value) >= 1e4 ? number_text("%gk", value / 1e3) : number_text("%g", value);
 }
 
-// About five ticks of a linear axis; gnuplot's own would run into each other on a small chart.
-std::string ticks_of(double lowest, double highest) {
-  const double rough = (highest - lowest) / 5;
-  if (!(rough > 0)) return "";
+struct Range {
+  double lowest = HUGE_VAL, highest = -HUGE_VAL;
+
+  void include(double value) {
+    lowest = std::min(lowest, value);
+    highest = std::max(highest, value);
+  }
+};
+
+// The range of an axis and about five ticks: gnuplot's own would run into each other on a small
+// chart. A logarithmic axis of less than a power of ten has the ticks of a linear one.
+std::string axis_of(char axis, bool log, const Range& range) {
+  const std::string scale = log ? message("set logscale ", std::string(1, axis), "\n") : "";
+  if (log && range.highest >= 10 * range.lowest) {
+    return range.lowest < 1 ? scale
+                            : message(scale, "set format ", std::string(1, axis), " '%.0s%c'\n");
+  }
+  const double rough = (range.highest - range.lowest) / 5;
+  if (!(rough > 0)) {  // one value alone
+    return message(scale, "set ", std::string(1, axis), "tics ('", tick_text(range.lowest), "' ",
+                   number_text("%.9g", range.lowest), ")\n");
+  }
   const double power = std::pow(10, std::floor(std::log10(rough)));
   const double step = power * (rough <= power       ? 1
                                : rough <= 2 * power ? 2
                                : rough <= 5 * power ? 5
                                                     : 10);
-  const double first = std::floor(lowest / step), last = std::ceil(highest / step);
+  const double first = std::floor(range.lowest / step), last = std::ceil(range.highest / step);
   std::string ticks;
   for (int i = 0; i <= static_cast<int>(last - first); ++i) {
     const double value = (first + i) * step;
-    ticks += message(i == 0 ? "" : ", ", "'", tick_text(value), "' ", number_text("%.9g", value));
+    if (log && value <= 0) continue;
+    ticks +=
+        message(ticks.empty() ? "" : ", ", "'", tick_text(value), "' ", number_text("%.9g", value));
   }
-  return message("set xtics (", ticks, ")\nset xrange [", number_text("%.9g", first * step), ":",
+  const double from = log && first <= 0 ? range.lowest : first * step;
+  return message(scale, "set ", std::string(1, axis), "tics (", ticks, ")\nset ",
+                 std::string(1, axis), "range [", number_text("%.9g", from), ":",
                  number_text("%.9g", last * step), "]\n");
 }
 
@@ -88,7 +110,7 @@ std::string script_of(const ChartResult& chart, const std::vector<RowResult>& ro
                       const std::vector<std::string>& methods) {
   std::string data, plots;
   std::size_t count = 0;
-  double lowest = HUGE_VAL, highest = -HUGE_VAL;
+  Range x_range, y_range;
   for (const RowResult& row : rows) {
     const auto curve = row.curves.find(chart.name);
     if (curve == row.curves.end()) continue;
@@ -96,8 +118,8 @@ std::string script_of(const ChartResult& chart, const std::vector<RowResult>& ro
     for (const auto& [x, y] : curve->second) {
       if (!can_be_drawn({x, y}, chart)) continue;
       points += message(number_text("%.9g", x), " ", number_text("%.9g", y), "\n");
-      lowest = std::min(lowest, x);
-      highest = std::max(highest, x);
+      x_range.include(x);
+      y_range.include(y);
     }
     if (points.empty()) continue;
     const auto place = static_cast<std::size_t>(
@@ -115,12 +137,11 @@ std::string script_of(const ChartResult& chart, const std::vector<RowResult>& ro
   return message(
       "set encoding utf8\n"
       "set terminal svg size 480,360 fixed font 'Helvetica,Arial,sans-serif,15'\n",
-      "set border 3 lc rgb '", kMuted, "'\n", "set tics nomirror out scale 0.6", text,
-      "set grid lt 1 dt 1 lw 0.8 lc rgb '", kLine, "'\n",
+      "set border 3 lc rgb '", kMuted, "'\n", "set tics nomirror out scale 0.6 textcolor rgb '",
+      kText, "'\n", "set grid lt 1 dt 1 lw 0.8 lc rgb '", kLine, "'\n",
       "set key outside bottom center horizontal Left reverse samplen 2 spacing 1.2 height 0.6",
       text, "set xlabel ", quoted(chart.x_title), text, "set ylabel ", quoted(chart.y_title), text,
-      chart.x_log ? "set logscale x\n" : ticks_of(lowest, highest),
-      chart.y_log ? "set logscale y\n" : "", data, plots, "\n");
+      axis_of('x', chart.x_log, x_range), axis_of('y', chart.y_log, y_range), data, plots, "\n");
 }
 
 // Applies the change to the tags of an SVG, and not to the texts between them.

@@ -12,12 +12,19 @@ namespace {
 
 constexpr const char* kNothing = "–";
 
+// The digits behind the point that a number is shown with where its column asks for so many.
+int digits_of(double value, int wanted) {
+  if (value == 0 || !std::isfinite(value)) return wanted;
+  const int leading = static_cast<int>(std::floor(std::log10(std::abs(value)))) + 1;  // 3 of 142.8
+  return leading > 0 ? std::min(wanted, std::max(0, 5 - leading)) : std::max(wanted, 2 - leading);
+}
+
 std::string number(double value, int digits) {
+  constexpr int kMost = 9;  // behind the point, or in front of it
   if (!std::isfinite(value)) return "not finite";
-  // Digits behind the point say nothing of a number that large.
-  if (std::abs(value) >= 1e12) return number_text("%.6g", value);
+  if (digits > kMost || std::abs(value) >= std::pow(10, kMost)) return number_text("%.3g", value);
   char text[64];
-  std::snprintf(text, sizeof text, "%.*f", std::clamp(digits, 0, 17), value);
+  std::snprintf(text, sizeof text, "%.*f", std::max(digits, 0), value);
   return text;
 }
 
@@ -56,6 +63,7 @@ std::string note_on_seeds(const ExperimentResult& experiment) {
 }  // namespace
 
 std::string text_of(const Measured& measured, int digits) {
+  digits = digits_of(measured.mean, digits);
   const std::string mean = number(measured.mean, digits);
   return measured.count > 1 ? message(mean, " ± ", number(measured.deviation, digits)) : mean;
 }
@@ -78,7 +86,7 @@ Table results_table(const ExperimentResult& experiment) {
       if (!column.paper.empty()) {
         const auto paper = column.paper.find(row.name);
         out.cells.push_back(paper == column.paper.end() ? kNothing
-                                                        : number(paper->second, column.digits));
+                                                        : number_text("%.9g", paper->second));
       }
       const auto value = row.values.find(column.name);
       if (value != row.values.end()) {

@@ -32,11 +32,12 @@ struct Table {
 // As many digits of a config's hash are shown: enough to tell two apart.
 inline constexpr std::size_t kHashDigits = 10;
 
-// What the paper has and what was measured. A row without a result says so, and a note says why.
-// Without columns there are notes alone.
+// What the paper has, as it prints it, and what was measured. A row without a result says so, and a
+// note says why. Without columns there are notes alone.
 Table results_table(const ExperimentResult& experiment);
 
-// "0.982 ± 0.004": with so many digits, and the deviation where there are several seeds.
+// "0.982 ± 0.004": with so many digits behind the point, and the deviation where there are several
+// seeds. A large number has fewer, five in all, and one below 1 at least two that are not zeros.
 std::string text_of(const Measured& measured, int digits);
 
 // How many claims there are of each verdict, in the order of kVerdicts.

@@ -37,7 +37,7 @@ struct RowResult {
 
 struct ColumnResult {
   std::string name, title;
-  int digits = 3;                       // behind the decimal point
+  int digits = 3;                       // behind the decimal point, of numbers near 1
   std::map<std::string, double> paper;  // what the paper has, by the name of the row
 };
 

@@ -7,6 +7,8 @@
 #include <filesystem>
 #include <string>
 #include <string_view>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 #include "core/check.h"
@@ -15,6 +17,7 @@
 #include "tests/support/temp_dir.h"
 #include "tests/support/text_file.h"
 #include "tests/train/reproduce/example_results.h"
+#include "train/reproduce/report_content.h"
 
 namespace tarn::train::reproduce {
 namespace {
@@ -141,7 +144,7 @@ TEST_CASE("report: the page shows every experiment, row, claim, chart and pictur
   }
   for (const char* cell :
        {"<td class=\"paper group-start\">0.621</td><td class=\"tarn\">0.982 ± 0.004</td>",
-        "<td class=\"paper group-start\">0.45</td><td class=\"tarn\">0.02</td>",
+        "<td class=\"paper group-start\">0.45</td><td class=\"tarn\">0.021</td>",
         "<td class=\"tarn none\">–</td>", "<td class=\"tarn none\">no result¹</td>",
         "<td class=\"tarn group-start\">1.94</td>"}) {
     CAPTURE(cell);
@@ -164,13 +167,27 @@ TEST_CASE("report: odd texts and missing parts stand in it as they are, and brea
   const std::string odd = results.scale;
   CHECK(count_of(text, odd) > 15);
   CHECK(contains(text, "not finite"));
-  CHECK(contains(text, "-1234567.125000000000 ± 0.500000000000"));
+  CHECK(contains(text, "-1234567 ± 0"));
   CHECK(contains(text, "mean ± standard deviation of 7 seeds"));
   CHECK(contains(text, "no picture: no such file.png cannot be read"));
   CHECK(count_of(report.page, "<svg") == 2);
   CHECK(count_of(text, "no curve to draw") == 2);
   CHECK(contains(report.page, "<section id=\"experiment-1\">"));
   CHECK(contains(report.page, "<section id=\"experiment-3\">"));
+}
+
+TEST_CASE("report: as many digits as say something") {
+  using Case = std::tuple<double, int, const char*>;
+  for (const auto& [value, digits, text] :
+       {Case{0.6214, 3, "0.621"}, Case{2.37431, 4, "2.3743"}, Case{1198.9103, 4, "1198.9"},
+        Case{288.9965, 4, "289.00"}, Case{0.00412, 2, "0.0041"}, Case{0.00031, 5, "0.00031"},
+        Case{8651.4, 2, "8651.4"}, Case{824, 0, "824"}, Case{3, 0, "3"}, Case{0, 2, "0.00"},
+        Case{-1234567.8, 2, "-1234568"}, Case{1e12, 1, "1e+12"}, Case{3e-14, 3, "3e-14"},
+        Case{-0.5, 1, "-0.50"}, Case{1.5, -3, "2"}}) {
+    CAPTURE(value);
+    CHECK(text_of({value, 0, 1}, digits) == text);
+  }
+  CHECK(text_of({288.9965, 0.31, 3}, 4) == "289.00 ± 0.31");
 }
 
 TEST_CASE("report: ids are given once") {
