@@ -11,6 +11,7 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
+#include <sstream>
 #include <system_error>
 #include <thread>
 
@@ -124,6 +125,19 @@ bool Program::handles(int signal) const {
   const std::size_t at = status.find(key);
   if (at == std::string::npos) return false;  // it has ended
   return (std::stoull(status.substr(at + key.size()), nullptr, 16) >> (signal - 1) & 1U) != 0;
+}
+
+double Program::processor_seconds() const {
+  // What follows the command's name, which stands in brackets, are fields 3 and on; 14 and 15 are
+  // the ticks in the program and in the system.
+  const std::string stat = read_file(message("/proc/", process_, "/stat"));
+  std::istringstream fields(stat.substr(stat.rfind(')') + 1));
+  double ticks = 0;
+  std::string field;
+  for (int i = 3; i <= 15 && fields >> field; ++i) {
+    if (i >= 14) ticks += std::stod(field);
+  }
+  return ticks / static_cast<double>(sysconf(_SC_CLK_TCK));
 }
 
 bool Program::ended() {

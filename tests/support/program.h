@@ -35,7 +35,8 @@ class Program {
 
   pid_t id() const { return process_; }
   void send(int signal) const;
-  bool handles(int signal) const;  // whether it has a handler for the signal by now
+  bool handles(int signal) const;    // whether it has a handler for the signal by now
+  double processor_seconds() const;  // that it has used so far; while it runs
   // Until standard error holds the text; false if it ended, or the limit passed, without it.
   bool wait_for(const std::string& text, double limit_seconds = 60);
   // Until it ends. After the limit it is killed, which shows as SIGKILL.

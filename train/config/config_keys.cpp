@@ -72,8 +72,9 @@ constexpr Key kKeys[] = {
      "what tarn eval takes"},
     {"speech", "audio_root", at<&Config::speech, &SpeechConfig::audio_root>, text_or_empty(),
      "where relative paths in wav.scp begin; empty: task.data itself"},
-    {"speech", "phones", at<&Config::speech, &SpeechConfig::phones>, any_text(),
-     "the list of phones, one a line, the blank first"},
+    {"speech", "phones", at<&Config::speech, &SpeechConfig::phones>, text_or_empty(),
+     "the list of phones, one a line, the blank first; empty: the checkpoint's, where there is "
+     "one"},
     {"speech", "text", at<&Config::speech, &SpeechConfig::text>, any_text(),
      "the file of the transcripts in each folder"},
     {"speech", "lexicon", at<&Config::speech, &SpeechConfig::lexicon>, text_or_empty(),

@@ -69,7 +69,7 @@ Something failed: memory, a disk, a loss that is not finite.
 The command line, the config or a file is wrong, and the message says how.
 .TP
 .BR 128+ "signal"
-Stopped by a signal, after saving.
+Stopped by a signal; a run was saved before.
 )";
 }
 

@@ -174,6 +174,10 @@ Checkpoint::Checkpoint(fs::path directory, Use use) : directory_(std::move(direc
   if (optimizer) optimizer_.emplace(std::move(*optimizer));
 }
 
+Config Checkpoint::config(const std::vector<std::string>& overrides) const {
+  return parse_config(config_toml_, (directory_ / kConfigFile).string(), overrides);
+}
+
 std::string Checkpoint::summary() const {
   std::int64_t numbers = 0;
   for (const SafetensorsFile::Entry& entry : model_->entries()) numbers += entry.shape.elements();

@@ -56,7 +56,8 @@ class Checkpoint {
 
   const std::filesystem::path& directory() const { return directory_; }
   const TrainState& state() const { return state_; }
-  const std::string& config_toml() const { return config_toml_; }
+  // The run's config, with these "section.key=value" over it. ConfigError.
+  Config config(const std::vector<std::string>& overrides = {}) const;
   std::string summary() const;  // a few lines for a reader; wants the model
 
   // Fill the model, and the optimizer; all that does not fit is listed at once.

@@ -25,8 +25,7 @@ std::string describe(const fs::path& run) {
   try {
     const Checkpoint latest = open_checkpoint(run, Prefer::latest, Checkpoint::Use::state);
     const TrainState& state = latest.state();
-    const Config config =
-        parse_config(latest.config_toml(), (latest.directory() / "config.toml").string());
+    const Config config = latest.config();
     std::string text = message(config.task.kind, "  step ", state.step, " of ", config.train.steps);
     if (!state.best) return text + "  not evaluated yet";
     return message(text, "  best ", *state.best, " at step ", state.best_step);

@@ -10,12 +10,15 @@ namespace fs = std::filesystem;
 
 // The keys that a resumed run may change: they do not touch what the steps so far would have been,
 // as the end of a cosine would.
-void check_same_run(const Config& config, const Config& before, const fs::path& folder) {
+void check_same_run(const Config& config, const Config& before, const DataFacts& facts,
+                    const fs::path& folder) {
   Config wanted = before;
   wanted.run.name = config.run.name;
   wanted.run.threads = config.run.threads;
   wanted.run.device = config.run.device;
   wanted.task.data = config.task.data;
+  // The list itself is compared.
+  if (facts.contains("phones")) wanted.speech.phones = config.speech.phones;
   wanted.model.weights = config.model.weights;
   wanted.speech.cache = config.speech.cache;
   if (before.schedule.kind != "cosine") wanted.train.steps = config.train.steps;
@@ -83,13 +86,13 @@ std::unique_ptr<Trainer> Trainer::resume(const Config& config, const fs::path& f
   // Only now, since another process may have trained here until a moment ago.
   const Checkpoint opened = open_checkpoint(source, Prefer::latest, Checkpoint::Use::all);
   check_in(folder, opened.directory());
-  check_same_run(config,
-                 parse_config(opened.config_toml(), (opened.directory() / "config.toml").string()),
-                 folder);
+  const Config before = opened.config();
+  const DataFacts& facts = opened.state().data;
+  check_same_run(config, before, facts, folder);
   Config settings = config;
-  take_data_facts(settings, opened.state().data, opened.directory().string());
-  auto task = make_ready_task(settings, parse_device(config.run.device));
-  check_same_data(opened.state().data, task->data_facts(), opened.directory().string());
+  take_data_facts(settings, before, facts, opened.directory().string());
+  auto task = make_ready_task(settings, parse_device(config.run.device), facts);
+  check_same_data(facts, task->data_facts(), opened.directory().string());
   auto optimizer = optimizer_for(config, task->model());
   opened.load_model(task->model());
   opened.load_optimizer(*optimizer);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <filesystem>
 #include <vector>
 
 #include "core/check.h"
@@ -36,7 +37,14 @@ void check_same_data(const DataFacts& checkpoint, const DataFacts& found, const 
   }
 }
 
-void take_data_facts(Config& config, const DataFacts& checkpoint, const std::string& name) {
+void take_data_facts(Config& config, const Config& trained, const DataFacts& checkpoint,
+                     const std::string& name) {
+  std::string& phones = config.speech.phones;
+  std::error_code unknown;
+  if (checkpoint.contains("phones") && phones == trained.speech.phones &&
+      !std::filesystem::exists(std::filesystem::path(config.task.data) / phones, unknown)) {
+    phones.clear();
+  }
   const auto rate = checkpoint.find("sample_rate");
   if (rate == checkpoint.end()) return;
   const std::string& text = rate->second;

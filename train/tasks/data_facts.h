@@ -18,8 +18,10 @@ using DataFacts = std::map<std::string, std::string>;
 // fact and the two values; of two lists, the first symbols that differ.
 void check_same_data(const DataFacts& checkpoint, const DataFacts& found, const std::string& name);
 
-// Puts a fact of the checkpoint where the config leaves it to the data: speech.sample_rate.
-// ConfigError where the config says otherwise.
-void take_data_facts(Config& config, const DataFacts& checkpoint, const std::string& name);
+// Makes a config say where the checkpoint's facts are wanted: speech.sample_rate 0 becomes the rate
+// that was trained on, and speech.phones becomes empty where it is as in `trained`, the config of
+// the checkpoint, and names no file. ConfigError where the config says another rate.
+void take_data_facts(Config& config, const Config& trained, const DataFacts& checkpoint,
+                     const std::string& name);
 
 }  // namespace tarn::train

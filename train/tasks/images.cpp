@@ -98,13 +98,18 @@ class ImageTraining final : public Task {
                            std::min(data_->validation.count, size * config_.train.eval_batches));
   }
 
-  Metrics evaluate_split(const SplitOptions& options) override {
-    if (!data_) open_data();
-    const data::ImageSet& set = options.split == "test" ? data_->test : data_->validation;
-    TARN_CHECK_AS(ConfigError, options.count <= set.count, "--count ", options.count, ": the ",
-                  options.split, " images are ", set.count);
-    const std::int64_t count = options.count > 0 ? options.count : set.count;
-    return options.recurrent ? metrics_by_steps(set, count) : metrics_at_once(set, count);
+  void open_split(const SplitOptions& options) override {
+    open_data();
+    split_ = options;
+    const std::int64_t images = split_set().count;
+    TARN_CHECK_AS(ConfigError, options.count <= images, "--count ", options.count, ": the ",
+                  options.split, " images are ", images);
+    if (options.count == 0) split_.count = images;
+  }
+
+  Metrics evaluate_split() override {
+    return split_.recurrent ? metrics_by_steps(split_set(), split_.count)
+                            : metrics_at_once(split_set(), split_.count);
   }
 
   std::string_view best_metric() const override { return "bits_per_dim"; }
@@ -131,6 +136,10 @@ class ImageTraining final : public Task {
   struct Loss {
     Tensor loss, totals;
   };
+
+  const data::ImageSet& split_set() const {
+    return split_.split == "test" ? data_->test : data_->validation;
+  }
 
   Batch batch_of(const data::ImageBatch& batch) const {
     if (categorical_) return {batch.x, batch.target};
@@ -184,6 +193,7 @@ class ImageTraining final : public Task {
       const Tensor y = copy_to(batch.y.transpose(0, 1), device_);
       nn::EncoderState state = model_.start(x.size(1), weights);
       for (std::int64_t position = 0; position < x.size(0); ++position) {
+        stop_if_signalled();
         const Tensor logits = model_.step(x.select(0, position), state);
         sum.add(loss_of(logits, y.select(0, position)).totals);
       }
@@ -201,6 +211,7 @@ class ImageTraining final : public Task {
   bool categorical_;
   nn::SequencePredictor model_;
   std::optional<Data> data_;
+  SplitOptions split_;  // that was opened
 };
 
 ForwardResult ImageTraining::recorded_batch(const SafetensorsFile& file, std::int64_t index,

@@ -37,8 +37,8 @@ std::span<const std::int32_t> said(const data::SpeechBatch& batch, std::int64_t 
 
 class SpeechTraining final : public Task {
  public:
-  SpeechTraining(const Config& config, Device device)
-      : config_(config), recogniser_(config, device) {}
+  SpeechTraining(const Config& config, Device device, const DataFacts& checkpoint)
+      : config_(config), recogniser_(config, device, read_phones(config, checkpoint)) {}
 
   nn::Module& model() override { return recogniser_.model(); }
 
@@ -68,10 +68,12 @@ class SpeechTraining final : public Task {
 
   Metrics evaluate() override { return metrics_over(*validation_); }
 
-  Metrics evaluate_split(const SplitOptions& options) override {
+  void open_split(const SplitOptions& options) override {
     const SpeechConfig& speech = config_.speech;
-    return metrics_over(*open(options.split == "test" ? speech.test : speech.validation));
+    split_ = open(options.split == "test" ? speech.test : speech.validation);
   }
+
+  Metrics evaluate_split() override { return metrics_over(*split_); }
 
   std::string_view best_metric() const override { return "per"; }
   std::string note() const override {
@@ -164,7 +166,7 @@ class SpeechTraining final : public Task {
 
   Config config_;
   SpeechRecogniser recogniser_;
-  std::unique_ptr<SpeechSplit> train_, validation_;
+  std::unique_ptr<SpeechSplit> train_, validation_, split_;
 };
 
 std::int64_t SpeechTraining::count_recorded(const SafetensorsFile& file) const {
@@ -201,8 +203,9 @@ ForwardResult SpeechTraining::recorded_batch(const SafetensorsFile& file, std::i
 
 }  // namespace
 
-std::unique_ptr<Task> make_speech_task(const Config& config, Device device) {
-  return std::make_unique<SpeechTraining>(config, device);
+std::unique_ptr<Task> make_speech_task(const Config& config, Device device,
+                                       const DataFacts& checkpoint) {
+  return std::make_unique<SpeechTraining>(config, device, checkpoint);
 }
 
 }  // namespace tarn::train

@@ -35,8 +35,14 @@ std::filesystem::path speech_path(const Config& config, const std::string& path)
   return std::filesystem::path(config.task.data) / path;
 }
 
-data::PhoneList read_phones(const Config& config) {
-  return data::PhoneList(speech_path(config, config.speech.phones));
+data::PhoneList read_phones(const Config& config, const DataFacts& checkpoint) {
+  const std::string& file = config.speech.phones;
+  if (!file.empty()) return data::PhoneList(speech_path(config, file));
+  const auto kept = checkpoint.find("phones");
+  TARN_CHECK_AS(ConfigError, kept != checkpoint.end(),
+                "speech.phones is empty, and there is no checkpoint that holds the list of phones; "
+                "name the file: --set speech.phones=FILE");
+  return data::PhoneList(words_of(kept->second), "the checkpoint");
 }
 
 data::FeatureOptions feature_options(const SpeechConfig& speech) {

@@ -9,6 +9,7 @@
 #include "data/speech/features.h"
 #include "data/speech/folder.h"
 #include "train/config/config.h"
+#include "train/tasks/data_facts.h"
 
 namespace tarn::train {
 
@@ -16,7 +17,9 @@ namespace tarn::train {
 // and is needed.
 std::filesystem::path speech_path(const Config& config, const std::string& path);
 
-data::PhoneList read_phones(const Config& config);
+// The list that speech.phones names; if that is empty, the one that a checkpoint's facts hold.
+// Throws UserError.
+data::PhoneList read_phones(const Config& config, const DataFacts& checkpoint);
 data::FeatureOptions feature_options(const SpeechConfig& speech);
 
 // Positions of the model that so many frames take.

@@ -3,8 +3,8 @@
 #include "core/transfer.h"
 #include "data/speech/augment.h"
 #include "data/speech/fbank.h"
+#include "train/run/signals.h"
 #include "train/tasks/model.h"
-#include "train/tasks/speech_data.h"
 
 namespace tarn::train {
 namespace {
@@ -29,9 +29,6 @@ std::unique_ptr<nn::SpeechModel> make_model(const Config& config, std::int64_t p
 }
 
 }  // namespace
-
-SpeechRecogniser::SpeechRecogniser(const Config& config, Device device)
-    : SpeechRecogniser(config, device, read_phones(config)) {}
 
 SpeechRecogniser::SpeechRecogniser(const Config& config, Device device, data::PhoneList phones)
     : config_(config.speech),
@@ -63,6 +60,7 @@ std::vector<data::Heard> SpeechRecogniser::decode(const Tensor& logits,
   const std::int64_t classes = host.size(2);
   std::vector<data::Heard> heard;
   for (std::int64_t n = 0; n < host.size(0); ++n) {
+    if (beam > 0) stop_if_signalled();  // a beam may take longer than the model
     const std::int64_t length = prepared.lengths.data<std::int32_t>()[n];
     const data::FrameLogits frames{{host.data<float>() + n * host.size(1) * classes,
                                     static_cast<std::size_t>(length * classes)},

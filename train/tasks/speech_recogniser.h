@@ -14,8 +14,7 @@ namespace tarn::train {
 
 class SpeechRecogniser {
  public:
-  // The model has fresh parameters. The list of phones is read from the data if it is not given.
-  SpeechRecogniser(const Config& config, Device device);
+  // The model has fresh parameters.
   SpeechRecogniser(const Config& config, Device device, data::PhoneList phones);
 
   const data::PhoneList& phones() const { return phones_; }
@@ -27,7 +26,7 @@ class SpeechRecogniser {
   // Logits [N, T, phones] of a prepared batch.
   Tensor logits(const data::SpeechBatch& prepared, const nn::Pass& pass) const;
   // What was heard in each utterance, by a search with `beam` prefixes (0: greedily). Times are in
-  // positions of the model.
+  // positions of the model. A search throws Interrupted once a signal was noted.
   std::vector<data::Heard> decode(const Tensor& logits, const data::SpeechBatch& prepared,
                                   std::int64_t beam) const;
 

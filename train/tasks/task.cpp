@@ -7,25 +7,25 @@
 
 namespace tarn::train {
 
-std::unique_ptr<Task> make_task(const Config& config, Device device) {
+std::unique_ptr<Task> make_task(const Config& config, Device device, const DataFacts& checkpoint) {
   if (config.task.kind == "copy") return make_copy_task(config, device);
   if (config.task.kind == "images") return make_image_task(config, device);
-  if (config.task.kind == "speech") return make_speech_task(config, device);
+  if (config.task.kind == "speech") return make_speech_task(config, device, checkpoint);
   fail<ConfigError>("task.kind \"", config.task.kind,
                     "\" is not known; there are copy, images, speech");
 }
 
-std::unique_ptr<Task> make_ready_task(const Config& config, Device device) {
+std::unique_ptr<Task> make_ready_task(const Config& config, Device device,
+                                      const DataFacts& checkpoint) {
   check_f32_weights(config.model, "training");
-  auto task = make_task(config, device);
+  auto task = make_task(config, device, checkpoint);
   task->open_data();
   return task;
 }
 
-Metrics Task::evaluate_split(const SplitOptions& options) {
+void Task::open_split(const SplitOptions& options) {
   TARN_CHECK_AS(ConfigError, options.split == "test", "--split ", options.split,
                 ": this task draws the data of its evaluations, and has no other split than test");
-  return evaluate();
 }
 
 double metric(const Metrics& metrics, std::string_view name) {

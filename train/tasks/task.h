@@ -44,7 +44,7 @@ class Task {
   virtual nn::Module& model() = 0;
 
   // Reads the files that training and its evaluations need. Called once, before either; `tarn
-  // trace` and evaluate_split() do without.
+  // trace` and open_split() do without.
   virtual void open_data() {}
 
   // Training batch `index` from 0: a function of the config's seed and the index alone.
@@ -53,12 +53,15 @@ class Task {
   // The metrics of a forward pass, from its totals, or of several from the sums of theirs.
   virtual Metrics metrics(std::span<const double> totals) const = 0;
 
-  // The metrics over the task's evaluation data, in evaluation mode.
+  // The metrics over the task's evaluation data, in evaluation mode. This and the next but one
+  // throw Interrupted between two batches, or steps of a model, once a signal was noted.
   virtual Metrics evaluate() = 0;
 
-  // The same over a split, whose files it reads. A task that draws its data has test alone, which
-  // is what evaluate() takes.
-  virtual Metrics evaluate_split(const SplitOptions& options);
+  // Reads the files of a split, for evaluate_split(). A task that draws its data has test alone,
+  // which is what evaluate() takes.
+  virtual void open_split(const SplitOptions& options);
+  // The metrics over the split that was opened.
+  virtual Metrics evaluate_split() { return evaluate(); }
 
   // What the model depends on that the data says, as far as it has been read.
   virtual DataFacts data_facts() const { return {}; }
@@ -76,10 +79,13 @@ class Task {
                                        const nn::Pass& pass) = 0;
 };
 
-// The task that config.task.kind names, with a model of fresh parameters on the device.
-std::unique_ptr<Task> make_task(const Config& config, Device device);
+// The task that config.task.kind names, with a model of fresh parameters on the device. The facts
+// of the checkpoint whose weights it gets stand in for data that the config does not name.
+std::unique_ptr<Task> make_task(const Config& config, Device device,
+                                const DataFacts& checkpoint = {});
 // The same with its data opened, ready to train.
-std::unique_ptr<Task> make_ready_task(const Config& config, Device device);
+std::unique_ptr<Task> make_ready_task(const Config& config, Device device,
+                                      const DataFacts& checkpoint = {});
 
 // The value of a metric; throws Error when there is none of this name.
 double metric(const Metrics& metrics, std::string_view name);

@@ -86,6 +86,76 @@ TEST_CASE("data facts: a run transcribes without its data, and from anywhere") {
   CHECK(outcome.out == wanted);
 }
 
+TEST_CASE("data facts: a run is evaluated and goes on without its list of phones") {
+  const TinySpeech speech;
+  const Arguments eval = {"eval", speech / "run", "--json"};
+  run_ok(speech.runs().train("whole", {"train.steps=30"}));
+  run_ok(speech.runs().train("run", {"train.steps=20"}));
+  const std::string wanted = run_ok(eval).out;
+  fs::remove(speech.data() / "phones.txt");
+  CHECK(run_ok(eval).out == wanted);
+  const Outcome elsewhere =
+      run_script("cd / && \"$TARN\" eval \"$RUN\" --json", {{"RUN", speech / "run"}});
+  INFO(elsewhere.err);
+  CHECK(elsewhere.out == wanted);
+  run_ok(speech.runs().resume("run", {"train.steps=30"}));
+  CHECK(run_difference(speech / "whole", speech / "run") == "");
+  CHECK(difference(speech / "whole" / "config.toml", speech / "run" / "config.toml") == "");
+}
+
+TEST_CASE("data facts: with no list named, transcripts are read by the checkpoint's") {
+  const TinySpeech speech;
+  const Arguments none = {"--set", "speech.phones="};
+  run_ok(speech.runs().train("whole", {"train.steps=30"}));
+  run_ok(speech.runs().train("run", {"train.steps=20"}));
+  Arguments eval = {"eval", speech / "run", "--json"};
+  const std::string wanted = run_ok(eval).out;
+  write_text(speech.data() / "phones.txt", "<blk> 0\nC 1\nB 2\nA 3\n");
+  const std::vector<std::string> other = {"phones[1]: \"A\" there, \"C\" here"};
+  check_refused(eval, other);
+  check_refused(speech.runs().resume("run", {"train.steps=30"}), other);
+  eval.insert(eval.end(), none.begin(), none.end());
+  CHECK(run_ok(eval).out == wanted);
+  run_ok(speech.runs().resume("run", {"train.steps=30", "speech.phones="}));
+  CHECK(run_difference(speech / "whole", speech / "run") == "");
+  // And from there on it is the run's own setting.
+  CHECK(run_ok({"eval", speech / "run"}).out ==
+        run_ok({"eval", speech / "whole", none[0], none[1]}).out);
+}
+
+TEST_CASE("data facts: a list of phones that is named must be there, and fit the transcripts") {
+  const TinySpeech speech;
+  check_refused(speech.runs().train("run", {"speech.phones="}),
+                {"speech.phones is empty", "--set speech.phones=FILE"});
+  CHECK_FALSE(fs::exists(speech / "run"));
+  run_ok(speech.runs().train("run", {"train.steps=10"}));
+  fs::remove(speech.data() / "phones.txt");
+  check_refused({"eval", speech / "run", "--set", "speech.phones=absent.txt"}, {"absent.txt"});
+  check_refused(speech.runs().resume("run", {"train.steps=20", "speech.phones=absent.txt"}),
+                {"absent.txt"});
+  write_text(speech.data() / "test" / "text", "u12 A\nu13 X\nu14 B\n");
+  check_refused({"eval", speech / "run"},
+                {"test/text:2: u13 holds X, which is not a phone of the checkpoint"});
+}
+
+TEST_CASE("data facts: what needs no data works from anywhere") {
+  const TinyRuns runs;
+  run_ok(runs.train("copy", {"train.steps=10"}));
+  write_idx_folder(runs / "data", 12, 5, 4, 6);
+  const std::string data = "task.data=" + (runs / "data").string();
+  run_ok(runs.train("images", {"task.kind=images", "task.sequence_length=23", "task.validation=2",
+                               "train.steps=4", "train.eval_batches=1", data}));
+  fs::remove_all(runs / "data");
+  fs::create_directory(runs / "elsewhere");
+  const Outcome outcome = run_script(
+      "cd \"$RUNS/elsewhere\" && \"$TARN\" eval ../copy && \"$TARN\" eval \"$RUNS/copy\" && "
+      "\"$TARN\" generate ../images --count 1 --out out && ls",
+      {{"RUNS", runs / ""}});
+  INFO(outcome.err);
+  CHECK(outcome.code == 0);
+  CHECK(outcome.out.ends_with("\nout\n"));  // and nothing else was made there
+}
+
 TEST_CASE("data facts: audio of another rate is refused, though the config leaves the rate open") {
   const TinySpeech speech;
   run_ok(speech.runs().train("run", {"train.steps=10", "speech.sample_rate=0"}));

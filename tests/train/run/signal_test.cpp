@@ -4,27 +4,13 @@
 #include <csignal>
 
 #include "core/check.h"
+#include "tests/support/disposition.h"
 #include "tests/train/tiny_run.h"
 
 namespace tarn::test {
 namespace {
 
 namespace fs = std::filesystem;
-
-// How programs that are started meanwhile find a signal: a test may itself run under nohup, or in
-// the background of a script, where some are ignored.
-class Disposition {
- public:
-  Disposition(int signal, void (*action)(int))
-      : signal_(signal), before_(std::signal(signal, action)) {}
-  ~Disposition() { std::signal(signal_, before_); }
-  Disposition(const Disposition&) = delete;
-  Disposition& operator=(const Disposition&) = delete;
-
- private:
-  int signal_;
-  void (*before_)(int);
-};
 
 // Long enough to be met while it runs, however fast the machine; resumed with fewer steps.
 const Arguments kEndless = {"train.steps=1000000000", "train.eval_every=1000",

@@ -6,6 +6,7 @@
 #include "train/program/commands.h"
 #include "train/run/checkpoint_folder.h"
 #include "train/run/progress.h"
+#include "train/run/signals.h"
 #include "train/tasks/model.h"
 #include "train/tasks/task.h"
 
@@ -22,30 +23,35 @@ void check_options(const Config& config, const SplitOptions& options) {
                 "\" cannot be run step by step; causal-linear and full can");
 }
 
+// Only here: reading can be left at any point.
+Metrics evaluate(Task& task) {
+  const SignalWatch watch;
+  return task.evaluate_split();
+}
+
 }  // namespace
 
-int eval_command(const EvalCommand& command) {
+int eval_command(const EvalCommand& command) try {
   const Checkpoint checkpoint =
       open_checkpoint(command.target, Prefer::best, Checkpoint::Use::model);
-  const std::string source = (checkpoint.directory() / "config.toml").string();
-  Config config = parse_config(checkpoint.config_toml(), source, command.set);
+  const std::string name = checkpoint.directory().string();
+  Config config = checkpoint.config(command.set);
   check_options(config, command.options);
   kernels::set_cpu_threads(config.run.threads);
   const DataFacts& trained = checkpoint.state().data;
-  take_data_facts(config, trained, checkpoint.directory().string());
+  take_data_facts(config, checkpoint.config(), trained, name);
   const Device device = parse_device(config.run.device);
   announce(device);
-  const auto task = make_task(config, device);
-  check_same_data(trained, task->data_facts(), checkpoint.directory().string());
+  const auto task = make_task(config, device, trained);
+  check_same_data(trained, task->data_facts(), name);
   checkpoint.load_model(task->model());
-  const Metrics metrics = task->evaluate_split(command.options);
-  // Again, for what was not known before the split was read.
-  check_same_data(trained, task->data_facts(), checkpoint.directory().string());
+  task->open_split(command.options);
+  check_same_data(trained, task->data_facts(), name);  // what was not known before
+  const Metrics metrics = evaluate(*task);
   const std::string note = task->note();
   if (command.json) {
-    nlohmann::ordered_json line{{"checkpoint", checkpoint.directory().string()},
-                                {"step", checkpoint.state().step},
-                                {"split", command.options.split}};
+    nlohmann::ordered_json line{
+        {"checkpoint", name}, {"step", checkpoint.state().step}, {"split", command.options.split}};
     if (command.options.count > 0) line["count"] = command.options.count;
     if (command.options.recurrent) line["weights"] = config.model.weights;
     for (const Metric& entry : metrics) line[entry.name] = entry.value;
@@ -58,6 +64,10 @@ int eval_command(const EvalCommand& command) {
   std::printf("\n");
   if (!note.empty()) std::printf("%s\n", note.c_str());
   return 0;
+} catch (const Interrupted&) {
+  std::fprintf(stderr, "stopped by %s before the evaluation was complete\n",
+               signal_name(signal_received()).c_str());
+  return signal_exit_code(signal_received());
 }
 
 }  // namespace tarn::train

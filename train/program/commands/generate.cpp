@@ -24,10 +24,9 @@ namespace {
 namespace fs = std::filesystem;
 
 Config config_of(const Checkpoint& checkpoint, const GenerateCommand& command) {
-  const std::string source = (checkpoint.directory() / "config.toml").string();
-  Config config = parse_config(checkpoint.config_toml(), source, command.set);
-  TARN_CHECK_AS(ConfigError, config.task.kind == "images", source, ": task.kind is \"",
-                config.task.kind, "\"; only models of images generate");
+  Config config = checkpoint.config(command.set);
+  TARN_CHECK_AS(ConfigError, config.task.kind == "images", checkpoint.directory().string(),
+                ": task.kind is \"", config.task.kind, "\"; only models of images generate");
   return config;
 }
 

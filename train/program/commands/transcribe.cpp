@@ -130,18 +130,22 @@ void print_json(const Sound& sound, const data::Heard& heard, const SpeechRecogn
   std::printf("%s\n", line.dump().c_str());
 }
 
-// The list that the checkpoint keeps; checkpoints of before it did so need the data's. A list that
-// --set names is compared with it, as tarn eval does.
-data::PhoneList phones_of(const Checkpoint& checkpoint, const Config& config) {
+// Nothing of the data but what the checkpoint keeps is needed: no transcripts are read, so that
+// only a list of phones that --set names is looked at.
+Config config_of(const Checkpoint& checkpoint, const TranscribeCommand& command) {
+  const std::string name = checkpoint.directory().string();
+  Config config = checkpoint.config(command.set);
+  TARN_CHECK_AS(ConfigError, config.task.kind == "speech", name, ": task.kind is \"",
+                config.task.kind, "\"; tarn transcribe needs a model of speech");
+  check_f32_weights(config.model, "tarn transcribe");
+  if (command.beam > 0) config.speech.beam = command.beam;
+  const Config trained = checkpoint.config();
   const DataFacts& facts = checkpoint.state().data;
-  const auto kept = facts.find("phones");
-  if (kept == facts.end()) return read_phones(config);
-  const std::string own = parse_config(checkpoint.config_toml(), "config.toml").speech.phones;
-  if (config.speech.phones != own) {
-    check_same_data(facts, {{"phones", joined(read_phones(config).names(), " ")}},
-                    checkpoint.directory().string());
+  take_data_facts(config, trained, facts, name);
+  if (facts.contains("phones") && config.speech.phones == trained.speech.phones) {
+    config.speech.phones.clear();
   }
-  return data::PhoneList(words_of(kept->second), checkpoint.directory().string());
+  return config;
 }
 
 }  // namespace
@@ -149,22 +153,20 @@ data::PhoneList phones_of(const Checkpoint& checkpoint, const Config& config) {
 int transcribe_command(const TranscribeCommand& command) try {
   const Checkpoint checkpoint =
       open_checkpoint(command.target, Prefer::best, Checkpoint::Use::model);
-  const std::string source = (checkpoint.directory() / "config.toml").string();
-  Config config = parse_config(checkpoint.config_toml(), source, command.set);
-  TARN_CHECK_AS(ConfigError, config.task.kind == "speech", source, ": task.kind is \"",
-                config.task.kind, "\"; tarn transcribe needs a model of speech");
-  check_f32_weights(config.model, "tarn transcribe");
+  const Config config = config_of(checkpoint, command);
   if (!command.features.empty()) check_result_file(command.features);
-  if (command.beam > 0) config.speech.beam = command.beam;
   kernels::set_cpu_threads(config.run.threads);
-  take_data_facts(config, checkpoint.state().data, checkpoint.directory().string());
+  const DataFacts& facts = checkpoint.state().data;
   const Device device = parse_device(config.run.device);
   announce(device);
-  SpeechRecogniser recogniser(config, device, phones_of(checkpoint, config));
+  SpeechRecogniser recogniser(config, device, read_phones(config, facts));
+  check_same_data(facts, {{"phones", joined(recogniser.phones().names(), " ")}},
+                  checkpoint.directory().string());
   checkpoint.load_model(recogniser.model());
   Listener listener(config);
   NamedTensors features;
   for (const fs::path& audio : command.audio) {
+    stop_if_signalled();
     const std::vector<Sound> sounds = listener.sounds(audio);
     // Only now: reading can be left at any point, but not a line that is half printed.
     const SignalWatch watch;
@@ -182,8 +184,10 @@ int transcribe_command(const TranscribeCommand& command) try {
   if (!command.features.empty()) write_safetensors(command.features, features);
   return 0;
 } catch (const Interrupted&) {
-  std::fprintf(stderr, "stopped by %s; what is printed is whole\n",
-               signal_name(signal_received()).c_str());
+  const std::string features = command.features.string();
+  std::fprintf(stderr, "stopped by %s; what is printed is whole%s\n",
+               signal_name(signal_received()).c_str(),
+               features.empty() ? "" : message(", and ", features, " is not written").c_str());
   return signal_exit_code(signal_received());
 }
 
