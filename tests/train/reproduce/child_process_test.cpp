@@ -90,7 +90,7 @@ TEST_CASE("run_child: a signal that is noted meanwhile is passed on, and asks to
     const ChildResult result =
         run_child({"sh", "-c",
                    "trap 'echo saved; exit 3' USR1; echo $$ >" + (folder / "child").string() +
-                       "; while :; do sleep 0.01; done"});
+                       "; for i in $(seq 500); do sleep 0.01; done"});
     _exit(result.exit_code == 3 && result.output == "saved\n" ? 0 : 1);
   }
   REQUIRE(process_in(folder / "child") > 0);
