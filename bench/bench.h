@@ -83,11 +83,11 @@ struct GenerationOptions {
   std::string model = "mnist";   // the paper's: mnist or cifar
   std::filesystem::path config;  // sizes of another; empty: the paper's
   std::vector<std::string> set;  // overrides of its keys
-  std::vector<std::string> modes{"recurrent", "cached", "full"};
+  std::vector<std::string> modes{"recurrent", "cached", "full"};  // and lsh-N: full, by LSH
   std::vector<std::string> weights{"f32", "bf16"};
   std::vector<std::int64_t> batches{1, 8, 64, 256};
   std::int64_t group = 16;              // images that step together
-  std::int64_t full_positions = 8192;   // mode full: the most images x length to time
+  std::int64_t full_positions = 8192;   // modes full and lsh-N: the most images x length to time
   std::vector<std::int64_t> positions;  // also time single steps there
 };
 void generation(const GenerationOptions& options, Report& report);

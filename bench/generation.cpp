@@ -22,8 +22,10 @@ struct Printed {
 };
 constexpr Printed kPrinted[] = {
     {"mnist", "recurrent", 142.8, 5.5}, {"mnist", "cached", 7.56, 7.4},
-    {"mnist", "full", 0.45, 72.6},      {"cifar", "recurrent", 17.85, 45.1},
+    {"mnist", "full", 0.45, 72.6},      {"mnist", "lsh-1", 0.68, 46.0},
+    {"mnist", "lsh-4", 0.27, 112.0},    {"cifar", "recurrent", 17.85, 45.1},
     {"cifar", "cached", 0.32, 71.9},    {"cifar", "full", 0.004, 8651.4},
+    {"cifar", "lsh-1", 0.015, 2318.9},  {"cifar", "lsh-4", 0.005, 5263.7},
 };
 
 nn::SequencePredictorOptions model_options(const GenerationOptions& options) {
@@ -89,6 +91,16 @@ double step_flops(const nn::SequencePredictorOptions& options, std::int64_t posi
   return static_cast<double>(e.layers) * layer + 2 * width * static_cast<double>(options.outputs);
 }
 
+// Whether a mode runs the whole prefix again for each value.
+bool recomputes(const std::string& mode) { return mode == "full" || lsh_rounds(mode) > 0; }
+
+void set_attention(nn::EncoderOptions& encoder, const std::string& mode) {
+  encoder.attention = mode == "recurrent" ? "causal-linear" : "full";
+  if (lsh_rounds(mode) == 0) return;
+  encoder.attention = "lsh";
+  encoder.lsh.rounds = lsh_rounds(mode);
+}
+
 class Generation {
  public:
   Generation(const GenerationOptions& options, Report& report)
@@ -100,11 +112,11 @@ class Generation {
   void run() {
     train::announce(device_);
     for (const std::string& mode : options_.modes) {
-      model_options_.encoder.attention = mode == "recurrent" ? "causal-linear" : "full";
+      set_attention(model_options_.encoder, mode);
       const nn::SequencePredictor model({.device = device_}, model_options_);
       for (const std::int64_t batch : options_.batches) {
-        if (mode == "full") {
-          time_full(model, batch);
+        if (recomputes(mode)) {
+          time_full(model, mode, batch);
           continue;
         }
         for (const std::string& storage : options_.weights) {
@@ -117,7 +129,7 @@ class Generation {
         *std::max_element(options_.positions.begin(), options_.positions.end());
     model_options_.max_length = std::max(model_options_.max_length, longest + 1);
     for (const std::string& mode : options_.modes) {
-      if (mode != "full") time_positions(mode);
+      if (!recomputes(mode)) time_positions(mode);
     }
   }
 
@@ -137,13 +149,13 @@ class Generation {
   }
 
   // Large batches are timed on fewer images: the time is that of the products, an image's each.
-  void time_full(const nn::SequencePredictor& model, std::int64_t batch) {
+  void time_full(const nn::SequencePredictor& model, const std::string& mode, std::int64_t batch) {
     const std::int64_t length = model_options_.max_length;
     const std::int64_t group =
         std::min(batch, std::max<std::int64_t>(1, options_.full_positions / length));
     const double groups = static_cast<double>(batch) / static_cast<double>(group);
     const double seconds = full_seconds(model, group, length);
-    add("full", "f32", batch, group, seconds / static_cast<double>(length), seconds * groups);
+    add(mode, "f32", batch, group, seconds / static_cast<double>(length), seconds * groups);
   }
 
   void add(const std::string& mode, const std::string& storage, std::int64_t batch,
@@ -167,7 +179,7 @@ class Generation {
   }
 
   void time_positions(const std::string& mode) {
-    model_options_.encoder.attention = mode == "recurrent" ? "causal-linear" : "full";
+    set_attention(model_options_.encoder, mode);
     const nn::SequencePredictor model({.device = device_}, model_options_);
     for (const std::string& storage : options_.weights) {
       const nn::StepWeights weights = stored(model, storage);

@@ -90,7 +90,8 @@ void fill_generation(Subcommand& row, bench::GenerationOptions& options) {
   row.options = {
       overrides(options.set),
       choice("--model", options.model, {"mnist", "cifar"}, "the paper's model"),
-      texts("--modes", options.modes, {"recurrent", "cached", "full"}, "how the model is run"),
+      texts("--modes", options.modes, {"recurrent", "cached", "full", "lsh-1", "lsh-4"},
+            "how the model is run; lsh-N is full, by LSH with N rounds"),
       texts("--weights", options.weights, {"f32", "bf16"}, "how the weights are stored"),
       numbers("--batches", options.batches, 1, kLargestSize, "images generated together"),
       number("--group", options.group, 1, kLargestSize, "images that step together"),

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "train/reproduce/reproduce.h"
 #include "train/tasks/task.h"
 #include "train/weights/trace.h"
 
@@ -85,6 +86,12 @@ struct InfoCommand {
   std::filesystem::path target;  // a run or a checkpoint; empty: this program and machine
 };
 int info_command(const InfoCommand& command);
+
+struct ReproduceCommand {
+  reproduce::Options options;
+  bool strict = false;  // exit code 1 if a claim does not hold, or should have been tested
+};
+int reproduce_command(const ReproduceCommand& command);
 
 struct ConfigCommand {
   std::string key;  // or a section; empty: all

@@ -136,6 +136,26 @@ void fill_info(Subcommand& row, InfoCommand& command) {
   row.operands = {std::move(target)};
 }
 
+void fill_reproduce(Subcommand& row, ReproduceCommand& command) {
+  reproduce::Options& options = command.options;
+  row.operands = {
+      repeated("NAME", "", options.names, "experiments, figure1 to table5; all if not given")};
+  row.options = {
+      choice("--scale", options.scale, {"smoke", "cpu", "paper"},
+             "smoke: minutes for all; cpu: an hour an experiment on two cores; paper: the "
+             "paper's own setting, for a GPU"),
+      path("--out", "FOLDER", options.out, "the folder; runs/reproduce_<scale> if not given"),
+      text("--device", "DEVICE", options.device, "cpu, cuda or cuda:N"),
+      texts("--only", options.only, {}, "the methods to run: linear, softmax, lsh1, ..."),
+      number("--seeds", options.seeds, 1, 1000,
+             "runs of each training, with the seeds from the config's on"),
+      path("--data", "FOLDER", options.data, "where the data sets' folders are"),
+      path("--experiments", "FOLDER", options.experiments,
+           "the experiments' folders, beside which tools/ is"),
+      flag("--strict", command.strict,
+           "exit code 1 if a claim of this scale does not hold or was not tested")};
+}
+
 void fill_config(Subcommand& row, ConfigCommand& command) {
   Option key = text("KEY", "", command.key, "a key or a section; all if not given");
   row.operands = {std::move(key)};
@@ -161,6 +181,8 @@ std::vector<Subcommand> subcommands() {
                  fill_transcribe),
       subcommand("info", "this program and machine, a checkpoint, or a folder of runs",
                  info_command, fill_info),
+      subcommand("reproduce", "the paper's experiments, with a verdict on each of its claims",
+                 reproduce_command, fill_reproduce),
       subcommand("config", "the keys of a config: meaning, default, range", config_command,
                  fill_config),
       subcommand("data", "what a folder of data holds: counts and checksums", data_command,

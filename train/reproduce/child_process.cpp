@@ -4,9 +4,11 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <chrono>
@@ -47,17 +49,36 @@ void write_all(const Descriptor& file, const std::string& text) {
   ::lseek(file.get(), 0, SEEK_SET);
 }
 
-// By position, since the child's own offset is the file's.
-std::string content_of(const Descriptor& file) {
+// From a position on. The child's own offset is the file's, and is left alone.
+std::string content_of(const Descriptor& file, off_t from = 0) {
   std::string content;
   std::array<char, 1 << 16> buffer;
   ssize_t got = 0;
   while ((got = ::pread(file.get(), buffer.data(), buffer.size(),
-                        static_cast<off_t>(content.size()))) > 0) {
+                        from + static_cast<off_t>(content.size()))) > 0) {
     content.append(buffer.data(), static_cast<std::size_t>(got));
   }
   return content;
 }
+
+// Shows the end of a file, whenever it has grown.
+class Tail {
+ public:
+  Tail(const Descriptor& file, const Watch& watch) : file_(file), watch_(watch) {}
+
+  void look() {
+    constexpr off_t kEnd = 4096;
+    struct stat state {};
+    if (!watch_ || ::fstat(file_.get(), &state) != 0 || state.st_size == seen_) return;
+    seen_ = state.st_size;
+    watch_(content_of(file_, std::max<off_t>(0, seen_ - kEnd)));
+  }
+
+ private:
+  const Descriptor& file_;
+  const Watch& watch_;
+  off_t seen_ = 0;
+};
 
 // The child's part of a fork. Other threads of the parent may have held locks, so that nothing is
 // called here that takes one. `failure` is a pipe that exec closes; through it goes why it did not.
@@ -74,12 +95,13 @@ std::string content_of(const Descriptor& file) {
   ::_exit(127);
 }
 
-int wait_for(pid_t child) {
+int wait_for(pid_t child, Tail errors) {
   int status = 0;
   bool passed_on = false;
   pid_t ended = 0;
   while ((ended = ::waitpid(child, &status, WNOHANG)) == 0 || (ended < 0 && errno == EINTR)) {
     if (!passed_on && signal_received() != 0) passed_on = ::kill(child, SIGUSR1) == 0;
+    errors.look();
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
   TARN_CHECK(ended == child, "a child process is lost: ", std::generic_category().message(errno));
@@ -88,7 +110,8 @@ int wait_for(pid_t child) {
 
 }  // namespace
 
-ChildResult run_child(const std::vector<std::string>& argv, const std::string& input) {
+ChildResult run_child(const std::vector<std::string>& argv, const std::string& input,
+                      const Watch& watch) {
   std::vector<char*> words;
   words.reserve(argv.size() + 1);
   for (const std::string& word : argv) words.push_back(const_cast<char*>(word.c_str()));
@@ -110,7 +133,7 @@ ChildResult run_child(const std::vector<std::string>& argv, const std::string& i
   do {
     got = ::read(failure.get(), &exec_error, sizeof exec_error);
   } while (got < 0 && errno == EINTR);
-  const int status = wait_for(child);
+  const int status = wait_for(child, {err, watch});
   TARN_CHECK_AS(IoError, got == 0, "cannot run ", argv[0], ": ",
                 std::generic_category().message(exec_error));
   ChildResult result;

@@ -1,6 +1,7 @@
 // Other programs as child processes: gnuplot, and tarn itself.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -16,7 +17,10 @@ struct ChildResult {
 // its standard input. It dies with this thread, however that ends. A signal that a SignalWatch
 // noted meanwhile is passed on once, as SIGUSR1: that asks a training run to save and end, and does
 // not count as its second Ctrl-C if the terminal has sent it the first. IoError if it cannot be
-// started.
-ChildResult run_child(const std::vector<std::string>& argv, const std::string& input = "");
+// started. `watch` is called while it runs, with the end of what it has written to standard
+// error, when that has grown.
+using Watch = std::function<void(const std::string& errors)>;
+ChildResult run_child(const std::vector<std::string>& argv, const std::string& input = "",
+                      const Watch& watch = {});
 
 }  // namespace tarn::train::reproduce

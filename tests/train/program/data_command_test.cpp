@@ -3,7 +3,7 @@
 
 #include "core/check.h"
 #include "core/io/file.h"
-#include "data/md5.h"
+#include "data/checksum.h"
 #include "tests/support/image_files.h"
 #include "tests/support/program.h"
 #include "tests/support/temp_dir.h"

@@ -8,7 +8,7 @@
 #include "data/drawn_images.h"
 #include "data/gzip.h"
 #include "data/images.h"
-#include "data/md5.h"
+#include "data/checksum.h"
 #include "train/program/commands.h"
 
 namespace tarn::train {

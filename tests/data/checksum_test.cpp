@@ -1,4 +1,4 @@
-#include "data/md5.h"
+#include "data/checksum.h"
 
 #include <doctest/doctest.h>
 
