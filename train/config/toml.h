@@ -1,5 +1,5 @@
-// The library that reads TOML, as all of tarn uses it. It costs seconds to compile: include it only in
-// the .cpp files that read such files.
+// The library that reads TOML, as all of tarn uses it. It costs seconds to compile: include it only
+// in the .cpp files that read such files.
 #pragma once
 
 // toml++ 3.3 takes some wrong text for impossible: it asserts that no key starts with "$", or has

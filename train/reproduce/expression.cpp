@@ -4,8 +4,6 @@
 #include <cctype>
 #include <charconv>
 #include <cmath>
-#include <functional>
-#include <map>
 #include <string_view>
 
 #include "core/check.h"
@@ -47,6 +45,19 @@ double value_at(const Curve& curve, double x) {
   }
   throw NotMeasured(message("there is no point at ", x));
 }
+
+struct CurveFunction {
+  std::string_view name;
+  double (*of)(const Curve&);
+};
+constexpr CurveFunction kOfCurve[] = {
+    {"first", [](const Curve& curve) { return curve.front().second; }},
+    {"last", [](const Curve& curve) { return curve.back().second; }},
+    {"min", [](const Curve& curve) { return smallest(curve).second; }},
+    {"max", [](const Curve& curve) { return largest(curve).second; }},
+    {"mean", mean},
+    {"spread", [](const Curve& curve) { return largest(curve).second / smallest(curve).second; }},
+    {"slope", slope}};
 
 // A reader of the grammar that computes on its way.
 class Reader {
@@ -147,17 +158,10 @@ class Reader {
   }
 
   double function(const std::string& called) {
-    static const std::map<std::string, double (*)(const Curve&)> kOfCurve{
-        {"first", [](const Curve& curve) { return curve.front().second; }},
-        {"last", [](const Curve& curve) { return curve.back().second; }},
-        {"min", [](const Curve& curve) { return smallest(curve).second; }},
-        {"max", [](const Curve& curve) { return largest(curve).second; }},
-        {"mean", mean},
-        {"spread",
-         [](const Curve& curve) { return largest(curve).second / smallest(curve).second; }},
-        {"slope", slope}};
-    const auto found = kOfCurve.find(called);
-    if (found == kOfCurve.end() && called != "at") {
+    const auto* const found =
+        std::find_if(std::begin(kOfCurve), std::end(kOfCurve),
+                     [&](const CurveFunction& one) { return one.name == called; });
+    if (found == std::end(kOfCurve) && called != "at") {
       stop("a function (first, last, min, max, mean, spread, slope, at), not \"" + called + "\"");
     }
     const std::string chart = name();
@@ -168,7 +172,7 @@ class Reader {
       expect(",");
       value = value_at(curve, sum());
     } else {
-      value = found->second(curve);
+      value = found->of(curve);
     }
     expect(")");
     return value;

@@ -5,17 +5,18 @@
 #include <cstdio>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "core/build_info.h"
 #include "core/check.h"
-#include "core/io/file.h"
+#include "core/io/json.h"
 #include "core/names.h"
 #include "kernels/backend.h"
-#include "train/config/config.h"
 #include "train/reproduce/charts.h"
 #include "train/reproduce/claims.h"
 #include "train/reproduce/measure.h"
 #include "train/reproduce/report.h"
+#include "train/reproduce/runs.h"
 #include "train/reproduce/work.h"
 
 namespace tarn::train::reproduce {
@@ -34,48 +35,29 @@ Machine machine_of(const std::string& device) {
           cpu.threads};
 }
 
-const Experiment& experiment_named(const std::vector<Experiment>& all, const std::string& name) {
-  std::vector<std::string> names;
+void check_rows(const std::vector<Experiment>& all, const std::vector<std::string>& only) {
+  std::set<std::string> known;
   for (const Experiment& experiment : all) {
-    if (experiment.name == name) return experiment;
-    names.push_back(experiment.name);
+    for (const Row& row : experiment.rows) known.insert(row.name);
   }
-  throw ConfigError(message("there is no experiment \"", name, "\"; there are ", joined(names)));
-}
-
-const Row& row_named(const Experiment& experiment, const std::string& name) {
-  for (const Row& row : experiment.rows) {
-    if (row.name == name) return row;
+  const std::vector<std::string> names(known.begin(), known.end());
+  for (const std::string& name : only) {
+    TARN_CHECK_AS(ConfigError, known.contains(name), "--only: no experiment has a row \"", name,
+                  "\"; there are ", joined(names));
   }
-  throw ConfigError(message("experiment ", experiment.name, " has no row \"", name, "\""));
 }
 
 class Reproduction {
  public:
-  Reproduction(const Options& options, std::vector<Experiment> all)
+  Reproduction(const Options& options, const std::vector<Experiment>& all)
       : options_(options),
-        all_(std::move(all)),
-        work_(options.experiments.parent_path(), options.out) {}
+        work_(options.experiments.parent_path(), options.out),
+        runs_(options, all, work_) {}
 
   ExperimentResult run(const Experiment& experiment);
   bool failed() const { return work_.failed(); }
 
  private:
-  // What a row's runs are: one for each seed.
-  struct Runs {
-    std::vector<Trained> seeds;
-    std::string config;
-    Words set;
-    std::string missing;
-  };
-
-  const Runs& runs_of(const Experiment& experiment, const Row& row);
-  Runs train(const Experiment& experiment, const Row& row);
-  std::string missing_data(const Experiment& experiment, const Training& training) const;
-  // What stands for {name} in the commands of an experiment, and of a row of it.
-  std::map<std::string, std::string> words_of(const Experiment& experiment) const;
-  std::map<std::string, std::string> words_of(const Experiment& experiment, const Row& row);
-
   // The values that a source gives for a row, one for each seed or one alone.
   std::vector<Curve> curves(const Experiment& experiment, const Row& row, const Source& source,
                             double& seconds);
@@ -88,105 +70,25 @@ class Reproduction {
   }
 
   Options options_;
-  std::vector<Experiment> all_;
   Work work_;
-  std::map<std::string, Runs> runs_;                 // by "table1/linear"
-  std::map<std::string, std::string> preparations_;  // folders, by "table1.drawn"
+  RowRuns runs_;
+  std::set<fs::path> counted_;  // commands whose seconds are in a result already
 };
-
-std::string Reproduction::missing_data(const Experiment& experiment,
-                                       const Training& training) const {
-  if (training.data.empty()) return "";
-  const fs::path folder = options_.data / training.data;
-  if (fs::is_directory(folder)) return "";
-  const auto where = experiment.data.find(training.data);
-  return message(folder.string(), " is missing",
-                 where == experiment.data.end() ? "" : ": " + where->second);
-}
-
-std::map<std::string, std::string> Reproduction::words_of(const Experiment& experiment) const {
-  std::map<std::string, std::string> words{{"data", options_.data.string()},
-                                           {"device", options_.device},
-                                           {"out", options_.out.string()},
-                                           {"dir", "{dir}"},
-                                           {"json", "{json}"}};
-  const auto of_scale = experiment.words.find(options_.scale);
-  if (of_scale != experiment.words.end())
-    words.insert(of_scale->second.begin(), of_scale->second.end());
-  for (const auto& [name, folder] : preparations_) {
-    words["made." + name] = folder;
-  }
-  return words;
-}
-
-std::map<std::string, std::string> Reproduction::words_of(const Experiment& experiment,
-                                                          const Row& row) {
-  std::map<std::string, std::string> words = words_of(experiment);
-  words.insert(row.words.begin(), row.words.end());
-  words["row"] = row.name;
-  return words;
-}
-
-Reproduction::Runs Reproduction::train(const Experiment& experiment, const Row& row) {
-  Runs runs;
-  if (!row.same_as.empty()) {
-    const std::size_t slash = row.same_as.find('/');
-    const Experiment& other = experiment_named(all_, row.same_as.substr(0, slash));
-    return runs_of(other, row_named(other, row.same_as.substr(slash + 1)));
-  }
-  const auto training = row.training.find(options_.scale);
-  if (training == row.training.end()) {
-    if (!row.training.empty()) runs.missing = "not run at this scale";
-    return runs;
-  }
-  const fs::path config = experiment.folder / training->second.config;
-  runs.config = config.lexically_normal().string();
-  runs.missing = missing_data(experiment, training->second);
-  if (!runs.missing.empty()) return runs;
-  const std::map<std::string, std::string> words = words_of(experiment, row);
-  runs.set = training->second.set;
-  if (options_.device != "cpu") runs.set.push_back("run.device=" + options_.device);
-  const Words keys = expand(runs.set, words);
-  const std::uint64_t first = load_config(runs.config, keys).run.seed;
-  for (std::int64_t seed = 0; seed < options_.seeds; ++seed) {
-    Words set = keys;
-    std::string name = experiment.name + "-" + row.name;
-    if (seed > 0) {
-      set.push_back(message("run.seed=", first + static_cast<std::uint64_t>(seed)));
-      name += message("-seed", first + static_cast<std::uint64_t>(seed));
-    }
-    runs.seeds.push_back(work_.train(name, runs.config, set));
-    if (runs.missing.empty()) runs.missing = runs.seeds.back().missing;
-  }
-  return runs;
-}
-
-const Reproduction::Runs& Reproduction::runs_of(const Experiment& experiment, const Row& row) {
-  const std::string key = experiment.name + "/" + row.name;
-  for (const Preparation& made : experiment.preparations) {
-    const std::string name = experiment.name + "." + made.name;
-    if (!at_this_scale(made.scales) || preparations_.contains(name)) continue;
-    const Done done = work_.run(experiment.name, {expand(made.command, words_of(experiment))}, {});
-    preparations_[name] = done.folder.string();
-  }
-  const auto known = runs_.find(key);
-  return known != runs_.end() ? known->second
-                              : runs_.emplace(key, train(experiment, row)).first->second;
-}
 
 std::vector<Curve> Reproduction::curves(const Experiment& experiment, const Row& row,
                                         const Source& source, double& seconds) {
   if (!includes(source.rows, row.name) || !at_this_scale(source.scales)) return {};
-  const Runs& runs = runs_of(experiment, row);
-  if (!runs.missing.empty()) return {};
+  const RowRuns::Runs& runs = runs_.of(experiment, row);
+  const bool of_run = uses(source.command, "run");
+  const bool independent = source.log.empty() && !of_run && !uses(source.command, "config");
+  if (!runs.missing.empty() && !independent) return {};
   std::vector<Curve> curves;
   if (!source.log.empty()) {
     for (const Trained& run : runs.seeds) curves.push_back(evaluations(run.folder, source));
     return curves;
   }
-  std::map<std::string, std::string> words = words_of(experiment, row);
+  Substitutes words = runs_.words_of(experiment, row);
   words["config"] = runs.config;
-  const bool of_run = uses(source.command, "run");
   if (of_run && runs.seeds.empty()) return {};
   const std::size_t count = of_run ? runs.seeds.size() : 1;
   for (std::size_t seed = 0; seed < count; ++seed) {
@@ -197,8 +99,8 @@ std::vector<Curve> Reproduction::curves(const Experiment& experiment, const Row&
     }
     const Done done = work_.run(experiment.name, {expand(source.command, words)}, inputs);
     if (!done.missing.empty()) return {};
-    seconds += done.seconds;
-    curves.push_back(points_of(done.value, source, words));
+    if (counted_.insert(done.folder).second) seconds += done.seconds;
+    curves.push_back(points_of(parse_json(done.value, "a result"), source, words));
   }
   return curves;
 }
@@ -225,10 +127,10 @@ PictureResult Reproduction::draw(const Experiment& experiment, const Picture& pi
   drawn.title = picture.title;
   drawn.caption = picture.caption;
   const Row& row = row_named(experiment, picture.row);
-  const Runs& runs = runs_of(experiment, row);
+  const RowRuns::Runs& runs = runs_.of(experiment, row);
   drawn.missing = runs.missing;
   if (!drawn.missing.empty()) return drawn;
-  std::map<std::string, std::string> words = words_of(experiment, row);
+  Substitutes words = runs_.words_of(experiment, row);
   if (!runs.seeds.empty()) words["run"] = runs.seeds[0].folder.string();
   std::vector<Words> commands;
   for (const Words& command : picture.commands) commands.push_back(expand(command, words));
@@ -254,7 +156,7 @@ ExperimentResult Reproduction::run(const Experiment& experiment) {
   }
   for (const Row& row : experiment.rows) {
     if (!includes(options_.only, row.name)) continue;
-    const Runs& runs = runs_of(experiment, row);
+    const RowRuns::Runs& runs = runs_.of(experiment, row);
     RowResult into;
     into.name = row.name;
     into.title = row.title;
@@ -288,12 +190,14 @@ Outcome reproduce(const Options& given) {
   Options options = given;
   if (options.out.empty()) options.out = fs::path("runs") / ("reproduce_" + options.scale);
   check_gnuplot();
-  std::vector<Experiment> all = load_experiments(options.experiments);
+  const std::vector<Experiment> all = load_experiments(options.experiments);
   for (const std::string& name : options.names) experiment_named(all, name);
+  check_rows(all, options.only);
   Outcome outcome;
   outcome.results.scale = options.scale;
   outcome.results.machine = machine_of(options.device);
   outcome.report = options.out / "report" / "index.html";
+  for (const Experiment& experiment : all) check_configs(options, all, experiment);
   Reproduction reproduction(options, all);
   for (const Experiment& experiment : all) {
     if (!includes(options.names, experiment.name)) continue;

@@ -1,6 +1,7 @@
 #include "train/reproduce/work.h"
 
 #include <chrono>
+#include <nlohmann/json.hpp>
 
 #include "core/check.h"
 #include "core/io/file.h"
@@ -127,14 +128,15 @@ Done Work::run(const std::string& name, const std::vector<Words>& commands, cons
       write_file(done.folder / (std::to_string(i + 1) + ".out"),
                  std::vector<std::string_view>{output});
     }
-    done.value = fs::exists(file) ? read_json(file) : value_of(output);
+    const json value = fs::exists(file) ? read_json(file) : value_of(output);
+    done.value = value.dump();
     done.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    const json entry{{"commands", commands}, {"seconds", done.seconds}, {"value", done.value}};
+    const json entry{{"commands", commands}, {"seconds", done.seconds}, {"value", value}};
     write_file_atomically(record, entry.dump(2) + "\n");
     return done;
   }
   const json entry = read_json(record);
-  done.value = entry.at("value");
+  done.value = entry.at("value").dump();
   done.seconds = entry.at("seconds");
   return done;
 }

@@ -4,7 +4,6 @@
 #pragma once
 
 #include <filesystem>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -24,7 +23,7 @@ struct Trained {
 
 struct Done {
   std::filesystem::path folder;  // of the files that the commands left
-  nlohmann::json value;          // what the last one printed or wrote; null if that was no JSON
+  std::string value;             // JSON: what the last one printed or wrote; "null" if none
   double seconds = 0;
   std::string missing;
 };

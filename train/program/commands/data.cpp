@@ -5,10 +5,10 @@
 
 #include "core/check.h"
 #include "core/io/file.h"
+#include "data/checksum.h"
 #include "data/drawn_images.h"
 #include "data/gzip.h"
 #include "data/images.h"
-#include "data/checksum.h"
 #include "train/program/commands.h"
 
 namespace tarn::train {
