@@ -36,6 +36,7 @@ ELSEWHERE = {
     "./dev train experiments/copy_task/quick.toml":
         (".ci/run", "./dev train experiments/copy_task/quick.toml"),
     "./dev test": (".ci/run", "./dev test"),
+    "./dev reproduce": (".ci/run", "./dev reproduce --scale smoke"),
     "./dev test -N": CTEST,
     "./dev test -R resume": CTEST,
     "./dev test -R 'multiply|ops:|kernels/.*kernel'":

@@ -107,9 +107,10 @@ TEST_CASE("reproduce: the experiments of the source are all of the paper's figur
     CHECK_FALSE(experiment.rows.empty());
     CHECK((!experiment.claims.empty() || !experiment.pictures.empty()));
     for (const Row& row : experiment.rows) {
-      for (const auto& [scale, training] : row.training) {
-        CAPTURE(training.config);
-        CHECK(fs::exists(experiment.folder / training.config));
+      for (const auto& training : row.training) {
+        const std::string config = training.second.config;
+        CAPTURE(config);
+        CHECK(fs::exists(experiment.folder / config));
       }
     }
   }

