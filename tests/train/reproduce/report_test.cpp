@@ -170,6 +170,22 @@ TEST_CASE("report: odd texts and missing parts stand in it as they are, and brea
   CHECK(contains(report.page, "<section id=\"experiment-3\">"));
 }
 
+TEST_CASE("report: the pictures in the page are the files, to the last byte") {
+  if (!has_gnuplot()) return;
+  const test::TempDir folder;
+  const std::string page = report_of(test::example_results(), folder.path()).page;
+  for (const auto& [kind, file] : std::vector<std::pair<std::string, std::string>>{
+           {"png", "samples.png"}, {"svg+xml", "completions.svg"}}) {
+    const std::string begin = message("src=\"data:image/", kind, ";base64,");
+    const std::size_t at = page.find(begin) + begin.size();
+    test::write_text(folder / "picture.txt", page.substr(at, page.find('"', at) - at));
+    const test::Outcome decoded =
+        test::run_script(message("base64 -d '", (folder / "picture.txt").string(), "'"));
+    CHECK(decoded.code == 0);
+    CHECK(decoded.out == read_file(folder / "pictures" / file));
+  }
+}
+
 TEST_CASE("report: as many digits as say something") {
   struct Case {
     double value;
