@@ -45,7 +45,9 @@ class Check {
   // i32, contiguous, of this shape and on this device.
   void integers(const Argument& argument, const Shape& wanted, Device device) const;
   // Each value of an i32 tensor in [first, last]. They are read only where they lie in the CPU's
-  // memory, so that no device has to be waited for.
+  // memory, so that no device has to be waited for. On a device a bad token or label, or a bad
+  // length of ctc, makes a result that is not finite, and a bad length of another op is cut to the
+  // longest.
   void range(const Argument& argument, std::int64_t first, std::int64_t last) const;
   // One length of 0 to `longest` for each of a batch of sequences: i32 [batch].
   void lengths(const Argument& argument, std::int64_t batch, std::int64_t longest,

@@ -19,7 +19,9 @@ struct Ctc {
 
 // logits [N, T, C], class 0 the blank; labels i32 [N, S], the first label_lengths[n] of a row each
 // in 1 .. C-1; frame_lengths <= T and label_lengths <= S, i32 [N]. What is past the lengths is not
-// read. An utterance of infinite loss adds nothing to the loss, and its gradient is zero.
+// read. An utterance of infinite loss adds nothing to the loss, and its gradient is zero. Labels
+// and lengths out of range are an IndexError; on another device than the CPU they make `loss`,
+// `totals` and the utterance's loss minus infinity.
 Ctc ctc(const Tensor& logits, const Tensor& labels, const Tensor& frame_lengths,
         const Tensor& label_lengths, CtcWeight weight = CtcWeight::whole);
 

@@ -76,6 +76,17 @@ struct CtcUtterance {
     return static_cast<double>(logits[t * classes + class_of(s)]) - normalisers[t];
   }
 
+  // Whether the lengths and labels are what ctc_forward wants, before anything is looked up by
+  // them.
+  TARN_DEVICE bool valid(const CtcBatch<T>& batch) const {
+    if (frames < 0 || frames > batch.frames) return false;
+    if (label_count < 0 || label_count > batch.most_labels) return false;
+    for (std::int64_t i = 0; i < label_count; ++i) {
+      if (labels[i] < 1 || labels[i] >= classes) return false;
+    }
+    return true;
+  }
+
   TARN_DEVICE bool fits() const {
     std::int64_t needed = label_count;
     for (std::int64_t i = 1; i < label_count; ++i) needed += labels[i] == labels[i - 1] ? 1 : 0;

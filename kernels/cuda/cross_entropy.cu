@@ -27,10 +27,11 @@ __global__ void cross_entropy_rows(const T* logits, const std::int32_t* targets,
     const T* row = logits + r * classes;
     const std::int64_t largest = index_of_largest(row, classes);
     const double normaliser = log_sum_exp(row, classes, largest);
-    loss += weight * (normaliser - static_cast<double>(row[targets[r]]));
+    const std::int32_t target = targets[r];
+    loss += weight * (normaliser - static_cast<double>(looked_up(row, target, classes)));
     weight_sum += weight;
     // In a row with a NaN no logit is the largest.
-    if (largest == targets[r] && !std::isnan(normaliser)) correct += weight;
+    if (largest == target && !std::isnan(normaliser)) correct += weight;
   }
   if (lane() == 0) {
     sums[0][warp] = loss;

@@ -22,13 +22,15 @@ __global__ void ctc_normalisers(CtcBatch<T> batch) {
 }
 
 // An utterance is a block's, which goes from frame to frame; each thread has every 256th state.
+// Where lengths or labels are out of range the loss is minus infinity, which no probability gives,
+// and they are not looked at again.
 template <class T>
 __global__ void ctc_alpha(CtcBatch<T> batch, double* losses) {
   const std::int64_t n = blockIdx.x;
   const CtcUtterance<T> u(batch, n);
-  const bool fits = u.fits();
+  const bool valid = u.valid(batch), fits = valid && u.fits();
   if (!fits || u.frames == 0) {
-    if (threadIdx.x == 0) losses[n] = fits ? 0 : -kNever;
+    if (threadIdx.x == 0) losses[n] = fits ? 0 : valid ? -kNever : kNever;
     return;
   }
   for (std::int64_t t = 0; t < u.frames; ++t) {
@@ -63,7 +65,7 @@ __global__ void ctc_totals(CtcBatch<T> batch, const double* losses, double* tota
 template <class T>
 __global__ void ctc_beta(CtcBatch<T> batch, const double* losses, double* beta) {
   const std::int64_t n = blockIdx.x;
-  if (losses[n] == -kNever) return;
+  if (std::isinf(losses[n])) return;
   const CtcUtterance<T> u(batch, n);
   for (std::int64_t t = u.frames - 1; t >= 0; --t) {
     double* now = beta + (n * batch.frames + t) * u.row;
@@ -85,7 +87,7 @@ __global__ void ctc_gradient(CtcBatch<T> batch, const double* losses, const doub
   const std::int64_t n = frame / batch.frames, t = frame % batch.frames;
   const CtcUtterance<T> u(batch, n);
   T* grad = grad_logits + frame * u.classes;
-  if (losses[n] == -kNever || t >= u.frames) {
+  if (std::isinf(losses[n]) || t >= u.frames) {
     for (std::int64_t c = lane(); c < u.classes; c += kWarp) {
       grad[c] = static_cast<T>(beta_grad == 0 ? 0 : beta_grad * static_cast<double>(grad[c]));
     }

@@ -7,9 +7,11 @@ namespace tarn::kernels::cuda {
 
 template <class T>
 __global__ void gather_rows(const std::int32_t* tokens, const T* weight, T* out, Layout out_layout,
-                            std::int64_t width, std::int64_t n) {
+                            std::int64_t vocabulary, std::int64_t width, std::int64_t n) {
   for (std::int64_t i = first_element(); i < n; i += all_threads()) {
-    out[offset_of(out_layout, i)] = weight[tokens[i / width] * width + i % width];
+    const std::int64_t token = tokens[i / width];
+    out[offset_of(out_layout, i)] =
+        looked_up(weight, token * width + i % width, vocabulary * width);
   }
 }
 
@@ -36,7 +38,8 @@ void embedding_forward(const EmbeddingForwardArgs& args, Scratch /*none*/) {
     using T = decltype(zero);
     TARN_LAUNCH((gather_rows<T>), blocks_for(n), kThreads, 0, args.out.device(),
                 args.tokens.data<std::int32_t>(), args.weight.data<T>(), args.out.mutable_data<T>(),
-                Layout(args.out.shape(), args.out.strides()), args.weight.size(1), n);
+                Layout(args.out.shape(), args.out.strides()), args.weight.size(0),
+                args.weight.size(1), n);
   });
 }
 

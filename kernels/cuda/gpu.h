@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <limits>
 
 #include "core/cuda/runtime.h"
 #include "core/tensor.h"
@@ -120,6 +121,13 @@ __device__ inline std::int64_t offset_of(const Layout& layout, std::int64_t inde
     index /= layout.sizes[d];
   }
   return offset;
+}
+
+// An element of `count` by a token or a label; out of range it is a NaN, from which the loss is one
+// too, since the program does not wait for a device to look at what is there.
+template <class T>
+__device__ T looked_up(const T* values, std::int64_t index, std::int64_t count) {
+  return index >= 0 && index < count ? values[index] : std::numeric_limits<T>::quiet_NaN();
 }
 
 // Sums one value a thread over a block of kThreads in a fixed order. All threads must call it, and
