@@ -14,6 +14,7 @@
 #include "tests/support/temp_dir.h"
 #include "tests/support/text_file.h"
 #include "tests/train/reproduce/example_results.h"
+#include "tests/train/reproduce/gnuplot.h"
 #include "train/reproduce/report.h"
 
 namespace tarn::train::reproduce {
@@ -22,13 +23,10 @@ namespace {
 using Colour = std::array<std::uint8_t, 3>;
 
 bool has_programs() {
-  for (const char* program : {"gnuplot", "chromium"}) {
-    if (test::run_script(message("command -v ", program)).code != 0) {
-      MESSAGE("skipped: no " << program);
-      return false;
-    }
-  }
-  return true;
+  if (!test::has_gnuplot()) return false;
+  if (test::run_script("command -v chromium").code == 0) return true;
+  MESSAGE("skipped: no chromium");
+  return false;
 }
 
 class Browser {

@@ -171,7 +171,7 @@ TEST_CASE("report: odd texts and missing parts stand in it as they are, and brea
 }
 
 TEST_CASE("report: the pictures in the page are the files, to the last byte") {
-  if (!has_gnuplot()) return;
+  if (!test::has_gnuplot()) return;
   const test::TempDir folder;
   const std::string page = report_of(test::example_results(), folder.path()).page;
   for (const auto& [kind, file] : std::vector<std::pair<std::string, std::string>>{
