@@ -167,10 +167,7 @@ ExperimentResult Reproduction::run(const Experiment& experiment) {
     for (const Trained& run : runs.seeds) into.seconds += run.seconds;
     measure(experiment, row, result, into);
     if (row.same_as.empty()) result.seconds += into.seconds;
-    if (runs.missing.ends_with(" is missing") ||
-        runs.missing.find(" is missing: ") != runs.missing.npos) {
-      result.missing = runs.missing;
-    }
+    if (runs.data_missing) result.missing = runs.missing;
     result.rows.push_back(std::move(into));
   }
   compute_formulas(experiment, result);

@@ -95,7 +95,8 @@ RowRuns::Runs RowRuns::train(const Experiment& experiment, const Row& row) {
   }
   runs.config = config_of(experiment, training->second);
   runs.missing = missing_data(experiment, training->second);
-  if (!runs.missing.empty()) return runs;
+  runs.data_missing = !runs.missing.empty();
+  if (runs.data_missing) return runs;
   const Substitutes words = words_of(experiment, row);
   runs.set = training->second.set;
   if (options_.device != "cpu") runs.set.push_back("run.device=" + options_.device);

@@ -26,8 +26,9 @@ class RowRuns {
   struct Runs {
     std::vector<Trained> seeds;
     std::string config;
-    Words set;            // as the experiment has it
-    std::string missing;  // why there is no run; empty: there is, or none is needed
+    Words set;                  // as the experiment has it
+    std::string missing;        // why there is no run; empty: there is, or none is needed
+    bool data_missing = false;  // and that is why
   };
 
   // All must outlive it.
