@@ -14,6 +14,10 @@ class FileLock {
   FileLock(const FileLock&) = delete;
   FileLock& operator=(const FileLock&) = delete;
 
+  // Whether anyone holds the lock of the file now. Asks the system and takes nothing, not even for
+  // a moment, so that it never keeps a process out that wants the lock. False if there is no file.
+  static bool held(const std::filesystem::path& file);
+
  private:
   int descriptor_;
 };

@@ -11,18 +11,21 @@ namespace tarn {
 namespace {
 
 using nlohmann::json;
+using nlohmann::ordered_json;
 
 // Some of the library's functions on values recurse, so that a hostile depth would end the stack.
 constexpr int kMaxDepth = 64;
 
 // Follows the parser to find what it would accept in silence: of a key given twice it keeps the
 // last.
+template <class Json>
 class Strictness {
  public:
   explicit Strictness(const std::string& source) : source_(source) {}
 
-  bool operator()(int depth, json::parse_event_t event, const json& value) {
-    using Event = json::parse_event_t;
+  using Event = typename Json::parse_event_t;
+
+  bool operator()(int depth, Event event, const Json& value) {
     if (event == Event::object_start || event == Event::array_start) {
       TARN_CHECK_AS(IoError, depth < kMaxDepth, source_, ": nested deeper than ", kMaxDepth);
     }
@@ -31,7 +34,7 @@ class Strictness {
     } else if (event == Event::object_end) {
       keys_.pop_back();
     } else if (event == Event::key) {
-      const auto& key = value.get_ref<const std::string&>();
+      const auto& key = value.template get_ref<const std::string&>();
       TARN_CHECK_AS(IoError, keys_.back().insert(key).second, source_, ": the key \"", key,
                     "\" appears twice");
     }
@@ -49,15 +52,14 @@ std::string_view without_tag(std::string_view text) {
   return text.starts_with('[') && end != text.npos ? text.substr(end + 2) : text;
 }
 
-}  // namespace
-
-json parse_json(std::string_view text, const std::string& source) {
-  Strictness strictness(source);
-  const auto callback = [&](int depth, json::parse_event_t event, json& value) {
+template <class Json>
+Json parse_strictly(std::string_view text, const std::string& source) {
+  Strictness<Json> strictness(source);
+  const auto callback = [&](int depth, typename Json::parse_event_t event, Json& value) {
     return strictness(depth, event, value);
   };
   try {
-    return json::parse(text, callback);
+    return Json::parse(text, callback);
   } catch (const json::parse_error& error) {
     fail<IoError>(source, ": not JSON at byte ", error.byte, ": ", without_tag(error.what()));
   } catch (const json::exception& error) {  // a number out of range
@@ -65,8 +67,22 @@ json parse_json(std::string_view text, const std::string& source) {
   }
 }
 
+}  // namespace
+
+json parse_json(std::string_view text, const std::string& source) {
+  return parse_strictly<json>(text, source);
+}
+
+ordered_json parse_ordered_json(std::string_view text, const std::string& source) {
+  return parse_strictly<ordered_json>(text, source);
+}
+
 json read_json(const std::filesystem::path& file) {
   return parse_json(read_file(file), file.string());
+}
+
+std::string json_line(const ordered_json& value) {
+  return value.dump(-1, ' ', false, ordered_json::error_handler_t::replace) + "\n";
 }
 
 }  // namespace tarn

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,6 +20,7 @@ struct RunConfig {
   std::uint64_t seed = 1;
   std::string device = "cpu";
   std::int64_t threads = 0;  // 0: as `tarn info` says
+  bool tensorboard = false;
   bool operator==(const RunConfig&) const = default;
 };
 
@@ -145,6 +147,14 @@ void validate(const Config& config);
 
 // Every key, in the order of the structs; parse_config gives back an equal Config.
 std::string to_toml(const Config& config);
+
+// A key and its values, as TOML, in each of some configs.
+struct KeyValues {
+  std::string key;  // "optimizer.lr"
+  std::vector<std::string> values;
+};
+std::vector<KeyValues> all_keys(std::span<const Config> configs);
+std::vector<KeyValues> differing_keys(std::span<const Config> configs);
 
 // The keys whose values differ, a line each ("\n  optimizer.lr was 0.001 and is 0.01"); empty if
 // none.

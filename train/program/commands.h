@@ -83,7 +83,9 @@ struct GenerateCommand {
 int generate_command(const GenerateCommand& command);
 
 struct InfoCommand {
-  std::filesystem::path target;  // a run or a checkpoint; empty: this program and machine
+  // A run, a checkpoint or a folder of runs; empty: this program and machine.
+  std::filesystem::path target;
+  bool json = false;
 };
 int info_command(const InfoCommand& command);
 
@@ -92,6 +94,19 @@ struct ReproduceCommand {
   bool strict = false;  // exit code 1 if a claim does not hold, or should have been tested
 };
 int reproduce_command(const ReproduceCommand& command);
+
+struct RunsCommand {
+  std::vector<std::filesystem::path> folders;  // one of runs, or runs to compare; empty: runs/
+  bool json = false;
+};
+int runs_command(const RunsCommand& command);
+int print_runs(const std::filesystem::path& folder, bool json);  // the list
+
+struct ExportCommand {
+  std::filesystem::path run;
+  std::filesystem::path csv, tensorboard;  // a file, and a folder; either may be empty
+};
+int export_command(const ExportCommand& command);
 
 struct ConfigCommand {
   std::string key;  // or a section; empty: all

@@ -131,9 +131,27 @@ void fill_trace(Subcommand& row, TraceCommand& command) {
 }
 
 void fill_info(Subcommand& row, InfoCommand& command) {
-  Option target = operand("CHECKPOINT", command.target, "a run's folder or a checkpoint");
+  Option target =
+      operand("RUN_OR_CHECKPOINT", command.target, "a run's folder, a checkpoint, or runs' folder");
   target.required = false;
   row.operands = {std::move(target)};
+  row.options = {flag("--json", command.json, "print JSON: one line, or one a run")};
+}
+
+void fill_runs(Subcommand& row, RunsCommand& command) {
+  Option folders = operands("RUN_OR_FOLDER", command.folders,
+                            "a folder of runs, runs if not given; or two runs or more, to compare");
+  folders.required = false;
+  row.operands = {std::move(folders)};
+  row.options = {flag("--json", command.json, "print JSON: a line a run; a comparison in one")};
+}
+
+void fill_export(Subcommand& row, ExportCommand& command) {
+  row.operands = {operand("RUN", command.run, "a run's folder")};
+  row.options = {
+      path("--csv", "FILE", command.csv, "a table: a row for each line of metrics.jsonl"),
+      path("--tensorboard", "FOLDER", command.tensorboard,
+           "a folder for TensorBoard, new or empty")};
 }
 
 void fill_reproduce(Subcommand& row, ReproduceCommand& command) {
@@ -183,6 +201,12 @@ std::vector<Subcommand> subcommands() {
                  info_command, fill_info),
       subcommand("reproduce", "the paper's experiments, with a verdict on each of its claims",
                  reproduce_command, fill_reproduce),
+      subcommand("runs", "what runs there are and how they stand; what differs between some",
+                 runs_command, fill_runs),
+      subcommand("info", "this program and machine, a run, or a checkpoint", info_command,
+                 fill_info),
+      subcommand("export", "a run's metrics as CSV or for TensorBoard", export_command,
+                 fill_export),
       subcommand("config", "the keys of a config: meaning, default, range", config_command,
                  fill_config),
       subcommand("data", "what a folder of data holds: counts and checksums", data_command,

@@ -163,8 +163,7 @@ Checkpoint::Checkpoint(fs::path directory, Use use) : directory_(std::move(direc
     state_ = state_from(record);
     updates_ = record.at("updates");
     for (const auto& [key, value] : record.at("made_by").items()) {
-      made_by_ += message("  ", key, ": ",
-                          value.is_string() ? value.get<std::string>() : value.dump(), "\n");
+      made_by_.emplace_back(key, value.is_string() ? value.get<std::string>() : value.dump());
     }
   } catch (const json::exception& error) {
     fail<IoError>(state_file.string(), " is not a checkpoint's state: ", error.what());
@@ -178,15 +177,41 @@ Config Checkpoint::config(const std::vector<std::string>& overrides) const {
   return parse_config(config_toml_, (directory_ / kConfigFile).string(), overrides);
 }
 
-std::string Checkpoint::summary() const {
+namespace {
+
+std::int64_t numbers_in(const SafetensorsFile& file) {
   std::int64_t numbers = 0;
-  for (const SafetensorsFile::Entry& entry : model_->entries()) numbers += entry.shape.elements();
+  for (const SafetensorsFile::Entry& entry : file.entries()) numbers += entry.shape.elements();
+  return numbers;
+}
+
+}  // namespace
+
+std::string Checkpoint::summary() const {
   std::string text =
       message("checkpoint ", directory_.string(), "\n  step: ", state_.step,
-              "\n  tensors: ", model_->entries().size(), " of ", numbers, " numbers\n");
+              "\n  tensors: ", model_->entries().size(), " of ", numbers_in(*model_), " numbers\n");
   if (state_.best) text += message("  best: ", *state_.best, " at step ", state_.best_step, "\n");
   for (const auto& [fact, value] : state_.data) text += message("  ", fact, ": ", value, "\n");
-  return text + made_by_;
+  for (const auto& [key, value] : made_by_) text += message("  ", key, ": ", value, "\n");
+  return text;
+}
+
+nlohmann::ordered_json Checkpoint::summary_json() const {
+  nlohmann::ordered_json summary{{"checkpoint", directory_.string()},
+                                 {"step", state_.step},
+                                 {"tensors", model_->entries().size()},
+                                 {"numbers", numbers_in(*model_)},
+                                 {"best", nullptr},
+                                 {"best_step", nullptr},
+                                 {"data", state_.data},
+                                 {"made_by", nlohmann::ordered_json::object()}};
+  if (state_.best) {
+    summary["best"] = *state_.best;
+    summary["best_step"] = state_.best_step;
+  }
+  for (const auto& [key, value] : made_by_) summary["made_by"][key] = value;
+  return summary;
 }
 
 void Checkpoint::load_model(nn::Module& model) const {

@@ -3,8 +3,10 @@
 #pragma once
 
 #include <filesystem>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/io/safetensors.h"
@@ -58,7 +60,8 @@ class Checkpoint {
   const TrainState& state() const { return state_; }
   // The run's config, with these "section.key=value" over it. ConfigError.
   Config config(const std::vector<std::string>& overrides = {}) const;
-  std::string summary() const;  // a few lines for a reader; wants the model
+  std::string summary() const;                  // a few lines for a reader; wants the model
+  nlohmann::ordered_json summary_json() const;  // the same
 
   // Fill the model, and the optimizer; all that does not fit is listed at once.
   void load_model(nn::Module& model) const;
@@ -69,7 +72,7 @@ class Checkpoint {
   TrainState state_;
   std::int64_t updates_ = 0;
   std::string config_toml_;
-  std::string made_by_;
+  std::vector<std::pair<std::string, std::string>> made_by_;
   std::optional<SafetensorsFile> model_, optimizer_;
 };
 

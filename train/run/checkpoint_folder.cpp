@@ -124,6 +124,12 @@ std::map<std::int64_t, fs::path> CheckpointFolder::named(const char* prefix) con
   return found;
 }
 
+std::map<std::int64_t, fs::path> CheckpointFolder::all() const {
+  auto found = named(kPrefix);
+  std::erase_if(found, [](const auto& entry) { return !holds_state(entry.second); });
+  return found;
+}
+
 void CheckpointFolder::remove(std::int64_t step) const {
   // Renamed first, so that a checkpoint under its own name is never half removed.
   const fs::path doomed = unfinished(step);

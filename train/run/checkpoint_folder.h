@@ -28,6 +28,9 @@ class CheckpointFolder {
   std::optional<std::filesystem::path> latest() const;
   std::optional<std::filesystem::path> best() const;
 
+  // The complete ones, by their steps.
+  std::map<std::int64_t, std::filesystem::path> all() const;
+
   // Makes the checkpoint of this state the latest: removes those after it, which belong to a future
   // that will be made again, and what an interrupted save left behind. A kill at any point leaves a
   // folder that can be rewound again. The best checkpoint that the state knows of may be gone, when

@@ -71,6 +71,19 @@ void RunFolder::lock() {
   if (!lock_) lock_ = std::make_unique<FileLock>(folder_ / kLockFile);
 }
 
+bool RunFolder::is_starting() const {
+  std::error_code ignored;  // a folder that cannot be looked into is none of ours
+  return fs::exists(folder_ / kStartingFile, ignored) && !fs::exists(config(), ignored);
+}
+
+bool RunFolder::holds_run() const {
+  std::error_code ignored;
+  return is_starting() || fs::is_regular_file(folder_ / "checkpoints" / "latest", ignored) ||
+         (fs::exists(folder_ / kLockFile, ignored) && fs::exists(config(), ignored));
+}
+
+bool RunFolder::in_use() const { return FileLock::held(folder_ / kLockFile); }
+
 void RunFolder::publish(const std::string& config_toml) const {
   remove_temporaries_of(folder_ / kConfigFile);
   write_file_atomically(folder_ / kConfigFile, config_toml);

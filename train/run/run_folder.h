@@ -1,4 +1,5 @@
-// The folder of one run: config.toml, metrics.jsonl, timing.jsonl and checkpoints/.
+// The folder of one run: config.toml, metrics.jsonl, timing.jsonl and checkpoints/, and
+// tensorboard/ where that is wanted.
 #pragma once
 
 #include <filesystem>
@@ -30,9 +31,18 @@ class RunFolder {
   // Writes config.toml: from now on the folder holds a run.
   void publish(const std::string& config_toml) const;
 
+  // Whether the folder holds a run, or what is left of one: foreign folders do not.
+  bool holds_run() const;
+  // Whether a start in this folder goes on or was interrupted: there is no config.toml yet.
+  bool is_starting() const;
+  // Whether a process trains here now. Never in that process's way.
+  bool in_use() const;
+
   std::filesystem::path path() const { return folder_; }
+  std::filesystem::path config() const { return folder_ / "config.toml"; }
   std::filesystem::path metrics() const { return folder_ / "metrics.jsonl"; }
   std::filesystem::path timing() const { return folder_ / "timing.jsonl"; }
+  std::filesystem::path tensorboard() const { return folder_ / "tensorboard"; }
   CheckpointFolder checkpoints() const { return CheckpointFolder(folder_ / "checkpoints"); }
 
  private:

@@ -16,6 +16,7 @@ void check_same_run(const Config& config, const Config& before, const DataFacts&
   wanted.run.name = config.run.name;
   wanted.run.threads = config.run.threads;
   wanted.run.device = config.run.device;
+  wanted.run.tensorboard = config.run.tensorboard;
   wanted.task.data = config.task.data;
   // The list itself is compared.
   if (facts.contains("phones")) wanted.speech.phones = config.speech.phones;

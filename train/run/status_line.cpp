@@ -110,4 +110,13 @@ std::string duration_text(double seconds) {
   return text;
 }
 
+std::string size_text(std::uintmax_t bytes) {
+  if (bytes < 1000) return message(bytes, " bytes");
+  constexpr std::array<const char*, 4> kUnits{"kB", "MB", "GB", "TB"};
+  auto size = static_cast<double>(bytes) / 1000;
+  std::size_t unit = 0;
+  for (; size >= 999.5 && unit + 1 < kUnits.size(); ++unit) size /= 1000;
+  return message(number_text(size < 9.95 ? "%.1f" : "%.0f", size), " ", kUnits[unit]);
+}
+
 }  // namespace tarn::train

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -36,5 +37,8 @@ std::string fit_fields(const std::vector<std::string>& fields, std::size_t width
 std::string number_text(const char* format, double value);  // as printf has it
 // As a person writes it: "0.043 s", "21 s", "3 min 20 s", "4 h 10 min", "42 days".
 std::string duration_text(double seconds);
+
+// "820 bytes", "3.4 MB", "12 GB", in powers of ten.
+std::string size_text(std::uintmax_t bytes);
 
 }  // namespace tarn::train

@@ -82,6 +82,13 @@ Metrics mean_metrics(const Task& task, std::span<const double> totals, std::int6
   return means;
 }
 
+// The lowest evaluation is in the checkpoint, so that a resumed run stops where it would have.
+bool is_complete(const TrainConfig& train, const TrainState& state) {
+  const std::int64_t patience = train.early_stop * train.eval_every;
+  const bool stalled = patience > 0 && state.lowest && state.step - state.lowest_step >= patience;
+  return !state.evaluation_due && (state.step >= train.steps || stalled);
+}
+
 TrainOutcome Trainer::run() {
   const TrainConfig& train = config_.train;
   const auto due = [&](std::int64_t every) {
@@ -89,6 +96,7 @@ TrainOutcome Trainer::run() {
   };
   // One that was interrupted may not be wanted any more.
   state_.evaluation_due = state_.evaluation_due && due(train.eval_every);
+  if (config_.run.tensorboard) events_.emplace(home_.tensorboard(), read_log(home_));
   try {
     while (!complete()) {
       stop_if_signalled();
@@ -104,16 +112,6 @@ TrainOutcome Trainer::run() {
   }
   save();
   return {state_.step, last_evaluation_, complete() ? 0 : signal_received()};
-}
-
-bool Trainer::complete() const {
-  return !state_.evaluation_due && (state_.step >= config_.train.steps || stalled());
-}
-
-// The lowest evaluation is in the checkpoint, so that a resumed run stops where it would have.
-bool Trainer::stalled() const {
-  const std::int64_t patience = config_.train.early_stop * config_.train.eval_every;
-  return patience > 0 && state_.lowest && state_.step - state_.lowest_step >= patience;
 }
 
 double Trainer::learning_rate() const {
@@ -153,22 +151,31 @@ void Trainer::log(const StepReport& report) {
   add(line, report.metrics);
   line["lr"] = report.lr;
   line["grad_norm"] = report.grad_norm;
-  metrics_.append(line.dump() + "\n");
   // What depends on the machine has a file of its own, so that metrics.jsonl can be compared.
   const MemoryStats memory = allocator(task_->model().device()).stats();
-  timing_.append(ordered_json{{"step", report.step},
-                              {"seconds_per_step", progress_.seconds_per_step()},
-                              {"tokens_per_s", progress_.tokens_per_second()},
-                              {"peak_bytes", memory.peak},
-                              {"system_blocks", memory.system_blocks}}
-                     .dump() +
-                 "\n");
+  const ordered_json timing{{"step", report.step},
+                            {"time", unix_time()},
+                            {"seconds_per_step", progress_.seconds_per_step()},
+                            {"tokens_per_s", progress_.tokens_per_second()},
+                            {"peak_bytes", memory.peak},
+                            {"system_blocks", memory.system_blocks}};
+  write(line.dump(), timing.dump());
+}
+
+void Trainer::write(const std::string& metrics, const std::string& timing) {
+  metrics_.append(metrics + "\n");
+  if (!timing.empty()) timing_.append(timing + "\n");
+  if (!events_) return;
+  // From the text, as when the events are made anew of the log.
+  LogLine line = parse_metrics_line(metrics, home_.metrics());
+  if (!timing.empty()) add_timing_line(line, timing, home_.timing());
+  events_->append(line);
 }
 
 void Trainer::evaluate() {
   settle();
   last_evaluation_ = task_->evaluate();
-  const double value = metric(last_evaluation_, task_->best_metric());
+  const double value = metric(last_evaluation_, best_metric(config_.task.kind));
   const bool finite = std::isfinite(value);
   if (finite && (!state_.lowest || value < *state_.lowest)) {
     state_.lowest = value;
@@ -185,7 +192,7 @@ void Trainer::evaluate() {
   state_.plateau = optim::observe(schedule_options(config_), state_.plateau, value);
   ordered_json line{{"step", state_.step}};
   add(line["evaluation"], last_evaluation_);
-  metrics_.append(line.dump() + "\n");
+  write(line.dump(), "");
   progress_.evaluation(state_.step, last_evaluation_, best);
   if (best) save();
 }

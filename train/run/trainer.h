@@ -10,6 +10,7 @@
 #include "core/io/file.h"
 #include "optim/optimizer.h"
 #include "train/config/config.h"
+#include "train/run/event_file.h"
 #include "train/run/progress.h"
 #include "train/run/run_folder.h"
 #include "train/tasks/task.h"
@@ -36,6 +37,10 @@ UpdateBatches run_batches(Task& task, const Config& config, std::int64_t step, a
 
 // The means over an update's batches of their metrics; `totals` is UpdateBatches::totals.
 Metrics mean_metrics(const Task& task, std::span<const double> totals, std::int64_t batches);
+
+// Whether a run has ended: all steps were made, or no evaluation was better for train.early_stop of
+// them; and the last evaluation was made.
+bool is_complete(const TrainConfig& train, const TrainState& state);
 
 struct TrainOutcome {
   std::int64_t step = 0;
@@ -66,8 +71,9 @@ class Trainer {
   void evaluate();
   void save();
   void log(const StepReport& report);
-  bool complete() const;
-  bool stalled() const;  // no evaluation was better for train.early_stop of them
+  // A line of metrics.jsonl, and the one of timing.jsonl that belongs to it, if it is not empty.
+  void write(const std::string& metrics, const std::string& timing);
+  bool complete() const { return is_complete(config_.train, state_); }
   double learning_rate() const;
   void check_weights();
   std::string last_checkpoint() const;  // for messages
@@ -90,6 +96,7 @@ class Trainer {
   TrainState state_;
   AppendFile metrics_;
   AppendFile timing_;
+  std::optional<EventFile> events_;  // while it trains, with run.tensorboard
   Progress progress_;
   ad::Tape tape_;
   Metrics last_evaluation_;

@@ -51,8 +51,6 @@ class CopyTraining final : public Task {
     return metrics(sum.totals());
   }
 
-  std::string_view best_metric() const override { return "loss"; }
-
   std::int64_t count_recorded(const SafetensorsFile& file) const override;
   ForwardResult recorded_batch(const SafetensorsFile& file, std::int64_t index,
                                const nn::Pass& pass) override;

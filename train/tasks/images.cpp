@@ -112,7 +112,6 @@ class ImageTraining final : public Task {
                             : metrics_at_once(split_set(), split_.count);
   }
 
-  std::string_view best_metric() const override { return "bits_per_dim"; }
   std::string note() const override {
     return message("bits_per_dim: over the ", config_.task.sequence_length,
                    " predicted values of an image; its first value is not scored");

@@ -75,7 +75,6 @@ class SpeechTraining final : public Task {
 
   Metrics evaluate_split() override { return metrics_over(*split_); }
 
-  std::string_view best_metric() const override { return "per"; }
   std::string note() const override {
     return "per: phone error rate, the share of errors in the phones said; the sum of the three "
            "that follow it";

@@ -7,6 +7,10 @@
 
 namespace tarn::train {
 
+std::string_view best_metric(std::string_view kind) {
+  return kind == "images" ? "bits_per_dim" : kind == "speech" ? "per" : "loss";
+}
+
 std::unique_ptr<Task> make_task(const Config& config, Device device, const DataFacts& checkpoint) {
   if (config.task.kind == "copy") return make_copy_task(config, device);
   if (config.task.kind == "images") return make_image_task(config, device);

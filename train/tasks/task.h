@@ -69,15 +69,15 @@ class Task {
   // What a reader must know of the metrics, in a line; empty if their names say it all.
   virtual std::string note() const { return ""; }
 
-  // Which metric says what the best checkpoint is; lower is better.
-  virtual std::string_view best_metric() const = 0;
-
   // Recorded batches, for `tarn trace`. Throws IoError that lists every missing or misshapen
   // tensor.
   virtual std::int64_t count_recorded(const SafetensorsFile& file) const = 0;
   virtual ForwardResult recorded_batch(const SafetensorsFile& file, std::int64_t index,
                                        const nn::Pass& pass) = 0;
 };
+
+// The metric of a kind of task that says what the best checkpoint is; lower is better.
+std::string_view best_metric(std::string_view kind);
 
 // The task that config.task.kind names, with a model of fresh parameters on the device. The facts
 // of the checkpoint whose weights it gets stand in for data that the config does not name.

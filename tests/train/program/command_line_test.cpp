@@ -17,8 +17,8 @@ bool is_on_path(const char* command) {
 TEST_CASE("command line: tarn alone, and --help, list the sub-commands") {
   for (const Arguments& arguments : {Arguments{}, {"--help"}, {"-h"}, {"help"}}) {
     const std::string help = printed(arguments);
-    for (const char* name : {"train", "eval", "generate", "transcribe", "info", "config", "data",
-                             "trace", "bench", "completion", "man"}) {
+    for (const char* name : {"train", "eval", "generate", "transcribe", "runs", "info", "export",
+                             "config", "data", "trace", "bench", "completion", "man"}) {
       CAPTURE(name);
       CHECK(contains(help, "\n  " + std::string(name) + " "));
     }

@@ -21,7 +21,6 @@ class OverflowTask final : public Task {
   explicit OverflowTask(std::int64_t overflowing) : overflowing_(overflowing) {}
   nn::Module& model() override { return model_; }
   Metrics evaluate() override { return {}; }
-  std::string_view best_metric() const override { return "loss"; }
   std::int64_t count_recorded(const SafetensorsFile&) const override { return 0; }
   ForwardResult recorded_batch(const SafetensorsFile&, std::int64_t, const nn::Pass&) override {
     return {};

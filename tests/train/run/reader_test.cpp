@@ -83,9 +83,9 @@ TEST_CASE("reader: tarn info on a folder of runs has a line for each") {
   fs::create_directory(runs / "runs/no_run");
   const Outcome outcome = run_ok({"info", runs / "runs"});
   INFO(outcome.out);
-  CHECK(contains(outcome.out, "first       copy  step 20 of 20  best "));
-  CHECK(contains(outcome.out, "\nsecond_one  copy  step 0 of 0  not evaluated yet\n"));
-  CHECK(contains(outcome.out, "\nthird       cannot be read: "));
+  CHECK(contains(outcome.out, "\nfirst       done    copy  20 of 20  loss "));
+  CHECK(contains(outcome.out, "\nsecond_one  done    copy  0 of 0    -  "));
+  CHECK(contains(outcome.out, "\nthird       broken  "));
   CHECK_FALSE(contains(outcome.out, "no_run"));
   check_refused({"info", runs / "runs/no_run"}, {"holds no checkpoint"});
 }
