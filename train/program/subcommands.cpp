@@ -131,8 +131,8 @@ void fill_trace(Subcommand& row, TraceCommand& command) {
 }
 
 void fill_info(Subcommand& row, InfoCommand& command) {
-  Option target =
-      operand("RUN_OR_CHECKPOINT", command.target, "a run's folder, a checkpoint, or runs' folder");
+  Option target = operand("RUN_OR_CHECKPOINT", command.target,
+                          "a run's folder, a checkpoint, or a folder of runs");
   target.required = false;
   row.operands = {std::move(target)};
   row.options = {flag("--json", command.json, "print JSON: one line, or one a run")};

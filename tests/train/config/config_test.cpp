@@ -102,8 +102,9 @@ TEST_CASE("config: what to_toml writes is read back equal") {
 
 TEST_CASE("config: to_toml writes each key in the order of the structs") {
   const std::string text = to_toml(Config{});
-  CHECK(text.starts_with(
-      "[run]\nname = \"run\"\nseed = 1\ndevice = \"cpu\"\nthreads = 0\n\n[task]\n"));
+  CHECK(
+      text.starts_with("[run]\nname = \"run\"\nseed = 1\ndevice = \"cpu\"\nthreads = "
+                       "0\ntensorboard = false\n\n[task]\n"));
   CHECK(contains(text,
                  "\nlr = 0.001\nweight_decay = 0.01\nmax_grad_norm = 1.0\nclip = \"tensor\"\n"));
   CHECK(contains(text, "\nmilestones = [3000]\n"));
@@ -358,7 +359,7 @@ TEST_CASE("config: load_config reads a file, and names one that it cannot") {
 }
 
 TEST_CASE("config: every key is documented, and its documented default is the default") {
-  REQUIRE(key_docs().size() == 76);
+  REQUIRE(key_docs().size() == 77);
   for (const KeyDoc& doc : key_docs()) {
     CAPTURE(doc.section);
     CAPTURE(doc.key);
