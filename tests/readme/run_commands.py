@@ -11,8 +11,8 @@ run. A comment above a block says more:
     <!-- test: set train.steps=20 -->    given as --set to the block's `tarn train`; may hold several
     <!-- test: skip, REASON -->          the block is not run; the reason is printed
 
-Every relative link must lead to a file, and a block under `<!-- from: FILE -->` must be lines of that
-file in their order; a line of `...` stands for those left out.
+Every relative link must lead to a file, and a block or a table under `<!-- from: FILE -->` must be
+lines of that file in their order; a line of `...` stands for those left out.
 """
 import os
 import pathlib
@@ -72,7 +72,7 @@ LINK = re.compile(r"\]\(([^()\s]+)\)")
 
 
 class Block:
-    """A fenced block, and the comment that stands above it."""
+    """A fenced block, or a table that is quoted, and the comment that stands above it."""
 
     def __init__(self, page, line, language, directive):
         self.page, self.line, self.language, self.directive = page, line, language, directive
@@ -86,7 +86,10 @@ def blocks_and_prose(page, text):
     """The fenced blocks of a page, and its lines outside of them."""
     blocks, prose = [], []
     block, fence, directive = None, "", None
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate([*text.splitlines(), ""], 1):
+        if block is not None and block.language == "table" and not line.startswith("|"):
+            blocks.append(block)
+            block = None
         if block is not None:
             if line.strip() == fence:
                 blocks.append(block)
@@ -95,6 +98,11 @@ def blocks_and_prose(page, text):
                 block.lines.append(line)
             continue
         opening = FENCE.match(line)
+        if directive is not None and line.startswith("|"):
+            block = Block(page, number, "table", directive)
+            block.lines.append(line)
+            directive = None
+            continue
         if opening:
             fence = opening.group(2)
             block = Block(page, number, opening.group(3), directive)
