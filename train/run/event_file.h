@@ -30,8 +30,9 @@ void export_events(const std::filesystem::path& folder, std::span<const LogLine>
 // The event file of a run that trains.
 class EventFile {
  public:
-  // Replaces what the run wrote here before by a new file of the log so far, under a later name,
-  // which a TensorBoard that is watching goes on to.
+  // Replaces what the run wrote here before by a new file of the log so far. Its name is a later
+  // one, so that an open TensorBoard goes on to it (that of --load_fast=false has to be started
+  // again).
   EventFile(const std::filesystem::path& folder, std::span<const LogLine> log);
 
   void append(const LogLine& line);
