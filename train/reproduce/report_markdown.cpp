@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cctype>
 #include <cstddef>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -84,6 +85,35 @@ std::string results_markdown(const ExperimentResult& experiment) {
   return out.empty() ? "" : out + "\n";
 }
 
+// The points of a chart as a table, a line for each x, where they are few. Longer curves are for
+// the page.
+std::string chart_markdown(const ChartResult& chart, const std::vector<RowResult>& rows) {
+  constexpr std::size_t kMostLines = 16;
+  std::set<double> all_x;
+  std::vector<std::string> cells{plain(chart.x_title)};
+  std::vector<const std::vector<Point>*> curves;
+  for (const RowResult& row : rows) {
+    const auto curve = row.curves.find(chart.name);
+    if (curve == row.curves.end()) continue;
+    for (const Point& point : curve->second) all_x.insert(point.first);
+    cells.push_back(plain(row.title));
+    curves.push_back(&curve->second);
+  }
+  if (all_x.empty() || all_x.size() > kMostLines) return "";
+  std::string out = message(plain(chart.title), ", ", plain(chart.y_title), ":\n\n");
+  out += heading_of(cells, 0);
+  for (const double x : all_x) {
+    cells = {text_of({x, 0, 1}, 0)};
+    for (const std::vector<Point>* curve : curves) {
+      const auto point = std::find_if(curve->begin(), curve->end(),
+                                      [&](const Point& one) { return one.first == x; });
+      cells.push_back(point == curve->end() ? "" : text_of({point->second, 0, 1}, 2));
+    }
+    out += line_of(cells);
+  }
+  return out + "\n";
+}
+
 std::string claims_markdown(const ExperimentResult& experiment) {
   std::string out;
   for (const ClaimResult& claim : experiment.claims) {
@@ -127,6 +157,7 @@ std::string experiment_markdown(const ExperimentResult& experiment) {
   if (!experiment.place.empty()) out += plain(experiment.place) + "\n\n";
   if (!experiment.about.empty()) out += plain(experiment.about) + "\n\n";
   if (!experiment.missing.empty()) out += message("Not run: ", plain(experiment.missing), "\n\n");
+  for (const ChartResult& chart : experiment.charts) out += chart_markdown(chart, experiment.rows);
   return out + results_markdown(experiment) + claims_markdown(experiment) +
          pictures_markdown(experiment) + runs_markdown(experiment);
 }

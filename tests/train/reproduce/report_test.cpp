@@ -275,6 +275,13 @@ TEST_CASE("report: Markdown's table of an experiment, word for word") {
                  "- **does not hold**: linear attention ends at softmax's loss (Section 4.1.1)  \n"
                  "  `loss.linear <= 1.05 * loss.softmax` where loss.linear = 0.00035, "
                  "loss.softmax = 0.00031\n"));
+  CHECK(contains(markdown,
+                 "Peak memory per sample, MB:\n\n"
+                 "| length | Softmax | LSH, 1 round | LSH, 4 rounds | Linear |\n"
+                 "| ---: | ---: | ---: | ---: | ---: |\n"
+                 "| 512 | 2.20 | 3.10 | 8.90 | 1.90 |\n"));
+  CHECK(contains(markdown, "| 65536 | | | | 243.20 |\n"));
+  CHECK(!contains(markdown, "Training loss, mean of the seeds"));  // too many points
   CHECK(contains(markdown, "![Images by the linear model](<../pictures/samples.png>)"));
 }
 
