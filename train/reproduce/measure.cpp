@@ -5,8 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/check.h"
-#include "core/io/file.h"
-#include "core/io/json.h"
+#include "train/run/run_log.h"
 
 namespace tarn::train::reproduce {
 namespace {
@@ -93,15 +92,13 @@ Curve points_of(const json& value, const Source& source, const Substitutes& word
 }
 
 Curve evaluations(const std::filesystem::path& run, const Source& source) {
-  const std::filesystem::path file = run / "metrics.jsonl";
-  const std::string text = read_file(file);
   Curve curve;
-  for (std::size_t begin = 0, end = 0; (end = text.find('\n', begin)) != text.npos;
-       begin = end + 1) {
-    const json line = parse_json(text.substr(begin, end - begin), file.string());
-    const auto evaluation = line.find("evaluation");
-    if (evaluation == line.end()) continue;
-    curve.emplace_back(line.at("step"), source.factor * number(*evaluation, source.log));
+  for (const LogLine& line : read_log(RunFolder(run))) {
+    if (!line.evaluation) continue;
+    const std::optional<double> value = value_named(line.values, source.log);
+    TARN_CHECK_AS(ConfigError, value.has_value(), "the evaluations of ", run.string(),
+                  " have no \"", source.log, "\"");
+    curve.emplace_back(line.step, source.factor * *value);
   }
   return curve;
 }

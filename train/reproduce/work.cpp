@@ -11,6 +11,7 @@
 #include "train/config/config.h"
 #include "train/reproduce/child_process.h"
 #include "train/reproduce/experiment.h"
+#include "train/run/run_log.h"
 #include "train/run/signals.h"
 
 namespace tarn::train::reproduce {
@@ -28,16 +29,15 @@ std::string last_line(const std::string& text) {
   return text.substr(begin == text.npos ? 0 : begin + 1, end - (begin == text.npos ? -1 : begin));
 }
 
-// By the times of a run's steps. Steps that were made again after a kill count once.
+// By the times of a run's steps, of which only some are logged.
 double seconds_of_steps(const fs::path& run) {
-  double seconds = 0, step = 0;
-  std::string text = read_file(run / "timing.jsonl");
-  for (std::size_t begin = 0, end = 0; (end = text.find('\n', begin)) != text.npos;
-       begin = end + 1) {
-    const json line = parse_json(text.substr(begin, end - begin), "timing.jsonl");
-    if (line.at("step") <= step) continue;
-    seconds += (line.at("step").get<double>() - step) * line.at("seconds_per_step").get<double>();
-    step = line.at("step");
+  double seconds = 0;
+  std::int64_t step = 0;
+  for (const LogLine& line : read_log(RunFolder(run))) {
+    const std::optional<double> one = value_named(line.timing, "seconds_per_step");
+    if (!one) continue;
+    seconds += static_cast<double>(line.step - step) * *one;
+    step = line.step;
   }
   return seconds;
 }
