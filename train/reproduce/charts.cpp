@@ -165,6 +165,10 @@ std::string as_element(const std::string& file, const std::string& prefix) {
   static const std::regex description("<title>Gnuplot</title>\\s*<desc>[^<]*</desc>");
   static const std::regex declaration("\\s+xmlns(:xlink)?=\"[^\"]*\"");
   static const std::regex id(R"( (id=|xlink:href=)(['"])(#?))");
+  static const std::regex link("xlink:href");
+  static const std::array<std::regex, kThemed.size()> colours{std::regex(kThemed[0].pattern),
+                                                              std::regex(kThemed[1].pattern),
+                                                              std::regex(kThemed[2].pattern)};
   const std::size_t begin = file.find("<svg");
   TARN_CHECK(begin != std::string::npos, "gnuplot wrote no SVG");
   const std::string svg = std::regex_replace(file.substr(begin), description, "");
@@ -172,27 +176,26 @@ std::string as_element(const std::string& file, const std::string& prefix) {
   return with_tags_changed(svg, [&](std::string tag) {
     if (tag.starts_with("<svg")) tag = std::regex_replace(tag, declaration, "");
     tag = std::regex_replace(tag, id, replacement);
-    tag = std::regex_replace(tag, std::regex("xlink:href"), "href");
-    for (const Themed& themed : kThemed) {
-      tag = std::regex_replace(tag, std::regex(themed.pattern), themed.variable);
+    tag = std::regex_replace(tag, link, "href");
+    for (std::size_t i = 0; i < kThemed.size(); ++i) {
+      tag = std::regex_replace(tag, colours[i], kThemed[i].variable);
     }
     return tag;
   });
 }
 
-// Without what the user has set for drawings of their own.
-const std::vector<std::string> kGnuplot{"gnuplot", "--default-settings"};
-
-}  // namespace
-
-void check_gnuplot() {
+ChildResult run_gnuplot(const std::string& option, const std::string& script) {
   try {
-    run_child({"gnuplot", "--version"});
+    return run_child({"gnuplot", option}, script);
   } catch (const IoError& error) {
     fail<UserError>(error.what(), "; it draws the report's charts: as root, run ",
                     "apt-get install gnuplot-nox");
   }
 }
+
+}  // namespace
+
+void check_gnuplot() { run_gnuplot("--version", ""); }
 
 std::vector<std::string> methods_of(const Results& results) {
   std::vector<std::string> methods;
@@ -209,8 +212,8 @@ std::string chart_svg(const ChartResult& chart, const std::vector<RowResult>& ro
                       const std::vector<std::string>& methods, const std::string& prefix) {
   const std::string script = script_of(chart, rows, methods);
   if (script.empty()) return "";
-  check_gnuplot();
-  const ChildResult drawn = run_child(kGnuplot, script);
+  // Without what the user has set for drawings of their own.
+  const ChildResult drawn = run_gnuplot("--default-settings", script);
   if (drawn.signal != 0) stop_if_signalled();  // it was passed on, or the terminal's
   TARN_CHECK(drawn.exit_code == 0, "gnuplot failed at the chart ", chart.name, ": ", drawn.errors);
   return as_element(drawn.output, prefix);
