@@ -55,9 +55,13 @@ void add_values(LogValues& values, const ordered_json& object, const std::string
 template <class Parse>
 std::optional<LogLine> last_line(const fs::path& file, const Parse& parse) {
   const std::string text = text_of(file);
-  const std::vector<TextLine> lines = whole_lines(text, file);
-  if (lines.empty()) return std::nullopt;
-  return parse(lines.back());
+  const std::size_t end = text.rfind('\n');
+  if (end == text.npos) return std::nullopt;
+  const std::size_t before = end == 0 ? text.npos : text.rfind('\n', end - 1);
+  const std::size_t first = before == text.npos ? 0 : before + 1;
+  const auto begin = text.begin(), line = begin + static_cast<std::ptrdiff_t>(first);
+  return parse(TextLine{std::string_view(text).substr(first, end - first),
+                        message(file.string(), ":", std::count(begin, line, '\n') + 1)});
 }
 
 void add_timing(LogLine& line, const ordered_json& object, const std::string& source) {
