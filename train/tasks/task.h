@@ -53,8 +53,8 @@ class Task {
   // The metrics of a forward pass, from its totals, or of several from the sums of theirs.
   virtual Metrics metrics(std::span<const double> totals) const = 0;
 
-  // The metrics over the task's evaluation data, in evaluation mode. This and the next but one
-  // throw Interrupted between two batches, or steps of a model, once a signal was noted.
+  // The metrics over the task's evaluation data, in evaluation mode. Like evaluate_split(), it
+  // throws Interrupted between two batches, or two steps of a model, once a signal was noted.
   virtual Metrics evaluate() = 0;
 
   // Reads the files of a split, for evaluate_split(). A task that draws its data has test alone,
