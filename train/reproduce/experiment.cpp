@@ -14,13 +14,15 @@ namespace {
 
 namespace fs = std::filesystem;
 
+void check_scale(const TomlTable& table, const char* key, const std::string& scale) {
+  if (std::find(std::begin(kScales), std::end(kScales), scale) == std::end(kScales)) {
+    table.complain(key, message("\"", scale, "\" is none of smoke, cpu, paper"));
+  }
+}
+
 std::vector<std::string> read_scales(TomlTable& table) {
   std::vector<std::string> scales = table.texts("scales");
-  for (const std::string& scale : scales) {
-    if (std::find(std::begin(kScales), std::end(kScales), scale) == std::end(kScales)) {
-      table.complain("scales", message("\"", scale, "\" is none of smoke, cpu, paper"));
-    }
-  }
+  for (const std::string& scale : scales) check_scale(table, "scales", scale);
   return scales;
 }
 
@@ -56,6 +58,7 @@ Row read_row(TomlTable& table) {
   row.name = table.text("name");
   row.title = table.text("title");
   for (auto& [scale, training] : table.named_tables("training")) {
+    check_scale(table, "training", scale);
     Training how{training.text("config"), training.texts("set"), training.text_or("data", "")};
     training.finish();
     row.training[scale] = std::move(how);
@@ -142,26 +145,57 @@ class Names : public Values {
     check_row(row);
     return some_;
   }
-
- private:
   void check_row(const std::string& row) const {
     TARN_CHECK_AS(ConfigError, has(experiment_.rows, row), "there is no row ", row);
   }
 
+ private:
   const Experiment& experiment_;
   std::vector<Point> some_{{1, 1}, {2, 2}};
 };
 
-// That the text is an expression of names that there are. Which points a curve will have is not
-// known yet.
+// That a text is an expression of names that there are. Which points a curve will have is not known
+// yet.
 template <class Read>
-void try_expression(TomlTable& table, const char* key, const Read& read) {
+void check_expression(const TomlTable& table, const char* key, const Read& read) {
   try {
     read();
   } catch (const NotMeasured&) {
     return;
   } catch (const ConfigError& error) {
     table.complain(key, error.what());
+  }
+}
+
+// That all names that tables refer to are there.
+void check_names(TomlTable& table, const Experiment& experiment) {
+  Names names(experiment);
+  const auto check_row = [&](const TomlTable& at, const char* key, const std::string& row) {
+    check_expression(at, key, [&] { names.check_row(row); });
+  };
+  std::vector<TomlTable> tables = table.tables("columns");
+  for (std::size_t i = 0; i < tables.size(); ++i) {
+    const Column& column = experiment.columns[i];
+    for (const auto& [row, value] : column.paper) check_row(tables[i], "paper", row);
+    for (const std::string& row : column.source.rows) check_row(tables[i], "rows", row);
+    for (const Row& row : experiment.rows) {
+      if (column.formula.empty()) break;
+      const std::string formula = replaced(column.formula, "{row}", row.name);
+      check_expression(tables[i], "formula", [&] { evaluate(formula, names); });
+    }
+  }
+  tables = table.tables("charts");
+  for (std::size_t i = 0; i < tables.size(); ++i) {
+    for (const std::string& row : experiment.charts[i].source.rows)
+      check_row(tables[i], "rows", row);
+  }
+  tables = table.tables("claims");
+  for (std::size_t i = 0; i < tables.size(); ++i) {
+    check_expression(tables[i], "check", [&] { check(experiment.claims[i].check, names); });
+  }
+  tables = table.tables("pictures");
+  for (std::size_t i = 0; i < tables.size(); ++i) {
+    check_row(tables[i], "row", experiment.pictures[i].row);
   }
 }
 
@@ -194,6 +228,7 @@ Experiment load_experiment(const fs::path& folder) {
   experiment.about = table.text("about");
   experiment.data = read_words(table, "data");
   for (auto& [scale, words] : table.named_tables("scales")) {
+    check_scale(table, "scales", scale);
     experiment.words[scale] = read_words(words, "words");
     words.finish();
   }
@@ -205,17 +240,7 @@ Experiment load_experiment(const fs::path& folder) {
   experiment.pictures = read_all(table, "pictures", read_picture);
   table.finish();
 
-  Names names(experiment);
-  for (const Claim& claim : experiment.claims) {
-    try_expression(table, "claims", [&] { check(claim.check, names); });
-  }
-  for (const Column& column : experiment.columns) {
-    for (const Row& row : experiment.rows) {
-      if (column.formula.empty()) continue;
-      try_expression(table, "columns",
-                     [&] { evaluate(replaced(column.formula, "{row}", row.name), names); });
-    }
-  }
+  check_names(table, experiment);
   return experiment;
 }
 

@@ -16,6 +16,12 @@ std::string text_of(const json& value) {
   return value.is_string() ? value.get<std::string>() : value.dump();
 }
 
+// JSON has no NaN and no infinity: a metric that is one is null.
+bool is_finite(const json& entry, const std::string& field) {
+  const auto found = entry.find(field);
+  return found == entry.end() || !found->is_null();
+}
+
 double number(const json& entry, const std::string& field) {
   const auto found = entry.find(field);
   TARN_CHECK_AS(ConfigError, found != entry.end() && found->is_number(),
@@ -82,7 +88,7 @@ Curve points_of(const json& value, const Source& source, const Substitutes& word
   const json entries = rows != value.end() ? *rows : json::array({value});
   Curve curve;
   for (const json& entry : entries) {
-    if (!matches(entry, source, words)) continue;
+    if (!matches(entry, source, words) || !is_finite(entry, source.value)) continue;
     double y = source.factor * number(entry, source.value);
     if (!source.per.empty()) y /= number(entry, source.per);
     add(curve, {source.x.empty() ? 0 : number(entry, source.x), y}, source);
@@ -98,7 +104,7 @@ Curve evaluations(const std::filesystem::path& run, const Source& source) {
     const std::optional<double> value = value_named(line.values, source.log);
     TARN_CHECK_AS(ConfigError, value.has_value(), "the evaluations of ", run.string(),
                   " have no \"", source.log, "\"");
-    curve.emplace_back(line.step, source.factor * *value);
+    if (std::isfinite(*value)) curve.emplace_back(line.step, source.factor * *value);
   }
   return curve;
 }

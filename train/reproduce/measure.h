@@ -22,8 +22,9 @@ std::vector<std::string> expand(const std::vector<std::string>& texts, const Sub
 bool uses(const std::vector<std::string>& texts, const std::string& word);
 
 // What the source takes from a command's value, as points (x, value) in the order of x; x is 0
-// where the source names none. Empty if no entry is as `where` says. ConfigError if a field is
-// missing or is no number, or if two points have the same x and the source does not combine them.
+// where the source names none. Empty if no entry is as `where` says; a value that is not finite,
+// which is null in JSON, is no point. ConfigError if a field is missing or is no number, or if two
+// points have the same x and the source does not combine them.
 Curve points_of(const nlohmann::json& value, const Source& source, const Substitutes& words);
 
 // The evaluations in the metrics of a run: (step, the metric of source.log).

@@ -1,4 +1,4 @@
-#include "train/reproduce/work.h"
+#include "train/reproduce/parts.h"
 
 #include <chrono>
 #include <nlohmann/json.hpp>
@@ -48,20 +48,25 @@ json value_of(const std::string& output) {
   return line.starts_with('{') || line.starts_with('[') ? parse_json(line, "the output") : json();
 }
 
+fs::path made(fs::path folder) {
+  make_directories(folder);
+  return folder;
+}
+
 }  // namespace
 
-Work::Work(fs::path root, fs::path out)
+Parts::Parts(fs::path root, fs::path out)
     : root_(std::move(root)),
-      out_((make_directories(out), std::move(out))),
+      out_(made(std::move(out))),
       program_(fs::read_symlink("/proc/self/exe").string()),
       program_hash_(data::sha256_of(read_file(program_))),
       lock_(out_ / ".lock") {}
 
-std::string Work::portable(const std::string& text) const {
+std::string Parts::portable(const std::string& text) const {
   return replaced(text, out_.string(), "{out}");
 }
 
-std::string Work::hash_of(const std::vector<Words>& parts) const {
+std::string Parts::hash_of(const std::vector<Words>& parts) const {
   std::string text = program_hash_;
   for (const Words& words : parts) {
     text += '\n';
@@ -70,7 +75,7 @@ std::string Work::hash_of(const std::vector<Words>& parts) const {
   return data::sha256_of(text);
 }
 
-std::string Work::run_child_of(const std::string& name, const Words& words, std::string& missing) {
+std::string Parts::run_child_of(const std::string& name, const Words& words, std::string& missing) {
   Words argv = words;
   argv[0] = words[0] == "tarn" ? program_ : (root_ / words[0]).string();
   const ChildResult ended = run_child(argv, "", [&](const std::string& errors) {
@@ -87,7 +92,7 @@ std::string Work::run_child_of(const std::string& name, const Words& words, std:
   return ended.output;
 }
 
-Trained Work::train(const std::string& name, const fs::path& config, const Words& set) {
+Trained Parts::train(const std::string& name, const fs::path& config, const Words& set) {
   Trained trained;
   trained.config_hash = data::sha256_of(portable(to_toml(load_config(config, set))));
   const std::string hash = hash_of({{trained.config_hash}});
@@ -105,7 +110,7 @@ Trained Work::train(const std::string& name, const fs::path& config, const Words
   return trained;
 }
 
-Done Work::run(const std::string& name, const std::vector<Words>& commands, const Words& inputs) {
+Done Parts::run(const std::string& name, const std::vector<Words>& commands, const Words& inputs) {
   std::vector<Words> parts = commands;
   parts.push_back(inputs);
   const std::string hash = hash_of(parts);

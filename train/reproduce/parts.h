@@ -28,11 +28,11 @@ struct Done {
   std::string missing;
 };
 
-class Work {
+class Parts {
  public:
   // `root` is the folder that "tools/plot_spectrogram" and the configs' paths begin at, `out` that
   // of the reproduction. It is locked: IoError if another process works there.
-  Work(std::filesystem::path root, std::filesystem::path out);
+  Parts(std::filesystem::path root, std::filesystem::path out);
 
   // Trains to the end, from where an earlier start was stopped. ConfigError if the config is wrong.
   Trained train(const std::string& name, const std::filesystem::path& config, const Words& set);

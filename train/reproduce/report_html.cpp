@@ -228,7 +228,7 @@ std::string experiment_html(const ExperimentResult& experiment, const std::strin
                             element("p", experiment.place + time, "class=\"place\""), "\n",
                             element("h2", experiment.title), "\n");
   if (!experiment.about.empty()) out += element("p", experiment.about) + "\n";
-  if (!experiment.missing.empty()) out += missing(message("Not run: ", experiment.missing));
+  if (!experiment.missing.empty()) out += missing(message("Missing: ", experiment.missing));
   return out + charts_html(experiment, id, methods) + results_html(experiment) +
          claims_html(experiment) + pictures_html(experiment, folder) + runs_html(experiment) +
          "</section>\n";

@@ -156,7 +156,7 @@ std::string experiment_markdown(const ExperimentResult& experiment) {
   std::string out = message("## ", plain(experiment.title), "\n\n");
   if (!experiment.place.empty()) out += plain(experiment.place) + "\n\n";
   if (!experiment.about.empty()) out += plain(experiment.about) + "\n\n";
-  if (!experiment.missing.empty()) out += message("Not run: ", plain(experiment.missing), "\n\n");
+  if (!experiment.missing.empty()) out += message("Missing: ", plain(experiment.missing), "\n\n");
   for (const ChartResult& chart : experiment.charts) out += chart_markdown(chart, experiment.rows);
   return out + results_markdown(experiment) + claims_markdown(experiment) +
          pictures_markdown(experiment) + runs_markdown(experiment);

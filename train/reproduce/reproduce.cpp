@@ -15,9 +15,9 @@
 #include "train/reproduce/charts.h"
 #include "train/reproduce/claims.h"
 #include "train/reproduce/measure.h"
+#include "train/reproduce/parts.h"
 #include "train/reproduce/report.h"
-#include "train/reproduce/runs.h"
-#include "train/reproduce/work.h"
+#include "train/reproduce/row_runs.h"
 
 namespace tarn::train::reproduce {
 namespace {
@@ -51,11 +51,11 @@ class Reproduction {
  public:
   Reproduction(const Options& options, const std::vector<Experiment>& all)
       : options_(options),
-        work_(options.experiments.parent_path(), options.out),
-        runs_(options, all, work_) {}
+        parts_(options.experiments.parent_path(), options.out),
+        runs_(options, all, parts_) {}
 
   ExperimentResult run(const Experiment& experiment);
-  bool failed() const { return work_.failed(); }
+  bool failed() const { return parts_.failed(); }
 
  private:
   // The values that a source gives for a row, one for each seed or one alone.
@@ -70,7 +70,7 @@ class Reproduction {
   }
 
   Options options_;
-  Work work_;
+  Parts parts_;
   RowRuns runs_;
   std::set<fs::path> counted_;  // commands whose seconds are in a result already
 };
@@ -97,7 +97,7 @@ std::vector<Curve> Reproduction::curves(const Experiment& experiment, const Row&
     if (uses(source.command, "config") && !runs.seeds.empty()) {
       inputs.push_back(runs.seeds[seed].config_hash);
     }
-    const Done done = work_.run(experiment.name, {expand(source.command, words)}, inputs);
+    const Done done = parts_.run(experiment.name, {expand(source.command, words)}, inputs);
     if (!done.missing.empty()) return {};
     if (counted_.insert(done.folder).second) seconds += done.seconds;
     curves.push_back(points_of(parse_json(done.value, "a result"), source, words));
@@ -134,7 +134,7 @@ PictureResult Reproduction::draw(const Experiment& experiment, const Picture& pi
   if (!runs.seeds.empty()) words["run"] = runs.seeds[0].folder.string();
   std::vector<Words> commands;
   for (const Words& command : picture.commands) commands.push_back(expand(command, words));
-  const Done done = work_.run(experiment.name, commands, {});
+  const Done done = parts_.run(experiment.name, commands, {});
   seconds += done.seconds;
   drawn.missing = done.missing;
   drawn.file = fs::relative(done.folder / picture.file, options_.out);
@@ -194,7 +194,7 @@ Outcome reproduce(const Options& given) {
   outcome.results.scale = options.scale;
   outcome.results.machine = machine_of(options.device);
   outcome.report = options.out / "report" / "index.html";
-  for (const Experiment& experiment : all) check_configs(options, all, experiment);
+  for (const Experiment& experiment : all) check_experiment(options, all, experiment);
   Reproduction reproduction(options, all);
   for (const Experiment& experiment : all) {
     if (!includes(options.names, experiment.name)) continue;

@@ -1,4 +1,4 @@
-#include "train/reproduce/runs.h"
+#include "train/reproduce/row_runs.h"
 
 #include "core/check.h"
 #include "core/names.h"
@@ -20,6 +20,22 @@ Substitutes words_of_all(const Options& options, const Experiment& experiment) {
     words.insert(of_scale->second.begin(), of_scale->second.end());
   }
   return words;
+}
+
+// That the words of a command stand for something, and that its program is there.
+void check(const Options& options, const Words& command, const Substitutes& words) {
+  if (command.empty()) return;
+  expand(command, words);
+  const fs::path program = options.experiments.parent_path() / command[0];
+  TARN_CHECK_AS(ConfigError, command[0] == "tarn" || fs::exists(program), "the command \"",
+                joined(command, " "), "\": there is no ", program.string(),
+                "; a command is tarn, or a file of the source");
+}
+
+void check(const Options& options, const Source& source, const Row& row, const Substitutes& words) {
+  if (!includes(source.rows, row.name) || !includes(source.scales, options.scale)) return;
+  check(options, source.command, words);
+  for (const auto& [field, wanted] : source.where) expand(wanted, words);
 }
 
 std::string config_of(const Experiment& experiment, const Training& training) {
@@ -44,8 +60,25 @@ const Row& row_named(const Experiment& experiment, const std::string& name) {
   throw ConfigError(message("experiment ", experiment.name, " has no row \"", name, "\""));
 }
 
-void check_configs(const Options& options, const std::vector<Experiment>& all,
-                   const Experiment& experiment) {
+namespace {
+
+// The row, with a training of its own, that another is the same as.
+std::pair<const Experiment*, const Row*> row_same_as(const std::vector<Experiment>& all,
+                                                     const Row& row) {
+  const std::size_t slash = row.same_as.find('/');
+  TARN_CHECK_AS(ConfigError, slash != row.same_as.npos, "same_as = \"", row.same_as,
+                "\" must be EXPERIMENT/ROW");
+  const Experiment& other = experiment_named(all, row.same_as.substr(0, slash));
+  const Row& same = row_named(other, row.same_as.substr(slash + 1));
+  TARN_CHECK_AS(ConfigError, same.same_as.empty(), "same_as = \"", row.same_as,
+                "\": that row is itself the same as ", same.same_as, "; name that one");
+  return {&other, &same};
+}
+
+}  // namespace
+
+void check_experiment(const Options& options, const std::vector<Experiment>& all,
+                      const Experiment& experiment) {
   Substitutes words = words_of_all(options, experiment);
   for (const Experiment& other : all) {  // made later; any name of a folder does here
     for (const Preparation& made : other.preparations) {
@@ -53,9 +86,24 @@ void check_configs(const Options& options, const std::vector<Experiment>& all,
     }
   }
   for (const Row& row : experiment.rows) {
+    Substitutes of_row = words;
+    of_row.insert(row.words.begin(), row.words.end());
+    of_row["row"] = row.name;
+    if (!row.same_as.empty()) row_same_as(all, row);
     const auto training = row.training.find(options.scale);
-    if (training == row.training.end()) continue;
-    load_config(config_of(experiment, training->second), expand(training->second.set, words));
+    if (training != row.training.end()) {
+      load_config(config_of(experiment, training->second), expand(training->second.set, of_row));
+    }
+    of_row["run"] = of_row["config"] = "made";
+    for (const Column& column : experiment.columns) check(options, column.source, row, of_row);
+    for (const Chart& chart : experiment.charts) check(options, chart.source, row, of_row);
+    for (const Picture& picture : experiment.pictures) {
+      if (picture.row != row.name || !includes(picture.scales, options.scale)) continue;
+      for (const Words& command : picture.commands) check(options, command, of_row);
+    }
+  }
+  for (const Preparation& made : experiment.preparations) {
+    if (includes(made.scales, options.scale)) check(options, made.command, words);
   }
 }
 
@@ -84,9 +132,8 @@ Substitutes RowRuns::words_of(const Experiment& experiment, const Row& row) cons
 RowRuns::Runs RowRuns::train(const Experiment& experiment, const Row& row) {
   Runs runs;
   if (!row.same_as.empty()) {
-    const std::size_t slash = row.same_as.find('/');
-    const Experiment& other = experiment_named(all_, row.same_as.substr(0, slash));
-    return of(other, row_named(other, row.same_as.substr(slash + 1)));
+    const auto [other, same] = row_same_as(all_, row);
+    return of(*other, *same);
   }
   const auto training = row.training.find(options_.scale);
   if (training == row.training.end()) {
@@ -109,7 +156,7 @@ RowRuns::Runs RowRuns::train(const Experiment& experiment, const Row& row) {
       set.push_back(message("run.seed=", first + static_cast<std::uint64_t>(seed)));
       name += message("-seed", first + static_cast<std::uint64_t>(seed));
     }
-    runs.seeds.push_back(work_.train(name, runs.config, set));
+    runs.seeds.push_back(parts_.train(name, runs.config, set));
     if (runs.missing.empty()) runs.missing = runs.seeds.back().missing;
   }
   return runs;
@@ -119,7 +166,7 @@ void RowRuns::prepare(const Experiment& experiment) {
   for (const Preparation& made : experiment.preparations) {
     const std::string name = experiment.name + "." + made.name;
     if (!includes(made.scales, options_.scale) || preparations_.contains(name)) continue;
-    const Done done = work_.run(experiment.name, {expand(made.command, words_of(experiment))}, {});
+    const Done done = parts_.run(experiment.name, {expand(made.command, words_of(experiment))}, {});
     preparations_[name] = done.folder.string();
   }
 }

@@ -7,8 +7,8 @@
 
 #include "train/reproduce/experiment.h"
 #include "train/reproduce/measure.h"
+#include "train/reproduce/parts.h"
 #include "train/reproduce/reproduce.h"
-#include "train/reproduce/work.h"
 
 namespace tarn::train::reproduce {
 
@@ -16,9 +16,11 @@ namespace tarn::train::reproduce {
 const Experiment& experiment_named(const std::vector<Experiment>& all, const std::string& name);
 const Row& row_named(const Experiment& experiment, const std::string& name);
 
-// Throws ConfigError unless every training run of the experiment at this scale has a valid config.
-void check_configs(const Options& options, const std::vector<Experiment>& all,
-                   const Experiment& experiment);
+// Throws ConfigError, or IoError for a file, unless the experiment can be run at this scale: every
+// training run has a valid config, every word in a command stands for something, every program is
+// there, and so is the row that another is the same as.
+void check_experiment(const Options& options, const std::vector<Experiment>& all,
+                      const Experiment& experiment);
 
 class RowRuns {
  public:
@@ -32,8 +34,8 @@ class RowRuns {
   };
 
   // All must outlive it.
-  RowRuns(const Options& options, const std::vector<Experiment>& all, Work& work)
-      : options_(options), all_(all), work_(work) {}
+  RowRuns(const Options& options, const std::vector<Experiment>& all, Parts& parts)
+      : options_(options), all_(all), parts_(parts) {}
 
   // Trains at the first call, after what the experiment prepares.
   const Runs& of(const Experiment& experiment, const Row& row);
@@ -49,7 +51,7 @@ class RowRuns {
 
   const Options& options_;
   const std::vector<Experiment>& all_;
-  Work& work_;
+  Parts& parts_;
   std::map<std::string, Runs> runs_;                 // by "table1/linear"
   std::map<std::string, std::string> preparations_;  // folders, by "table1.drawn"
 };

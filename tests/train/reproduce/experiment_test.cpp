@@ -97,6 +97,15 @@ TEST_CASE("reproduce: a wrong experiment is refused by file, line and key") {
   check_refused(with(kGood, "log = \"loss\"", "formula = \"time.{row}\""),
                 "there is no column time");
   check_refused(with(kGood, "words = {", "wrods = {"), "unknown key rows[1].wrods");
+  check_refused(with(kGood, "training.cpu", "training.gpu"),
+                "\"gpu\" is none of smoke, cpu, paper");
+  check_refused(with(kGood, "paper = { linear", "paper = { lniear"),
+                ":17: columns[1].paper: there is no row lniear");
+  check_refused(with(kGood, "log = \"loss\"", "log = \"loss\"\nrows = [\"lsh\"]"),
+                "columns[1].rows: there is no row lsh");
+  check_refused(std::string(kGood) +
+                    "[[pictures]]\ntitle = \"\"\ncaption = \"\"\nrow = \"lsh\"\nfile = \"x.png\"\n",
+                "pictures[1].row: there is no row lsh");
   check_refused(with(kGood, "[[rows]]", "[[rows"), "experiment.toml:5");
 }
 

@@ -127,7 +127,7 @@ TEST_CASE("report: the page shows every experiment, row, claim, chart and pictur
     }
   }
   CHECK(contains(text, "where loss.linear = 0.00035, loss.softmax = 0.00031"));
-  CHECK(contains(text, "Not run: the data is not here: WSJ is sold"));
+  CHECK(contains(text, "Missing: the data is not here: WSJ is sold"));
   CHECK(contains(text, "¹ runs at the scale \"paper\" only"));
   CHECK(contains(text, "9f86d08188"));
   CHECK(contains(text, "AMD EPYC 9R14"));
