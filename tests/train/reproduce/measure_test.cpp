@@ -17,11 +17,7 @@ const nlohmann::json kReport = nlohmann::json::parse(R"({"rows": [
   {"kind": "lsh",  "pass": "forward",  "n": 64,  "ms": 7,  "batch": 4}]})");
 
 Source source_of(const std::string& kind) {
-  Source source;
-  source.where = {{"kind", kind}};
-  source.x = "n";
-  source.value = "ms";
-  return source;
+  return {.where = {{"kind", kind}}, .x = "n", .value = "ms"};
 }
 
 TEST_CASE("reproduce: points come from the entries that are meant, in the order of x") {
