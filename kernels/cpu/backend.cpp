@@ -58,11 +58,11 @@ CpuBackend cpu_backend() {
   const std::string config = openblas_get_config();  // "OpenBLAS 0.3.21 NO_AFFINITY ..."
   backend.blas = config.substr(0, config.find(' ', config.find(' ') + 1));
   backend.blas_core = openblas_get_corename();
-  backend.threads = pool_size();
-  backend.threads_reason = thread_settings().threads == backend.threads
-                               ? thread_settings().threads_reason
-                               : "as the program asked";
-  backend.waiting = thread_settings().waiting;
+  const cpu::ThreadSettings& settings = cpu::thread_settings();
+  backend.threads = cpu::pool_size();
+  backend.threads_reason =
+      settings.threads == backend.threads ? settings.threads_reason : "as the program asked";
+  backend.waiting = settings.waiting;
   backend.advice = advice_for(backend.instruction_set, backend.blas_core);
   return backend;
 }

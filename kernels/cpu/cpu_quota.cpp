@@ -7,7 +7,7 @@
 
 #include "core/io/file.h"
 
-namespace tarn::kernels {
+namespace tarn::kernels::cpu {
 namespace {
 
 namespace fs = std::filesystem;
@@ -111,4 +111,4 @@ std::optional<double> cpu_quota(const fs::path& proc, const fs::path& root) {
   return least;
 }
 
-}  // namespace tarn::kernels
+}  // namespace tarn::kernels::cpu

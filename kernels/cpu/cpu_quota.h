@@ -5,7 +5,7 @@
 #include <filesystem>
 #include <optional>
 
-namespace tarn::kernels {
+namespace tarn::kernels::cpu {
 
 // The processors' time in a second that the process may use, in processors: 1.5, say. The least of
 // its group and those above it; nothing if none has a limit. Reads the files of both versions of
@@ -14,4 +14,4 @@ namespace tarn::kernels {
 std::optional<double> cpu_quota(const std::filesystem::path& proc = "/proc/self",
                                 const std::filesystem::path& root = "/");
 
-}  // namespace tarn::kernels
+}  // namespace tarn::kernels::cpu

@@ -12,7 +12,7 @@
 #include "kernels/cpu/spin.h"
 #include "kernels/cpu/thread_pool.h"
 
-namespace tarn::kernels {
+namespace tarn::kernels::cpu {
 
 // Calls body(i) for i in [0, count) on the pool. The body must not throw.
 template <class Body>
@@ -141,4 +141,4 @@ void parallel_team(std::int64_t most, const Body& body) {
       &work);
 }
 
-}  // namespace tarn::kernels
+}  // namespace tarn::kernels::cpu

@@ -9,7 +9,7 @@
 
 #include "kernels/cpu/thread_settings.h"
 
-namespace tarn::kernels {
+namespace tarn::kernels::cpu {
 
 // Tells the processor that this is a loop of polling.
 inline void pause() {
@@ -50,4 +50,4 @@ class AdaptiveSpin {
   std::chrono::nanoseconds limit_ = std::chrono::nanoseconds::max();
 };
 
-}  // namespace tarn::kernels
+}  // namespace tarn::kernels::cpu

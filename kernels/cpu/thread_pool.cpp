@@ -11,7 +11,7 @@
 #include "kernels/backend.h"
 #include "kernels/cpu/spin.h"
 
-namespace tarn::kernels {
+namespace tarn::kernels::cpu {
 namespace {
 
 // One thread of the pool: what the thread itself does (run), and what a caller does with it (call
@@ -139,10 +139,6 @@ std::int64_t pool_size() {
   return chosen > 0 ? chosen : thread_settings().threads;
 }
 
-void set_cpu_threads(std::int64_t threads) {
-  if (threads > 0) chosen_threads = threads;
-}
-
 void run_on_pool(std::int64_t members, MemberFunction function, const void* context) {
   Pool& pool = the_pool();
   if (members <= 1 || !pool.enter()) return function(context, 0);
@@ -153,4 +149,8 @@ void run_on_pool(std::int64_t members, MemberFunction function, const void* cont
   pool.run(static_cast<std::size_t>(members - 1), function, context);
 }
 
-}  // namespace tarn::kernels
+}  // namespace tarn::kernels::cpu
+
+void tarn::kernels::set_cpu_threads(std::int64_t threads) {
+  if (threads > 0) cpu::chosen_threads = threads;
+}

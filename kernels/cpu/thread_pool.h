@@ -6,7 +6,7 @@
 
 #include <cstdint>
 
-namespace tarn::kernels {
+namespace tarn::kernels::cpu {
 
 // How many threads work together, the caller among them: what set_cpu_threads() was given, else
 // what thread_settings() gives. Use it only to cut work in ways that do not change the bits of a
@@ -23,4 +23,4 @@ using MemberFunction = void (*)(const void* context, std::int64_t member);
 // works.
 void run_on_pool(std::int64_t members, MemberFunction function, const void* context);
 
-}  // namespace tarn::kernels
+}  // namespace tarn::kernels::cpu

@@ -9,7 +9,7 @@
 #include "core/check.h"
 #include "kernels/cpu/cpu_quota.h"
 
-namespace tarn::kernels {
+namespace tarn::kernels::cpu {
 namespace {
 
 using std::chrono::nanoseconds;
@@ -109,4 +109,4 @@ std::vector<cpu_set_t> bound_processors(std::int64_t threads) {
   return sets;
 }
 
-}  // namespace tarn::kernels
+}  // namespace tarn::kernels::cpu

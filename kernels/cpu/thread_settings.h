@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-namespace tarn::kernels {
+namespace tarn::kernels::cpu {
 
 // How long a thread polls before it sleeps: between these, by what has paid.
 struct SpinLimits {
@@ -28,4 +28,4 @@ const ThreadSettings& thread_settings();
 // that, as OpenMP understands them; empty where neither is set.
 std::vector<cpu_set_t> bound_processors(std::int64_t threads);
 
-}  // namespace tarn::kernels
+}  // namespace tarn::kernels::cpu

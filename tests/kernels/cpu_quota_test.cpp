@@ -5,7 +5,7 @@
 #include "core/io/file.h"
 #include "tests/support/temp_dir.h"
 
-namespace tarn::kernels {
+namespace tarn::kernels::cpu {
 namespace {
 
 // The files of a system, below a folder.
@@ -71,4 +71,4 @@ TEST_CASE("quota: no control groups, or files that are cut short, are no limit")
 }
 
 }  // namespace
-}  // namespace tarn::kernels
+}  // namespace tarn::kernels::cpu

@@ -13,7 +13,7 @@
 #include "kernels/cpu/parallel.h"
 #include "tests/support/threads.h"
 
-namespace tarn::kernels {
+namespace tarn::kernels::cpu {
 namespace {
 
 double processor_seconds() {
@@ -115,4 +115,4 @@ TEST_CASE("pool: a process made by fork() works without the pool's threads") {
 }
 
 }  // namespace
-}  // namespace tarn::kernels
+}  // namespace tarn::kernels::cpu
