@@ -25,6 +25,12 @@ class Parameter {
   bool has_grad() const { return has_grad_; }
   // The next gradient overwrites. The memory stays.
   void clear_grad() { has_grad_ = false; }
+  // Where gradients go from now on: contiguous, like the value. What it holds is the gradient so
+  // far, if `has_grad`, and is overwritten otherwise.
+  void place_grad(Tensor place, bool has_grad) {
+    grad_ = std::move(place);
+    has_grad_ = has_grad;
+  }
 
  private:
   friend class Tape;

@@ -73,7 +73,7 @@ void step(const StepOptions& options, Report& report) {
     {
       const ad::Recording recording = tape.record();
       result = task->train_batch(
-          i, {true, config.run.seed, static_cast<std::uint32_t>(i), config.train.recompute});
+          i, {}, {true, config.run.seed, static_cast<std::uint32_t>(i), config.train.recompute});
     }
     wait_for(device);
     const double forward_seconds = seconds_since(start);

@@ -4,7 +4,9 @@
 
 #include <string_view>
 
+#include "core/rng.h"
 #include "core/tensor.h"
+#include "data/shard.h"
 
 namespace tarn::data {
 
@@ -26,14 +28,21 @@ class CopyTask {
   // Throws ConfigError when no length is possible.
   explicit CopyTask(const CopyTaskOptions& options);
 
-  // Batch `index` of a stream ("train", "evaluation"), on the CPU.
-  CopyBatch batch(std::string_view stream, std::int64_t index, std::int64_t size) const;
+  // A shard of batch `index`, of `size` sequences, of a stream ("train", "evaluation"); on the CPU.
+  CopyBatch batch(std::string_view stream, std::int64_t index, std::int64_t size,
+                  const Shard& shard = {}) const;
+  // How many positions of it are masked.
+  std::int64_t targets(std::string_view stream, std::int64_t index, std::int64_t size,
+                       const Shard& shard = {}) const;
 
   // n is uniform in shortest .. longest: L/4 to (L-1)/2 - 1, rounded down.
   std::int64_t shortest() const { return options_.sequence_length / 4; }
   std::int64_t longest() const { return (options_.sequence_length - 1) / 2 - 1; }
 
  private:
+  RngAddress address(std::string_view stream, std::int64_t index) const;
+  std::int64_t symbols_of(const RngAddress& batch, std::int64_t sequence) const;
+
   CopyTaskOptions options_;
 };
 

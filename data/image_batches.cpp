@@ -32,9 +32,10 @@ std::int64_t training_image(std::int64_t position, std::int64_t count, std::uint
 }
 
 ImageBatch training_batch(const ImageSet& images, std::int64_t index, std::int64_t size,
-                          std::uint64_t seed) {
-  return batch_of(images, size, [&](std::int64_t b) {
-    return training_image(index * size + b, images.count, seed);
+                          std::uint64_t seed, const Shard& shard) {
+  const Range rows = range_of(shard, size);
+  return batch_of(images, rows.count, [&](std::int64_t b) {
+    return training_image(index * size + rows.first + b, images.count, seed);
   });
 }
 

@@ -4,6 +4,7 @@
 
 #include "core/tensor.h"
 #include "data/images.h"
+#include "data/shard.h"
 
 namespace tarn::data {
 
@@ -17,9 +18,10 @@ struct ImageBatch {
 // pass over it (an epoch) is in another order, drawn by address from the seed and the pass.
 std::int64_t training_image(std::int64_t position, std::int64_t count, std::uint64_t seed);
 
-// Positions index * size and on of the training order; a batch may end one pass and begin the next.
+// A shard of the batch of positions index * size and on of the training order; a batch may end one
+// pass and begin the next.
 ImageBatch training_batch(const ImageSet& images, std::int64_t index, std::int64_t size,
-                          std::uint64_t seed);
+                          std::uint64_t seed, const Shard& shard = {});
 
 // Images first .. first + size - 1, in the order of the file.
 ImageBatch evaluation_batch(const ImageSet& images, std::int64_t first, std::int64_t size);

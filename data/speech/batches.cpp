@@ -56,20 +56,20 @@ void SpeechBatches::add_bucket(std::int64_t first, std::int64_t budget) {
   buckets_.push_back(bucket);
 }
 
-SpeechBatch SpeechBatches::training(std::int64_t index) const {
+std::vector<std::int64_t> SpeechBatches::training_members(std::int64_t index) const {
   const auto epoch = static_cast<std::uint32_t>(index / per_epoch_);
   const RngAddress at{seed_, site_of("speech.batches"), epoch};
-  return batch_at(shuffled(index % per_epoch_, per_epoch_, at), epoch);
+  return members_at(shuffled(index % per_epoch_, per_epoch_, at), epoch);
 }
 
 SpeechBatch SpeechBatches::evaluation(std::int64_t index) const {
   TARN_CHECK(index >= 0 && index < per_epoch_, "speech batches: there is no batch ", index, " of ",
              per_epoch_);
-  return batch_at(index, std::nullopt);
+  return assemble(members_at(index, std::nullopt));
 }
 
-SpeechBatch SpeechBatches::batch_at(std::int64_t position,
-                                    std::optional<std::uint32_t> epoch) const {
+std::vector<std::int64_t> SpeechBatches::members_at(std::int64_t position,
+                                                    std::optional<std::uint32_t> epoch) const {
   auto bucket = buckets_.begin();
   for (; position >= bucket->batches(); ++bucket) position -= bucket->batches();
   const std::int64_t begin = position * bucket->batch;
@@ -80,7 +80,7 @@ SpeechBatch SpeechBatches::batch_at(std::int64_t position,
     const std::int64_t at = epoch ? shuffled(i, bucket->count, {seed_, site, *epoch}) : i;
     members.push_back(by_length_[static_cast<std::size_t>(bucket->first + at)]);
   }
-  return assemble(std::move(members));
+  return members;
 }
 
 SpeechBatch SpeechBatches::assemble(std::vector<std::int64_t> utterances) const {

@@ -35,7 +35,11 @@ class SpeechBatches {
 
   std::int64_t per_epoch() const { return per_epoch_; }
   // Training batch `index` from 0, over all epochs.
-  SpeechBatch training(std::int64_t index) const;
+  SpeechBatch training(std::int64_t index) const { return assemble(training_members(index)); }
+  // Its utterances, by their positions in the folder.
+  std::vector<std::int64_t> training_members(std::int64_t index) const;
+  // A batch of these utterances, of which there is at least one.
+  SpeechBatch assemble(std::vector<std::int64_t> utterances) const;
   // One of per_epoch() batches of a pass in a fixed order, the longest first.
   SpeechBatch evaluation(std::int64_t index) const;
 
@@ -48,9 +52,10 @@ class SpeechBatches {
   };
 
   void add_bucket(std::int64_t first, std::int64_t budget);
-  // Batch `position` of those of all buckets, which are shuffled for the epoch, if there is one.
-  SpeechBatch batch_at(std::int64_t position, std::optional<std::uint32_t> epoch) const;
-  SpeechBatch assemble(std::vector<std::int64_t> utterances) const;
+  // The utterances of batch `position` of those of all buckets, which are shuffled for the epoch,
+  // if there is one.
+  std::vector<std::int64_t> members_at(std::int64_t position,
+                                       std::optional<std::uint32_t> epoch) const;
 
   const SpeechFolder& folder_;
   const SpeechFeatures& features_;

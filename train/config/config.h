@@ -110,6 +110,7 @@ struct ScheduleConfig {
 struct TrainConfig {
   std::int64_t batch_size = 64;
   std::int64_t accumulate = 1;
+  std::int64_t shards = 1;
   std::int64_t steps = 10000;
   std::int64_t eval_every = 100;
   std::int64_t eval_batches = 20;

@@ -165,6 +165,14 @@ std::optional<Complaint> schedule_contradiction(const ScheduleConfig& s, const T
   return std::nullopt;
 }
 
+// Speech cuts a batch by its utterances, of which there may be any number.
+std::optional<Complaint> shards_contradiction(const Config& c) {
+  if (c.task.kind == "speech" || c.train.shards <= c.train.batch_size) return std::nullopt;
+  return Complaint{{"train.shards", "train.batch_size"},
+                   message("train.shards is ", c.train.shards, ", but train.batch_size only ",
+                           c.train.batch_size, "; each part has a sequence at least")};
+}
+
 }  // namespace
 
 std::optional<Complaint> first_complaint(const Config& config) {
@@ -176,6 +184,7 @@ std::optional<Complaint> first_complaint(const Config& config) {
   }
   if (auto found = attention_contradiction(config)) return found;
   if (auto found = kind_contradiction(config)) return found;
+  if (auto found = shards_contradiction(config)) return found;
   return schedule_contradiction(config.schedule, config.train);
 }
 

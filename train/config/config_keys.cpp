@@ -193,6 +193,9 @@ constexpr Key kKeys[] = {
      "sequences in a batch; speech: see speech.batch_frames"},
     {"train", "accumulate", at<&Config::train, &TrainConfig::accumulate>, within(1, kMaxCount),
      "batches to an update, which takes the mean of their gradients"},
+    {"train", "shards", at<&Config::train, &TrainConfig::shards>, within(1, 4096),
+     "parts that each batch is cut into, and that as many processes may share; another number "
+     "rounds differently"},
     {"train", "steps", at<&Config::train, &TrainConfig::steps>, at_least(0),
      "updates of the weights in the whole run; 0: none, a checkpoint of the weights it starts "
      "from"},

@@ -43,45 +43,6 @@ optim::ScheduleOptions schedule_options(const Config& config) {
           .patience = s.patience};
 }
 
-UpdateBatches run_batches(Task& task, const Config& config, std::int64_t step, ad::Tape& tape) {
-  const std::int64_t count = config.train.accumulate;
-  UpdateBatches out;
-  for (std::int64_t i = 0; i < count; ++i) {
-    stop_if_signalled();
-    const std::int64_t index = step * count + i;
-    ForwardResult result;
-    {
-      const ad::Recording recording = tape.record();
-      result = task.train_batch(index, {true, config.run.seed, static_cast<std::uint32_t>(index),
-                                        config.train.recompute});
-    }
-    out.tokens += result.tokens;
-    if (i == 0) {
-      const Tensor& totals = result.totals;
-      out.totals = Tensor::zeros({count, totals.elements()}, totals.dtype(), totals.device());
-    }
-    copy_into(result.totals, out.totals.select(0, i));
-    if (tape.first_nonfinite()) break;
-    tape.backward(result.loss, 1.0 / static_cast<double>(count));
-    if (tape.first_nonfinite()) break;  // the next recording would forget it
-  }
-  return out;
-}
-
-Metrics mean_metrics(const Task& task, std::span<const double> totals, std::int64_t batches) {
-  const std::size_t width = totals.size() / static_cast<std::size_t>(batches);
-  Metrics means;
-  for (std::size_t first = 0; first < totals.size(); first += width) {
-    const Metrics batch = task.metrics(totals.subspan(first, width));
-    if (first == 0) means.assign(batch.size(), {});
-    for (std::size_t m = 0; m < means.size(); ++m) {
-      means[m].name = batch[m].name;
-      means[m].value += batch[m].value / static_cast<double>(batches);
-    }
-  }
-  return means;
-}
-
 // The lowest evaluation is in the checkpoint, so that a resumed run stops where it would have.
 bool is_complete(const TrainConfig& train, const TrainState& state) {
   const std::int64_t patience = train.early_stop * train.eval_every;
@@ -229,7 +190,9 @@ void Trainer::explain_nonfinite(double loss, double norm) {
   Config config = config_;
   config.train.recompute = false;  // a layer that runs again in the backward is not watched before
   for (ad::Parameter* parameter : task_->model().parameters()) parameter->clear_grad();
-  run_batches(*task_, config, state_.step, watched);
+  for (std::int64_t s = 0; s < config.train.shards && !watched.first_nonfinite(); ++s) {
+    run_shard(*task_, config, state_.step, {s, config.train.shards}, watched);
+  }
   const auto& first = watched.first_nonfinite();
   const std::string what =
       std::isfinite(loss) ? message("gradient norm (", norm, ")") : message("loss (", loss, ")");

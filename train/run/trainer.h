@@ -13,6 +13,7 @@
 #include "train/run/event_file.h"
 #include "train/run/progress.h"
 #include "train/run/run_folder.h"
+#include "train/run/update.h"
 #include "train/tasks/task.h"
 
 namespace tarn::train {
@@ -22,21 +23,6 @@ class NonFiniteError : public Error {
  public:
   using Error::Error;
 };
-
-// What the batches of one update gave.
-struct UpdateBatches {
-  // f64 [batches, n], on the task's device: a row a batch, as ForwardResult has them.
-  Tensor totals;
-  std::int64_t tokens = 0;  // of all batches
-};
-
-// Forward and backward of the train.accumulate batches of the update after `step` of them. The mean
-// of their gradients is left with the parameters, added to what they hold. Does not wait for the
-// device. Where the tape watches, it ends at the first op whose result is not finite.
-UpdateBatches run_batches(Task& task, const Config& config, std::int64_t step, ad::Tape& tape);
-
-// The means over an update's batches of their metrics; `totals` is UpdateBatches::totals.
-Metrics mean_metrics(const Task& task, std::span<const double> totals, std::int64_t batches);
 
 // Whether a run has ended: all steps were made, or no evaluation was better for train.early_stop of
 // them; and the last evaluation was made.

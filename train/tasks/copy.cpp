@@ -32,8 +32,13 @@ class CopyTraining final : public Task {
 
   nn::Module& model() override { return model_; }
 
-  ForwardResult train_batch(std::int64_t index, const nn::Pass& pass) override {
-    return forward(data_.batch("train", index, config_.train.batch_size), pass);
+  ForwardResult train_batch(std::int64_t index, const data::Shard& shard,
+                            const nn::Pass& pass) override {
+    const std::int64_t size = config_.train.batch_size;
+    ForwardResult result = forward(data_.batch("train", index, size, shard), pass);
+    result.share = static_cast<double>(data_.targets("train", index, size, shard)) /
+                   static_cast<double>(data_.targets("train", index, size));
+    return result;
   }
 
   // Those of ad::cross_entropy: a batch counts by its masked positions.

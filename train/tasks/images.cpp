@@ -80,10 +80,14 @@ class ImageTraining final : public Task {
     return {{"images", data_->test.shape.str()}};
   }
 
-  ForwardResult train_batch(std::int64_t index, const nn::Pass& pass) override {
-    return forward(batch_of(data::training_batch(data_->train, index, config_.train.batch_size,
-                                                 config_.run.seed)),
-                   pass);
+  ForwardResult train_batch(std::int64_t index, const data::Shard& shard,
+                            const nn::Pass& pass) override {
+    const std::int64_t size = config_.train.batch_size;
+    const Batch batch =
+        batch_of(data::training_batch(data_->train, index, size, config_.run.seed, shard));
+    ForwardResult result = forward(batch, pass);
+    result.share = static_cast<double>(batch.x.size(0)) / static_cast<double>(size);
+    return result;
   }
 
   // Those of the head's loss: a batch counts by its values.

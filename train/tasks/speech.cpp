@@ -57,8 +57,17 @@ class SpeechTraining final : public Task {
                   train_->sample_rate(), " Hz; a model hears one rate: resample one of them");
   }
 
-  ForwardResult train_batch(std::int64_t index, const nn::Pass& pass) override {
-    return forward(train_->batches().training(index), pass);
+  ForwardResult train_batch(std::int64_t index, const data::Shard& shard,
+                            const nn::Pass& pass) override {
+    const std::vector<std::int64_t> all = train_->batches().training_members(index);
+    const auto [first, count] = data::range_of(shard, static_cast<std::int64_t>(all.size()));
+    if (count == 0) return nothing();
+    const std::vector<std::int64_t> members(all.begin() + first, all.begin() + first + count);
+    ForwardResult result = forward(train_->batches().assemble(members), pass);
+    // The mean is over the utterances that can be spelt. Where none can, the gradient is 0.
+    const double targets = train_->count_feasible(all);
+    if (targets > 0) result.share = train_->count_feasible(members) / targets;
+    return result;
   }
 
   Metrics metrics(std::span<const double> totals) const override {
@@ -142,6 +151,11 @@ class SpeechTraining final : public Task {
       frames += batch.lengths.data<std::int32_t>()[n];
     }
     return {result.ctc.loss, result.logits, totals_of(result, kGreedy), frames};
+  }
+
+  // Of a shard of a batch that has fewer utterances than shards.
+  ForwardResult nothing() const {
+    return {{}, {}, Tensor::zeros({kTotals}, DType::f64, recogniser_.device()), 0, 0};
   }
 
   Metrics metrics_over(const SpeechSplit& split) {

@@ -79,6 +79,12 @@ SpeechSplit::SpeechSplit(const Config& config, const std::string& name,
       data::SpeechBatchOptions{.frames = config.speech.batch_frames, .seed = config.run.seed});
 }
 
+double SpeechSplit::count_feasible(const std::vector<std::int64_t>& utterances) const {
+  return static_cast<double>(
+      std::count_if(utterances.begin(), utterances.end(),
+                    [&](std::int64_t i) { return feasible_[static_cast<std::size_t>(i)]; }));
+}
+
 // An utterance with fewer positions than its phones need has no path, and teaches nothing.
 void SpeechSplit::check_lengths(const Config& config) {
   constexpr std::size_t kShown = 3;
@@ -89,6 +95,7 @@ void SpeechSplit::check_lengths(const Config& config) {
     check_fits(config, frames, folder_.where(utterance));
     const std::int64_t positions = positions_of(config.speech, frames);
     const std::int64_t needed = positions_needed(utterance.phones);
+    feasible_.push_back(needed <= positions);
     if (needed <= positions) continue;
     const std::string what =
         message(folder_.where(utterance), ": its ", utterance.phones.size(), " phones need ",

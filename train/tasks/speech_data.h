@@ -39,6 +39,8 @@ class SpeechSplit {
 
   const data::SpeechFolder& folder() const { return folder_; }
   const data::SpeechBatches& batches() const { return *batches_; }
+  // How many of these utterances have a path, and so a loss.
+  double count_feasible(const std::vector<std::int64_t>& utterances) const;
   std::int64_t sample_rate() const { return features_.sample_rate; }  // of all the audio, in Hz
   // What a person should know: spoilt cache entries, utterances that count for nothing.
   const std::vector<std::string>& notes() const { return notes_; }
@@ -50,6 +52,7 @@ class SpeechSplit {
   data::SpeechFeatures features_;
   std::optional<data::SpeechBatches> batches_;
   std::vector<std::string> notes_;
+  std::vector<bool> feasible_;  // an utterance each
 };
 
 }  // namespace tarn::train

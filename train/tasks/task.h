@@ -9,6 +9,7 @@
 
 #include "core/io/safetensors.h"
 #include "core/tensor.h"
+#include "data/shard.h"
 #include "nn/module.h"
 #include "train/config/config.h"
 #include "train/tasks/data_facts.h"
@@ -22,12 +23,14 @@ struct Metric {
 };
 using Metrics = std::vector<Metric>;
 
-// One forward pass over a batch.
+// One forward pass over a batch, or over a shard of it.
 struct ForwardResult {
-  Tensor loss;  // one element; stands on the tape if one recorded
+  Tensor loss;  // one element; stands on the tape if one recorded; undefined of a shard of no rows
   Tensor logits;
   Tensor totals;  // f64 [n], on the task's device: what Task::metrics() makes metrics of
   std::int64_t tokens = 0;
+  double share =
+      1;  // what the loss counts for in the batch's, which is a mean over all its targets
 };
 
 // What of a split is evaluated, and how. Only models of images have more than the split.
@@ -47,8 +50,9 @@ class Task {
   // trace` and open_split() do without.
   virtual void open_data() {}
 
-  // Training batch `index` from 0: a function of the config's seed and the index alone.
-  virtual ForwardResult train_batch(std::int64_t index, const nn::Pass& pass) = 0;
+  // A shard of training batch `index` from 0: a function of the config's seed and these alone.
+  virtual ForwardResult train_batch(std::int64_t index, const data::Shard& shard,
+                                    const nn::Pass& pass) = 0;
 
   // The metrics of a forward pass, from its totals, or of several from the sums of theirs.
   virtual Metrics metrics(std::span<const double> totals) const = 0;

@@ -94,7 +94,7 @@ TEST_CASE("config: what to_toml writes is read back equal") {
              0.1 + 0.2, "categorical", 7, 8, 29, false, "bilstm", 6};
   c.optimizer = {"sgd", 1.5e-38, 1e38, 0.0, "global", 1.0 / 3, 0.0, 1e-20, 0.99};
   c.schedule = {"cosine", {1, 2, 9223372036854775807}, 1.0, 7, 1.0, 0.25, 9};
-  c.train = {1, 10, 9223372036854775807, 2, 3, 4, 5, true, 6, 8};
+  c.train = {1, 10, 12, 9223372036854775807, 2, 3, 4, 5, true, 6, 8};
   const std::string text = to_toml(c);
   CHECK(parse(text) == c);
   CHECK(to_toml(parse(text)) == text);
@@ -359,7 +359,7 @@ TEST_CASE("config: load_config reads a file, and names one that it cannot") {
 }
 
 TEST_CASE("config: every key is documented, and its documented default is the default") {
-  REQUIRE(key_docs().size() == 77);
+  REQUIRE(key_docs().size() == 78);
   for (const KeyDoc& doc : key_docs()) {
     CAPTURE(doc.section);
     CAPTURE(doc.key);

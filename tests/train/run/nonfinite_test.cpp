@@ -4,7 +4,7 @@
 #include "autograd/linear.h"
 #include "autograd/unary.h"
 #include "tests/support/random_tensor.h"
-#include "train/run/trainer.h"
+#include "train/run/update.h"
 
 namespace tarn::train {
 namespace {
@@ -26,7 +26,7 @@ class OverflowTask final : public Task {
     return {};
   }
 
-  ForwardResult train_batch(std::int64_t index, const nn::Pass&) override {
+  ForwardResult train_batch(std::int64_t index, const data::Shard&, const nn::Pass&) override {
     const auto constant = [](double value) { return test::full({1, 1}, DType::f32, value); };
     const Tensor weight = model_.weight.tensor();
     Tensor loss = ad::unary(weight, ad::Unary::elu_plus_one);
@@ -51,7 +51,7 @@ TEST_CASE("nonfinite: the op named is that of the batch that overflowed, whichev
     OverflowTask task(overflowing);
     ad::Tape tape;
     tape.watch_nonfinite();
-    run_batches(task, config, 0, tape);
+    run_shard(task, config, 0, {}, tape);
     REQUIRE(tape.first_nonfinite().has_value());
     CHECK(tape.first_nonfinite()->op == "linear");
     CHECK(tape.first_nonfinite()->in_backward);
