@@ -34,6 +34,11 @@ void check_linear(const char* op, const Tensor& x, const Tensor& weight, const T
       " and the bias must be contiguous");
 }
 
+void check_compute(const char* op, const Tensor& x, Compute compute) {
+  TARN_CHECK_AS(DTypeError, compute == Compute::own_type || x.dtype() == DType::f32, op, ": x ", x,
+                " must be f32 for bf16 products");
+}
+
 void run_gemm(const kernels::GemmArgs& args) {
   kernels::run(&Table::gemm, args.out.device(), args);
 }

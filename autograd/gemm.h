@@ -14,6 +14,9 @@ Tensor as_matrix(const Tensor& x);
 // as the product reads them. Throws what autograd/check.h says.
 void check_linear(const char* op, const Tensor& x, const Tensor& weight, const Tensor& bias);
 
+// That the products of x can compute so.
+void check_compute(const char* op, const Tensor& x, Compute compute);
+
 void run_gemm(const kernels::GemmArgs& args);
 
 // Does nothing where the epilogue leaves nothing to do.

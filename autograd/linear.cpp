@@ -9,13 +9,14 @@ namespace {
 class Linear final : public Node {
  public:
   Linear(Tensor x, Tensor weight, bool biased, Tensor out, Tensor pre_activation,
-         const LinearEpilogue& epilogue)
+         const LinearEpilogue& epilogue, Compute compute)
       : x_(std::move(x)),
         weight_(std::move(weight)),
         biased_(biased),
         out_(std::move(out)),
         pre_activation_(std::move(pre_activation)),
-        epilogue_(epilogue) {}
+        epilogue_(epilogue),
+        compute_(compute) {}
   const char* name() const override { return "linear"; }
   std::vector<SavedTensor> saved() const override {
     return {{"x", x_}, {"weight", weight_}, {"out", out_}};
@@ -34,10 +35,16 @@ class Linear final : public Node {
                            .grad_bias = bias.tensor,
                            .beta_bias = bias.beta});
     if (const auto [grad_x, beta] = inputs.target(0); grad_x.defined()) {
-      run_gemm({.a = grad, .b = weight_, .out = as_matrix(grad_x), .beta = beta});
+      run_gemm(
+          {.a = grad, .b = weight_, .out = as_matrix(grad_x), .beta = beta, .compute = compute_});
     }
     if (const auto [grad_weight, beta] = inputs.target(1); grad_weight.defined()) {
-      run_gemm({.a = grad, .b = x_, .out = grad_weight, .transpose_a = true, .beta = beta});
+      run_gemm({.a = grad,
+                .b = x_,
+                .out = grad_weight,
+                .transpose_a = true,
+                .beta = beta,
+                .compute = compute_});
     }
   }
 
@@ -46,13 +53,15 @@ class Linear final : public Node {
   bool biased_;
   Tensor out_, pre_activation_;
   LinearEpilogue epilogue_;
+  Compute compute_;
 };
 
 }  // namespace
 
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias,
-              const LinearEpilogue& epilogue) {
+              const LinearEpilogue& epilogue, Compute compute) {
   check_linear("linear", x, weight, bias);
+  check_compute("linear", x, compute);
   Check("linear").probability(epilogue.dropout);
   const Tensor rows = as_matrix(x);
   const std::int64_t features = weight.size(0);
@@ -69,10 +78,12 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias,
             .activation = epilogue.activation,
             .pre_activation = pre_activation,
             .dropout = epilogue.dropout,
-            .address = epilogue.address});
+            .address = epilogue.address,
+            .compute = compute});
   const bool keep_output = epilogue.activation != Unary::identity && !keep_input;
   return recorded<Linear>(out, {&x, &weight, &bias}, rows, weight, bias.defined(),
-                          keep_output ? as_matrix(out) : Tensor(), pre_activation, epilogue);
+                          keep_output ? as_matrix(out) : Tensor(), pre_activation, epilogue,
+                          compute);
 }
 
 }  // namespace tarn::ad

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "autograd/tape.h"
+#include "core/compute.h"
 #include "core/rng.h"
 #include "kernels/unary.h"
 
@@ -18,8 +19,8 @@ struct LinearEpilogue {
 };
 
 // dropout(activation(x weight^T + bias)): x [..., in], weight [out, in], bias [out] or undefined;
-// returns [..., out].
+// returns [..., out]. With bf16 products, x and weight are f32; so are the gradients.
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias,
-              const LinearEpilogue& epilogue = {});
+              const LinearEpilogue& epilogue = {}, Compute compute = Compute::own_type);
 
 }  // namespace tarn::ad

@@ -10,12 +10,13 @@ namespace {
 // Inputs: x, then weight and bias of each layer.
 class QkvLinear final : public Node {
  public:
-  QkvLinear(Tensor x, const QkvLayers& layers, Tensor out, Unary activation)
+  QkvLinear(Tensor x, const QkvLayers& layers, Tensor out, Unary activation, Compute compute)
       : x_(std::move(x)),
         weight_(layers.weight),
         outs_{layers.weights[0].size(0), layers.weights[1].size(0), layers.weights[2].size(0)},
         out_(std::move(out)),
-        activation_(activation) {}
+        activation_(activation),
+        compute_(compute) {}
   const char* name() const override { return "qkv_linear"; }
   std::vector<SavedTensor> saved() const override {
     return {{"x", x_}, {"weight", weight_}, {"out", out_}};
@@ -33,11 +34,17 @@ class QkvLinear final : public Node {
                              .grad_bias = bias.tensor,
                              .beta_bias = bias.beta});
       if (const auto [grad_weight, beta] = inputs.target(1 + 2 * i); grad_weight.defined()) {
-        run_gemm({.a = part, .b = x_, .out = grad_weight, .transpose_a = true, .beta = beta});
+        run_gemm({.a = part,
+                  .b = x_,
+                  .out = grad_weight,
+                  .transpose_a = true,
+                  .beta = beta,
+                  .compute = compute_});
       }
     }
     if (const auto [grad_x, beta] = inputs.target(0); grad_x.defined()) {
-      run_gemm({.a = grad, .b = weight_, .out = as_matrix(grad_x), .beta = beta});
+      run_gemm(
+          {.a = grad, .b = weight_, .out = as_matrix(grad_x), .beta = beta, .compute = compute_});
     }
   }
 
@@ -46,6 +53,7 @@ class QkvLinear final : public Node {
   std::array<std::int64_t, 3> outs_;
   Tensor out_;
   Unary activation_;
+  Compute compute_;
 };
 
 // What the three layers must be, beyond what linear() asks of the whole.
@@ -78,8 +86,9 @@ void check_qkv(const QkvLayers& layers, Unary activation) {
 
 }  // namespace
 
-Tensor qkv_linear(const Tensor& x, const QkvLayers& layers, Unary activation) {
+Tensor qkv_linear(const Tensor& x, const QkvLayers& layers, Unary activation, Compute compute) {
   check_linear("qkv_linear", x, layers.weight, layers.bias);
+  check_compute("qkv_linear", x, compute);
   check_qkv(layers, activation);
   const Tensor rows = as_matrix(x);
   const auto& [query, key, value] = layers.weights;
@@ -91,10 +100,11 @@ Tensor qkv_linear(const Tensor& x, const QkvLayers& layers, Unary activation) {
             .transpose_b = true,
             .bias = layers.bias,
             .activation = activation,
-            .activated = query.size(0) + key.size(0)});
+            .activated = query.size(0) + key.size(0),
+            .compute = compute});
   return recorded<QkvLinear>(
       out, {&x, &query, &layers.biases[0], &key, &layers.biases[1], &value, &layers.biases[2]},
-      rows, layers, as_matrix(out), activation);
+      rows, layers, as_matrix(out), activation, compute);
 }
 
 }  // namespace tarn::ad

@@ -4,6 +4,7 @@
 
 #include <array>
 
+#include "core/compute.h"
 #include "core/tensor.h"
 #include "kernels/unary.h"
 
@@ -19,6 +20,7 @@ struct QkvLayers {
 
 // The three over one input as one product: [..., in] to [..., sum of outs], queries first. The
 // activation, one whose gradient needs only its output, applies to the first two layers.
-Tensor qkv_linear(const Tensor& x, const QkvLayers& layers, Unary activation);
+Tensor qkv_linear(const Tensor& x, const QkvLayers& layers, Unary activation,
+                  Compute compute = Compute::own_type);
 
 }  // namespace tarn::ad

@@ -8,6 +8,7 @@
 #include <variant>
 #include <vector>
 
+#include "core/compute.h"
 #include "core/tensor.h"
 #include "core/transfer.h"
 
@@ -46,6 +47,7 @@ class Report {
 
 struct GemmOptions {
   std::string device = "cpu";
+  std::string type = "f32";                    // what they take, as model.compute
   std::vector<std::int64_t> rows{8192, 7830};  // tokens of a copy-task batch and of an MNIST batch
 };
 void gemm(const GemmOptions& options, Report& report);
@@ -95,6 +97,7 @@ void generation(const GenerationOptions& options, Report& report);
 struct StepOptions {  // on the config's run.device
   std::filesystem::path config;
   std::vector<std::string> set;  // overrides of its keys
+  std::string compute;           // overrides its model.compute; empty: does not
 };
 void step(const StepOptions& options, Report& report);
 
@@ -108,7 +111,7 @@ void contention(const ContentionOptions& options, Report& report);
 // GFLOP/s of the products of a linear layer [in, out] on `rows` rows: forward, gradient of the
 // input and gradient of the weight, as the training step calls them.
 double linear_layer_seconds(std::int64_t rows, std::int64_t in, std::int64_t out,
-                            Device device = Device::cpu());
+                            Device device = Device::cpu(), Compute compute = Compute::own_type);
 
 }  // namespace tarn::bench
 

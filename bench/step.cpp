@@ -17,10 +17,11 @@ double seconds_since(Clock::time_point start) {
 }
 
 // The encoder's products, forward and backward, by themselves.
-double products_seconds(const nn::EncoderOptions& o, std::int64_t tokens, Device device) {
-  const double square = linear_layer_seconds(tokens, o.width(), o.width(), device);
-  const double up = linear_layer_seconds(tokens, o.width(), o.feed_forward, device);
-  const double down = linear_layer_seconds(tokens, o.feed_forward, o.width(), device);
+double products_seconds(const nn::EncoderOptions& o, std::int64_t tokens, Device device,
+                        Compute compute) {
+  const double square = linear_layer_seconds(tokens, o.width(), o.width(), device, compute);
+  const double up = linear_layer_seconds(tokens, o.width(), o.feed_forward, device, compute);
+  const double down = linear_layer_seconds(tokens, o.feed_forward, o.width(), device, compute);
   return static_cast<double>(o.layers) * (4 * square + up + down);
 }
 
@@ -43,15 +44,21 @@ double attention_flops(const nn::EncoderOptions& o, std::int64_t tokens, std::in
 // The first steps ask the system for memory, and its threads may share a processor for some 50 ms.
 bool warm(std::int64_t steps, double seconds) { return steps >= 3 && seconds > 0.3; }
 
+std::vector<std::string> with_compute(std::vector<std::string> set, const std::string& compute) {
+  if (!compute.empty()) set.push_back("model.compute=" + compute);
+  return set;
+}
+
 // Enough to take a median of.
 bool measured(std::size_t steps, double seconds) { return steps >= 6 && seconds > 0.7; }
 
 }  // namespace
 
 void step(const StepOptions& options, Report& report) {
-  const train::Config config = train::load_config(options.config, options.set);
+  const train::Config config =
+      train::load_config(options.config, with_compute(options.set, options.compute));
   const Device device = parse_device(config.run.device);
-  train::announce(device);
+  train::announce(device, config.model.compute);
   const auto task = train::make_ready_task(config, device);
   const auto optimizer = train::optimizer_for(config, task->model());
   std::vector<double> forward, backward, update;
@@ -96,9 +103,11 @@ void step(const StepOptions& options, Report& report) {
   const double flops = product_flops(encoder, tokens) +
                        attention_flops(encoder, tokens, tokens / config.train.batch_size);
   const double gemm_rate =
-      product_flops(encoder, tokens) / products_seconds(encoder, tokens, device) / 1e9;
+      product_flops(encoder, tokens) /
+      products_seconds(encoder, tokens, device, train::compute_of(config.model)) / 1e9;
   const double rate = flops / seconds / 1e9;
   report.add({{"bench", "step"},
+              {"compute", config.model.compute},
               {"threads", kernels::cpu_backend().threads},
               {"ms", seconds * 1e3},
               {"forward_ms", median(forward) * 1e3},

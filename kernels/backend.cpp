@@ -14,4 +14,13 @@ std::string describe(Device device) {
                  cpu.threads == 1 ? " thread)" : " threads)");
 }
 
+void check_compute(Compute compute, Device device) {
+  if (compute == Compute::own_type) return;
+  TARN_CHECK_AS(DeviceError, device == Device::cpu(), device,
+                " computes no bf16 products yet; use f32 there");
+  TARN_CHECK_AS(DeviceError, compute != Compute::bf16 || cpu_has_bf16_products(),
+                "this processor (", describe(device),
+                ") has no instructions for bf16 products (AVX512_BF16); use f32");
+}
+
 }  // namespace tarn::kernels

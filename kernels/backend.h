@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/compute.h"
 #include "core/device.h"
 
 namespace tarn::kernels {
@@ -21,6 +22,12 @@ struct CpuBackend {
   std::string advice;           // what to do when a faster choice was possible; else empty
 };
 CpuBackend cpu_backend();
+
+// Throws DeviceError if the device's products cannot compute so.
+void check_compute(Compute compute, Device device);
+
+// Whether the kernels' instruction set has products of bf16.
+bool cpu_has_bf16_products();
 
 // A device that exists, in a line: "cpu (AMD EPYC 9R45, AVX-512, 2 threads)", "cuda:0 NVIDIA H100
 // 80GB HBM3", "cuda:0 (emulated)".

@@ -1,6 +1,7 @@
 // The matrix product, with what follows a linear layer done while the rows are in cache.
 #pragma once
 
+#include "core/compute.h"
 #include "core/rng.h"
 #include "core/tensor.h"
 #include "kernels/unary.h"
@@ -20,6 +21,7 @@ struct GemmArgs {
   Tensor pre_activation;        // [like out], written if defined: what gelu's backward reads
   double dropout = 0;           // probability of a zero; the rest is scaled by 1 / (1 - dropout)
   RngAddress address;           // element i of out draws element i of this stream
+  Compute compute = Compute::own_type;  // bf16: a, b and out are f32
 };
 
 // Takes the gradient of a linear layer's output back through its epilogue, in place: grad becomes

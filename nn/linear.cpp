@@ -13,7 +13,7 @@ Linear::Linear(const Build& build, const Tensor& weight, const Tensor& bias)
       bias_(parameter("bias", bias, Init::fan_in(weight.size(1)))) {}
 
 Tensor Linear::forward(const Tensor& x, const ad::LinearEpilogue& epilogue) const {
-  return ad::linear(x, weight_.tensor(), bias_.tensor(), epilogue);
+  return ad::linear(x, weight_.tensor(), bias_.tensor(), epilogue, build().compute);
 }
 
 ad::PackedLinear Linear::for_steps(DType storage) const {

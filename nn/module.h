@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "autograd/parameter.h"
+#include "core/compute.h"
 #include "core/rng.h"
 #include "nn/init.h"
 
@@ -19,11 +20,14 @@ struct Build {
   DType dtype = DType::f32;
   Device device;
   std::uint64_t seed = 1;
+  Compute compute = Compute::own_type;  // of the products of linear layers
 
   std::string full_name(const std::string& name) const {
     return path.empty() ? name : path + "." + name;
   }
-  Build child(const std::string& name) const { return {full_name(name), dtype, device, seed}; }
+  Build child(const std::string& name) const {
+    return {full_name(name), dtype, device, seed, compute};
+  }
 };
 
 // What a forward pass is told besides its inputs. There is no hidden training flag.

@@ -67,6 +67,14 @@ CpuBackend cpu_backend() {
   return backend;
 }
 
+bool cpu_has_bf16_products() {
+#if HWY_ARCH_X86
+  return (hwy::SupportedTargets() & HWY_AVX3) != 0 && __builtin_cpu_supports("avx512bf16") != 0;
+#else
+  return false;
+#endif
+}
+
 std::vector<std::string> cpu_instruction_sets() {
   std::vector<std::string> names;
   for (const InstructionSet& set : kInstructionSets) {

@@ -84,6 +84,8 @@ void EpilogueBackward(const LinearEpilogueBackwardArgs& args, std::int64_t first
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
+#include "kernels/backend.h"
+#include "kernels/cpu/bf16_gemm.h"
 #include "kernels/cpu/blas.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/rows.h"
@@ -155,11 +157,16 @@ void gemm_by_slabs(const GemmArgs& args, std::int64_t count, T* partial) {
 }  // namespace
 
 std::int64_t gemm_scratch_bytes(const GemmArgs& args) {
+  if (args.compute != Compute::own_type) return bf16_gemm_scratch_bytes(args);
   const std::int64_t count = slabs(args);
   return count == 1 ? 0 : count * args.out.bytes();
 }
 
 void gemm(const GemmArgs& args, Scratch scratch) {
+  if (args.compute != Compute::own_type) {
+    check_compute(args.compute, args.out.device());
+    return bf16_gemm(args, scratch, has_epilogue(args) ? HWY_DYNAMIC_DISPATCH(Epilogue) : nullptr);
+  }
   with_float_type(args.out.dtype(), [&](auto zero) {
     using T = decltype(zero);
     const std::int64_t count = slabs(args);

@@ -30,7 +30,7 @@ Tensor AttentionLayer::project(const Tensor& x) const {
                          .bias = qkv_bias_,
                          .weights = {q.weight(), k.weight(), v.weight()},
                          .biases = {q.bias(), k.bias(), v.bias()}},
-                        inner_.feature_map());
+                        inner_.feature_map(), build().compute);
 }
 
 ad::Heads AttentionLayer::heads_of(const Tensor& x) const {

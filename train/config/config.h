@@ -80,6 +80,7 @@ struct ModelConfig {
   std::string kind = "transformer";
   std::int64_t hidden = 320;    // bilstm
   std::string weights = "f32";  // as steps of an RNN read them
+  std::string compute = "f32";  // of products
   bool operator==(const ModelConfig&) const = default;
 };
 

@@ -118,6 +118,15 @@ std::optional<Complaint> attention_contradiction(const Config& c) {
                            " task asks for; use causal-linear, full or lsh")};
 }
 
+// The LSTM's recurrent products are its own kernel's, which knows no bf16.
+std::optional<Complaint> compute_contradiction(const ModelConfig& m) {
+  if (m.compute == "f32" || m.kind == "transformer") return std::nullopt;
+  return Complaint{
+      {"model.compute", "model.kind"},
+      message("model.compute is \"", m.compute, "\", which is for transformers; model.kind \"",
+              m.kind, "\" computes in f32")};
+}
+
 std::optional<Complaint> kind_contradiction(const Config& c) {
   if (c.model.kind == "transformer" || c.task.kind == "speech") return std::nullopt;
   return Complaint{{"model.kind", "task.kind"},
@@ -185,6 +194,7 @@ std::optional<Complaint> first_complaint(const Config& config) {
   if (auto found = attention_contradiction(config)) return found;
   if (auto found = kind_contradiction(config)) return found;
   if (auto found = shards_contradiction(config)) return found;
+  if (auto found = compute_contradiction(config.model)) return found;
   return schedule_contradiction(config.schedule, config.train);
 }
 

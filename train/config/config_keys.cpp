@@ -150,6 +150,12 @@ constexpr Key kKeys[] = {
      "bilstm: width of each direction; its layers and dropout are the keys above"},
     {"model", "weights", at<&Config::model, &ModelConfig::weights>, one_of("f32, bf16"),
      "how they are stored for tarn generate and tarn eval --recurrent; all else needs f32"},
+    {"model", "compute", at<&Config::model, &ModelConfig::compute>,
+     one_of("f32, bf16, bf16-emulated"),
+     "what products take in training, evaluation and prefixes; bf16 is rounded to, its sums are "
+     "f32, "
+     "and the processor must have instructions for it; bf16-emulated has its bits anywhere, "
+     "slowly"},
 
     {"optimizer", "kind", at<&Config::optimizer, &OptimizerConfig::kind>,
      one_of("sgd, adam, adamw, radam, radam-standard"),

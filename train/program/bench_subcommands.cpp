@@ -51,6 +51,8 @@ Option device(std::string& target) {
 
 void fill_gemm(Subcommand& row, bench::GemmOptions& options) {
   row.options = {numbers("--rows", options.rows, 1, kLargestSize, "tokens a batch"),
+                 choice("--type", options.type, {"f32", "bf16", "bf16-emulated"},
+                        "what the products take, as model.compute"),
                  device(options.device)};
 }
 
@@ -104,7 +106,8 @@ void fill_generation(Subcommand& row, bench::GenerationOptions& options) {
 
 void fill_step(Subcommand& row, bench::StepOptions& options) {
   row.operands = {operand("CONFIG", options.config, "the TOML file")};
-  row.options = {overrides(options.set)};
+  row.options = {overrides(options.set), text("--compute", "TYPE", options.compute,
+                                              "instead of the config's model.compute")};
 }
 
 void fill_contention(Subcommand& row, bench::ContentionOptions& options) {

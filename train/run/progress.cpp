@@ -21,8 +21,9 @@ std::string describe_metric(const Metric& metric) {
 
 }  // namespace
 
-void announce(Device device) {
-  std::fprintf(stderr, "device: %s\n", kernels::describe(device).c_str());
+void announce(Device device, std::string_view compute) {
+  const std::string products = compute == "f32" ? "" : message(", ", compute, " products");
+  std::fprintf(stderr, "device: %s%s\n", kernels::describe(device).c_str(), products.c_str());
 }
 
 Progress::Progress(std::int64_t first_step, std::int64_t total_steps, std::int64_t eval_every,

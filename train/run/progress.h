@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <string>
+#include <string_view>
 
 #include "core/device.h"
 #include "train/run/status_line.h"
@@ -19,7 +20,8 @@ struct StepReport {
 };
 
 // The first line of every command that computes, "device: cuda:0 (emulated)", on standard error.
-void announce(Device device);
+// With products that are not f32, ", bf16 products" behind it.
+void announce(Device device, std::string_view compute = "f32");
 
 // Writes to standard error. The speeds leave evaluations out; the time that is left counts them.
 class Progress {

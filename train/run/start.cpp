@@ -21,6 +21,7 @@ void check_same_run(const Config& config, const Config& before, const DataFacts&
   // The list itself is compared.
   if (facts.contains("phones")) wanted.speech.phones = config.speech.phones;
   wanted.model.weights = config.model.weights;
+  wanted.model.compute = config.model.compute;
   wanted.speech.cache = config.speech.cache;
   if (before.schedule.kind != "cosine") wanted.train.steps = config.train.steps;
   wanted.train.eval_every = config.train.eval_every;

@@ -27,8 +27,7 @@ class CopyTraining final : public Task {
       : config_(config),
         device_(device),
         data_({config.task.sequence_length, config.task.symbols, config.run.seed}),
-        model_({.path = "", .dtype = DType::f32, .device = device, .seed = config.run.seed},
-               predictor_options(config)) {}
+        model_(build_of(config, device), predictor_options(config)) {}
 
   nn::Module& model() override { return model_; }
 

@@ -68,8 +68,7 @@ class ImageTraining final : public Task {
       : config_(config),
         device_(device),
         categorical_(config.model.head == "categorical"),
-        model_({.path = "", .dtype = DType::f32, .device = device, .seed = config.run.seed},
-               image_predictor_options(config)) {}
+        model_(build_of(config, device), image_predictor_options(config)) {}
 
   nn::Module& model() override { return model_; }
 

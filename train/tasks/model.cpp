@@ -1,6 +1,23 @@
 #include "train/tasks/model.h"
 
+#include "kernels/backend.h"
+
 namespace tarn::train {
+
+Compute compute_of(const ModelConfig& config) {
+  if (config.compute == "bf16") return Compute::bf16;
+  return config.compute == "bf16-emulated" ? Compute::bf16_emulated : Compute::own_type;
+}
+
+nn::Build build_of(const Config& config, Device device) {
+  const Compute compute = compute_of(config.model);
+  kernels::check_compute(compute, device);
+  return {.path = "",
+          .dtype = DType::f32,
+          .device = device,
+          .seed = config.run.seed,
+          .compute = compute};
+}
 
 nn::EncoderOptions encoder_options(const ModelConfig& config) {
   nn::EncoderOptions options;

@@ -1,10 +1,15 @@
-// From the config's model section to the modules' options.
+// From the config to what modules are built with.
 #pragma once
 
 #include "nn/encoder.h"
 #include "train/config/config.h"
 
 namespace tarn::train {
+
+Compute compute_of(const ModelConfig& config);
+
+// Of a model at the root. Throws DeviceError where the device cannot compute as model.compute says.
+nn::Build build_of(const Config& config, Device device);
 
 nn::EncoderOptions encoder_options(const ModelConfig& config);
 

@@ -11,7 +11,7 @@ namespace {
 
 std::unique_ptr<nn::SpeechModel> make_model(const Config& config, std::int64_t phones,
                                             Device device) {
-  const nn::Build build{.path = "", .dtype = DType::f32, .device = device, .seed = config.run.seed};
+  const nn::Build build = build_of(config, device);
   const std::int64_t features =
       config.speech.bins * (config.speech.stack + 2 * config.speech.context);
   if (config.model.kind == "bilstm") {

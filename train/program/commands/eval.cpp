@@ -41,7 +41,7 @@ int eval_command(const EvalCommand& command) try {
   const DataFacts& trained = checkpoint.state().data;
   take_data_facts(config, checkpoint.config(), trained, name);
   const Device device = parse_device(config.run.device);
-  announce(device);
+  announce(device, config.model.compute);
   const auto task = make_task(config, device, trained);
   check_same_data(trained, task->data_facts(), name);
   checkpoint.load_model(task->model());

@@ -181,10 +181,8 @@ int generate_command(const GenerateCommand& command) {
                 " cannot be drawn: a PNG has 1 channel (grey) or 3 (RGB)");
   kernels::set_cpu_threads(config.run.threads);
   const Device device = parse_device(config.run.device);
-  announce(device);
-  nn::SequencePredictor model(
-      {.path = "", .dtype = DType::f32, .device = device, .seed = config.run.seed},
-      image_predictor_options(config));
+  announce(device, config.model.compute);
+  nn::SequencePredictor model(build_of(config, device), image_predictor_options(config));
   checkpoint.load_model(model);
   // The record may be wanted in the folder that is made here.
   const auto folder_of = [](const fs::path& file) { return fs::weakly_canonical(file); };

@@ -38,20 +38,27 @@ std::string describe_devices() {
 void print_machine(bool json) {
   const kernels::CpuBackend cpu = kernels::cpu_backend();
   if (json) {
-    const nlohmann::ordered_json line{
-        {"tarn", kVersion},           {"commit", kGitCommit},
-        {"build", kBuildType},        {"compiler", kCompiler},
-        {"processor", cpu.processor}, {"instruction_set", cpu.instruction_set},
-        {"threads", cpu.threads},     {"threads_reason", cpu.threads_reason},
-        {"waiting", cpu.waiting},     {"blas", cpu.blas},
-        {"blas_core", cpu.blas_core}, {"devices", describe_devices()},
-        {"advice", cpu.advice}};
+    const nlohmann::ordered_json line{{"tarn", kVersion},
+                                      {"commit", kGitCommit},
+                                      {"build", kBuildType},
+                                      {"compiler", kCompiler},
+                                      {"processor", cpu.processor},
+                                      {"instruction_set", cpu.instruction_set},
+                                      {"bf16_products", kernels::cpu_has_bf16_products()},
+                                      {"threads", cpu.threads},
+                                      {"threads_reason", cpu.threads_reason},
+                                      {"waiting", cpu.waiting},
+                                      {"blas", cpu.blas},
+                                      {"blas_core", cpu.blas_core},
+                                      {"devices", describe_devices()},
+                                      {"advice", cpu.advice}};
     std::fputs(json_line(line).c_str(), stdout);
     return;
   }
   std::printf("tarn %s (commit %s), %s, %s\n", kVersion, kGitCommit, kBuildType, kCompiler);
   std::printf("processor        %s\n", cpu.processor.c_str());
   std::printf("instruction set  %s\n", cpu.instruction_set.c_str());
+  std::printf("bf16 products    %s\n", kernels::cpu_has_bf16_products() ? "yes" : "no");
   std::printf("threads          %lld, %s\n", static_cast<long long>(cpu.threads),
               cpu.threads_reason.c_str());
   std::printf("waiting          a thread without work %s\n", cpu.waiting.c_str());

@@ -93,7 +93,7 @@ int train_command(const TrainCommand& command) {
   const Config config = load_config(command.config, command.set);
   kernels::set_cpu_threads(config.run.threads);
   const Device device = parse_device(config.run.device);  // throws before anything is made
-  announce(device);
+  announce(device, config.model.compute);
   const std::string advice = kernels::cpu_backend().advice;
   if (device == Device::cpu() && !advice.empty()) {
     std::fprintf(stderr, "note: %s\n", advice.c_str());

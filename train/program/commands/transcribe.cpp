@@ -158,7 +158,7 @@ int transcribe_command(const TranscribeCommand& command) try {
   kernels::set_cpu_threads(config.run.threads);
   const DataFacts& facts = checkpoint.state().data;
   const Device device = parse_device(config.run.device);
-  announce(device);
+  announce(device, config.model.compute);
   SpeechRecogniser recogniser(config, device, read_phones(config, facts));
   check_same_data(facts, {{"phones", joined(recogniser.phones().names(), " ")}},
                   checkpoint.directory().string());
