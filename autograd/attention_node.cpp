@@ -7,11 +7,7 @@ void check_heads(const char* op, const Heads& heads, const Tensor& lengths) {
   const Check check(op);
   check.required({{"query", query}, {"key", key}, {"value", value}});
   check.floats({{"query", query}, {"key", key}, {"value", value}});
-  for (const Argument& x : {Argument{"query", query}, {"key", key}, {"value", value}}) {
-    check.rank(x, 4, "[N, L, H, width]");
-    check.widths(x, 2);
-    check.contiguous_rows({x});
-  }
+  check.heads({{"query", query}, {"key", key}, {"value", value}});
   TARN_CHECK_SHAPE(
       query.size(0) == key.size(0) && query.size(2) == key.size(2) && query.size(3) == key.size(3),
       op, ": query ", query.shape(), " and key ", key.shape(),
@@ -23,18 +19,13 @@ void check_heads(const char* op, const Heads& heads, const Tensor& lengths) {
   check.lengths({"lengths", lengths}, query.size(0), key.size(1), query.device());
 }
 
-// What both want of the heads and of their state's two tensors.
 void check_prefill(const char* op, const Heads& heads, const Argument& first,
                    const Argument& second) {
   const Argument key{"key", heads.key}, value{"value", heads.value};
   const Check check(op);
   check.required({key, value, first, second});
   check.floats({key, value, first, second});
-  for (const Argument& x : {key, value}) {
-    check.rank(x, 4, "[N, L, H, width]");
-    check.widths(x, 2);
-    check.contiguous_rows({x});
-  }
+  check.heads({key, value});
   TARN_CHECK_SHAPE(heads.key.shape().without_last() == heads.value.shape().without_last(), op,
                    ": key ", heads.key, " and value ", heads.value,
                    " must agree in batch, length and heads");

@@ -22,6 +22,15 @@ void check_prefill(const char* op, const Heads& heads, const Argument& first,
 Tensor attention_output(const Tensor& query, const Tensor& value);  // [N, L, H, M], uninitialised
 Tensor number_per_query(const Tensor& query);                       // [N, H, L], uninitialised
 
+// Where a kernel writes the gradient of an input, and what it multiplies the old one by. The
+// kernels of attention write the gradients of all their inputs or of none: one that nobody needs
+// goes to memory that is dropped.
+inline void set_gradient(const GradTarget& target, const Tensor& input, Tensor& grad,
+                         double& beta) {
+  grad = target.tensor.defined() ? target.tensor : Tensor::empty_like(input);
+  beta = target.beta;
+}
+
 // The node of each attention: the arguments of its backward kernel, filled but for the gradients.
 template <class Args>
 class AttentionNode final : public Node {
@@ -55,14 +64,6 @@ class AttentionNode final : public Node {
   }
 
  private:
-  // The kernels write all three gradients or none: one that nobody wants goes to memory that is
-  // dropped.
-  static void set_gradient(const GradTarget& target, const Tensor& input, Tensor& grad,
-                           double& beta) {
-    grad = target.tensor.defined() ? target.tensor : Tensor::empty_like(input);
-    beta = target.beta;
-  }
-
   const char* name_;
   kernels::Slot<Args> kernels::Table::*kernel_;
   bool qkv_;  // the one input is the qkv tensor

@@ -30,28 +30,28 @@ void Check::floats(std::initializer_list<Argument> arguments) const {
   alike(arguments);
 }
 
-void Check::dtype(const Argument& argument, DType wanted) const {
+void Check::dtype(const Argument& argument, DType expected) const {
   const auto& [name, tensor] = argument;
-  TARN_CHECK_AS(DTypeError, !tensor.defined() || tensor.dtype() == wanted, op_, ": ", name, " ",
-                tensor, " must be ", name_of(wanted));
+  TARN_CHECK_AS(DTypeError, !tensor.defined() || tensor.dtype() == expected, op_, ": ", name, " ",
+                tensor, " must be ", name_of(expected));
 }
 
-void Check::device(const Argument& argument, Device wanted) const {
+void Check::device(const Argument& argument, Device expected) const {
   const auto& [name, tensor] = argument;
-  TARN_CHECK_AS(DeviceError, !tensor.defined() || tensor.device() == wanted, op_, ": ", name, " ",
-                tensor, " is on ", tensor.device(), " and must be on ", wanted);
+  TARN_CHECK_AS(DeviceError, !tensor.defined() || tensor.device() == expected, op_, ": ", name, " ",
+                tensor, " is on ", tensor.device(), " and must be on ", expected);
 }
 
-void Check::rank(const Argument& argument, int wanted, const char* layout) const {
+void Check::rank(const Argument& argument, int expected, const char* layout) const {
   const auto& [name, tensor] = argument;
-  TARN_CHECK_SHAPE(!tensor.defined() || tensor.rank() == wanted, op_, ": ", name, " ", tensor,
+  TARN_CHECK_SHAPE(!tensor.defined() || tensor.rank() == expected, op_, ": ", name, " ", tensor,
                    " must be ", layout);
 }
 
-void Check::shape(const Argument& argument, const Shape& wanted) const {
+void Check::shape(const Argument& argument, const Shape& expected) const {
   const auto& [name, tensor] = argument;
-  TARN_CHECK_SHAPE(!tensor.defined() || tensor.shape() == wanted, op_, ": ", name, " ", tensor,
-                   " must be ", wanted);
+  TARN_CHECK_SHAPE(!tensor.defined() || tensor.shape() == expected, op_, ": ", name, " ", tensor,
+                   " must be ", expected);
 }
 
 void Check::widths(const Argument& argument, int count) const {
@@ -81,11 +81,19 @@ void Check::contiguous_rows(std::initializer_list<Argument> arguments) const {
   }
 }
 
-void Check::integers(const Argument& argument, const Shape& wanted, Device on) const {
+void Check::heads(std::initializer_list<Argument> arguments) const {
+  for (const Argument& argument : arguments) {
+    rank(argument, 4, "[N, L, H, width]");
+    widths(argument, 2);
+    contiguous_rows({argument});
+  }
+}
+
+void Check::integers(const Argument& argument, const Shape& expected, Device on) const {
   required({argument});
   dtype(argument, DType::i32);
   device(argument, on);
-  shape(argument, wanted);
+  shape(argument, expected);
   contiguous({argument});
 }
 

@@ -1,7 +1,7 @@
 // What ops ask of their arguments, in one vocabulary. The checks stand at the top of an op, before
 // memory is allocated or a thread starts: kernels assume what they say, and an exception must not
 // leave a parallel loop. One that fails throws an error that names the op, the argument, what it is
-// and what was wanted: ShapeError, IndexError (a length or a label out of range), DTypeError,
+// and what was expected: ShapeError, IndexError (a length or a label out of range), DTypeError,
 // DeviceError, or Error for a number that is no tensor.
 #pragma once
 
@@ -29,21 +29,23 @@ class Check {
   void alike(std::initializer_list<Argument> arguments) const;
   // The same, in f32 or f64.
   void floats(std::initializer_list<Argument> arguments) const;
-  void dtype(const Argument& argument, DType wanted) const;
-  void device(const Argument& argument, Device wanted) const;
+  void dtype(const Argument& argument, DType expected) const;
+  void device(const Argument& argument, Device expected) const;
 
   // `layout` says in words what the dimensions are: "[N, L, H, width]".
-  void rank(const Argument& argument, int wanted, const char* layout) const;
-  void shape(const Argument& argument, const Shape& wanted) const;
+  void rank(const Argument& argument, int expected, const char* layout) const;
+  void shape(const Argument& argument, const Shape& expected) const;
   // At least one dimension, and none of size 0 among the last `count` of them.
   void widths(const Argument& argument, int count = 1) const;
 
   void contiguous(std::initializer_list<Argument> arguments) const;
   // Each row, which is the last dimension, without gaps.
   void contiguous_rows(std::initializer_list<Argument> arguments) const;
+  // Heads of attention: [N, L, H, width], neither H nor the width 0, with contiguous rows.
+  void heads(std::initializer_list<Argument> arguments) const;
 
   // i32, contiguous, of this shape and on this device.
-  void integers(const Argument& argument, const Shape& wanted, Device device) const;
+  void integers(const Argument& argument, const Shape& expected, Device device) const;
   // Each value of an i32 tensor in [first, last]. They are read only where they lie in the CPU's
   // memory, so that no device has to be waited for. On a device a bad token or label, or a bad
   // length of ctc, makes a result that is not finite, and a bad length of another op is cut to the

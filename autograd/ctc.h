@@ -1,3 +1,6 @@
+// Connectionist temporal classification (Graves et al., 2006) as an op: the loss of speech, whose
+// labels have no times. Formula and gradient: kernels/ctc.h. Throws ShapeError, DTypeError,
+// DeviceError or IndexError that names the argument.
 #pragma once
 
 #include "autograd/tape.h"
@@ -17,11 +20,11 @@ struct Ctc {
                   // repeats together
 };
 
-// logits [N, T, C], class 0 the blank; labels i32 [N, S], the first label_lengths[n] of a row each
-// in 1 .. C-1; frame_lengths <= T and label_lengths <= S, i32 [N]. What is past the lengths is not
-// read. An utterance of infinite loss adds nothing to the loss, and its gradient is zero. Labels
-// and lengths out of range are an IndexError; on another device than the CPU they make `loss`,
-// `totals` and the utterance's loss minus infinity.
+// logits f32 or f64 [N, T, C], class 0 the blank; labels i32 [N, S], the first label_lengths[n] of
+// a row each in 1 .. C-1; frame_lengths <= T and label_lengths <= S, i32 [N]. What is past the
+// lengths is not read. An utterance of infinite loss adds nothing to the loss, and its gradient is
+// zero. Labels and lengths out of range are an IndexError; on another device than the CPU they make
+// `loss`, `totals` and the utterance's loss minus infinity.
 Ctc ctc(const Tensor& logits, const Tensor& labels, const Tensor& frame_lengths,
         const Tensor& label_lengths, CtcWeight weight = CtcWeight::whole);
 

@@ -1,3 +1,6 @@
+// Dropout (Srivastava et al., 2014) as an op of its own. A residual branch, a linear layer and
+// softmax attention have it within their own ops instead. Throws ShapeError, DTypeError, or Error
+// for a probability outside [0, 1).
 #pragma once
 
 #include "autograd/tape.h"
@@ -5,8 +8,8 @@
 
 namespace tarn::ad {
 
-// x where kept, over 1 - probability; 0 elsewhere. No mask is stored: the backward draws it again
-// from the address.
+// Each element of x, f32 or f64 and contiguous, becomes 0 with the probability; the others are
+// divided by 1 - probability. No mask is stored: the backward draws it again from the address.
 Tensor dropout(const Tensor& x, double probability, const RngAddress& address);
 
 }  // namespace tarn::ad

@@ -1,3 +1,6 @@
+// Layer normalisation (Ba et al., 2016) as an op, alone or with the residual branch before it.
+// Gradient: kernels/layer_norm.h. Tensors are f32 or f64 and alike, and contiguous. Throws
+// ShapeError, DTypeError, DeviceError, or Error for a probability outside [0, 1).
 #pragma once
 
 #include "autograd/tape.h"

@@ -1,6 +1,6 @@
 #include "autograd/lsh_attention.h"
 
-#include "autograd/check.h"
+#include "autograd/attention_node.h"
 #include "kernels/table.h"
 
 namespace tarn::ad {
@@ -11,12 +11,10 @@ using kernels::Table;
 // Kernels keep positions among their numbers, which f32 can up to here.
 constexpr std::int64_t kMaxLength = 1 << 24;
 
-void check_heads(const char* op, const Argument& x, const Tensor& lengths) {
+void check_lsh_heads(const char* op, const Argument& x, const Tensor& lengths) {
   const Check check(op);
   check.floats({x});
-  check.rank(x, 4, "[N, L, H, width]");
-  check.widths(x, 2);
-  check.contiguous_rows({x});
+  check.heads({x});
   TARN_CHECK_SHAPE(x.tensor.size(1) <= kMaxLength, op, ": ", x.name, " ", x.tensor,
                    " has more than ", kMaxLength, " positions");
   check.lengths({"lengths", lengths}, x.tensor.size(0), x.tensor.size(1), x.tensor.device());
@@ -41,13 +39,6 @@ class LshAttentionNode final : public Node {
   }
 
  private:
-  // The kernel writes both gradients: one that nobody wants goes to memory that is dropped.
-  static void set_gradient(const GradTarget& target, const Tensor& input, Tensor& grad,
-                           double& beta) {
-    grad = target.tensor.defined() ? target.tensor : Tensor::empty_like(input);
-    beta = target.beta;
-  }
-
   kernels::LshAttentionBackwardArgs args_;
 };
 
@@ -55,7 +46,7 @@ class LshAttentionNode final : public Node {
 
 Tensor lsh_order(const Tensor& query, const Tensor& planes, const Tensor& lengths) {
   const Check check("lsh_order");
-  check_heads("lsh_order", {"query", query}, lengths);
+  check_lsh_heads("lsh_order", {"query", query}, lengths);
   check.required({{"planes", planes}});
   check.alike({{"query", query}, {"planes", planes}});
   check.rank({"planes", planes}, 3, "[rounds, width, planes]");
@@ -77,8 +68,8 @@ Tensor lsh_order(const Tensor& query, const Tensor& planes, const Tensor& length
 Tensor lsh_attention(const Tensor& query, const Tensor& value, const Tensor& lengths,
                      const Tensor& order, const LshAttentionOptions& options) {
   const Check check("lsh_attention");
-  check_heads("lsh_attention", {"query", query}, lengths);
-  check_heads("lsh_attention", {"value", value}, lengths);
+  check_lsh_heads("lsh_attention", {"query", query}, lengths);
+  check_lsh_heads("lsh_attention", {"value", value}, lengths);
   check.alike({{"query", query}, {"value", value}});
   check.probability(options.dropout);
   TARN_CHECK_SHAPE(query.shape().without_last() == value.shape().without_last(),

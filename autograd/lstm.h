@@ -1,3 +1,6 @@
+// A bidirectional LSTM layer as an op. Equations and gradient: kernels/lstm.h. Tensors are f32 or
+// f64 and alike, and contiguous. Throws ShapeError, DTypeError, DeviceError or IndexError (a
+// length) that names the argument.
 #pragma once
 
 #include "autograd/tape.h"
@@ -11,7 +14,7 @@ struct LstmWeights {
   Tensor input, recurrent, input_bias, recurrent_bias;
 };
 
-// A bidirectional layer (kernels/lstm.h): x [N, T, in] to [N, T, 2 H], the forward direction's
+// x [N, T, in] to [N, T, 2 H], the forward direction's
 // output beside the reverse one's. `lengths`: i32 [N], 0 to T, or undefined for T; at frames past a
 // sequence's length the output is zero and its gradient has no effect. Saves the gates, the cells
 // and the output.

@@ -20,7 +20,7 @@ class Parameter {
   // The value as ops take it: standing on the tape, if one is recording.
   Tensor tensor();
 
-  // The sum of the gradients that arrived since the last clear_grad(); undefined if none ever did.
+  // The sum of the gradients since the last clear_grad(); undefined if there never was one.
   const Tensor& grad() const { return grad_; }
   bool has_grad() const { return has_grad_; }
   // The next gradient overwrites. The memory stays.

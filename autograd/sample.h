@@ -1,4 +1,4 @@
-// Values drawn from the distributions that a model gives out; kernels/sample.h has the formulas.
+// Values drawn from the distributions that a model predicts; kernels/sample.h has the formulas.
 // Never recorded.
 #pragma once
 

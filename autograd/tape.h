@@ -19,7 +19,7 @@ namespace tarn::ad {
 
 class Tape;
 
-// Where one input's gradient goes. Kernels write beta * tensor + gradient, so the first arrival
+// Where one input's gradient goes. Kernels write beta * tensor + gradient, so the first gradient
 // overwrites and every later one adds in place; nothing is zeroed, nothing is copied.
 struct GradTarget {
   Tensor tensor;  // contiguous, of the input's shape; undefined: this input wants no gradient
@@ -37,7 +37,7 @@ class InputGrads {
     std::uint32_t slot = 0;  // 0: not on the tape
     Shape shape;
   };
-  struct Detour {  // a second arrival at one slot from the same node, which a kernel must not see
+  struct Detour {  // a second gradient of one slot from one node: computed apart, then added
     Tensor temporary;
     std::uint32_t slot;
   };

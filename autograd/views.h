@@ -1,5 +1,7 @@
 // Views that change strides, and joining tensors. Tensor::view (a reshape) needs no op of its own:
-// it keeps the tensor's place on the tape.
+// it keeps the tensor's place on the tape. Tensor::slice and Tensor::transpose lose it, and an op
+// that is given such a view of a recorded tensor refuses it: these ops are what to write instead.
+// Any dtype where nothing is recorded, f32 or f64 where it is. Throws ShapeError or DTypeError.
 #pragma once
 
 #include "autograd/tape.h"

@@ -47,9 +47,9 @@ void check(const nn::BiLstmOptions& model) {
   const Problem problem{model, 2, 50};
   Case fast(problem, DType::f32), exact(problem, DType::f64);
   double error = relative_error(fast.forward_and_backward(), exact.forward_and_backward());
-  const auto parameters = fast.model.parameters(), wanted = exact.model.parameters();
+  const auto parameters = fast.model.parameters(), expected = exact.model.parameters();
   for (std::size_t i = 0; i < parameters.size(); ++i) {
-    error = std::max(error, relative_error(parameters[i]->grad(), wanted[i]->grad()));
+    error = std::max(error, relative_error(parameters[i]->grad(), expected[i]->grad()));
   }
   TARN_CHECK(error < 1e-4, "bench lstm: it differs from its f64 reference by ", error,
              " of the largest value; it is not timed");

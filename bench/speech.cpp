@@ -106,10 +106,10 @@ void check(const std::string& kind) {
   const auto fast = make_model(kind, kFrames, DType::f32);
   const auto exact = make_model(kind, kFrames, DType::f64);
   const Step step = run_step(*fast, {2, kFrames, DType::f32});
-  const Step wanted = run_step(*exact, {2, kFrames, DType::f64});
+  const Step expected = run_step(*exact, {2, kFrames, DType::f64});
   // The first weight's gradient has been through all the others' layers, where a value next to 0
   // may be on either side of relu's kink.
-  const double logits = relative_error(step.logits, wanted.logits);
+  const double logits = relative_error(step.logits, expected.logits);
   const double gradient =
       relative_error(fast->parameters().front()->grad(), exact->parameters().front()->grad());
   TARN_CHECK(logits < 1e-4 && gradient < 1e-2, "bench speech: ", kind,

@@ -153,8 +153,8 @@ Tensor Tensor::expand(const Shape& shape) const {
   Tensor out = *this;
   for (int d = 0; d < rank(); ++d) {
     if (shape[d] == shape_[d]) continue;
-    TARN_CHECK_SHAPE(shape_[d] == 1, "expand: dimension ", d, " of ", shape_, " is not 1; wanted ",
-                     shape);
+    TARN_CHECK_SHAPE(shape_[d] == 1, "expand: dimension ", d, " of ", shape_,
+                     " is not 1; expected ", shape);
     out.shape_[d] = shape[d];
     out.strides_[d] = 0;
   }

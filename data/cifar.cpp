@@ -12,7 +12,7 @@ ImageSet parse_cifar(std::string_view bytes, const std::string& source) {
   const std::size_t count = bytes.size() / kRecord;
   TARN_CHECK_AS(IoError, count * kRecord == bytes.size() && count > 0, source, ": has ",
                 bytes.size(), " bytes: ", count, " records of ", kRecord, " and ",
-                bytes.size() - count * kRecord, " bytes more; wanted one record or more, whole");
+                bytes.size() - count * kRecord, " bytes more; expected one record or more, whole");
   ImageSet set{kShape, static_cast<std::int64_t>(count), {}, {}};
   set.labels.reserve(count);
   set.pixels.resize(count * 3 * kPixels);

@@ -14,7 +14,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// How far a point is outside of a figure, in units of its half size (negative: inside). The point
+// The distance of a point from a figure, in units of half its size (negative: inside). The point
 // is relative to the figure's middle; strokes are kStroke wide to either side.
 constexpr double kStroke = 0.22;
 
@@ -101,7 +101,7 @@ ImageSet draw_images(const ImageShape& shape, std::int64_t count, std::string_vi
                 " cannot be drawn: channels must be 1 or 3");
   const std::int64_t most_images = kMostBytes / shape.values();
   TARN_CHECK_AS(ConfigError, 1 <= count && count <= most_images, count, " images of ", shape,
-                " cannot be drawn: wanted 1 to ", most_images, ", a gigabyte of them");
+                " cannot be drawn: expected 1 to ", most_images, ", a gigabyte of them");
   ImageSet set{shape, count, {}, {}};
   set.pixels.resize(static_cast<std::size_t>(count * shape.values()));
   const std::uint64_t site = site_of(message("drawn_images.", stream));

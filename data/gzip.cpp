@@ -21,17 +21,17 @@ struct Inflater {
   Inflater(const Inflater&) = delete;
   Inflater& operator=(const Inflater&) = delete;
 
-  // Fills the room as far as it goes; `used` is how far that was.
+  // Writes what it can into the room; `used` is how many bytes that was.
   int run(char* room, std::size_t size, std::size_t& used) {
     const std::size_t given = std::min(left.size(), kMostAtOnce);
-    const std::size_t wanted = std::min(size, kMostAtOnce);
+    const std::size_t available = std::min(size, kMostAtOnce);
     stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(left.data()));
     stream.avail_in = static_cast<uInt>(given);
     stream.next_out = reinterpret_cast<Bytef*>(room);
-    stream.avail_out = static_cast<uInt>(wanted);
+    stream.avail_out = static_cast<uInt>(available);
     const int result = ::inflate(&stream, Z_NO_FLUSH);
     left.remove_prefix(given - stream.avail_in);
-    used = wanted - stream.avail_out;
+    used = available - stream.avail_out;
     return result;
   }
 
@@ -62,7 +62,7 @@ std::string gunzip(std::string_view bytes, std::int64_t limit, const std::string
                     " bytes follow its gzip stream");
       break;
     }
-    // zlib's answer when it can do nothing more: there was room, so there is no input.
+    // Z_BUF_ERROR means that there is no room or no input. There was room, so the input has ended.
     TARN_CHECK_AS(IoError, result != Z_BUF_ERROR, source, ": its gzip stream ends early, after ",
                   size, " bytes of content");
     TARN_CHECK_AS(IoError, result == Z_OK, source, ": its gzip stream is damaged (",

@@ -62,10 +62,10 @@ std::size_t parse_magic(std::string_view start, const std::string& source) {
                 "; only IDX files of unsigned bytes are read");
   TARN_CHECK_AS(IoError, magic.starts_with(std::string_view("\0\0\x08", 3)), source,
                 ": is not an IDX file: it begins with ", hex_of(magic),
-                "; wanted 00 00 08 and the number of dimensions (or a gzip stream of that)");
+                "; expected 00 00 08 and the number of dimensions (or a gzip stream of that)");
   const auto rank = static_cast<std::size_t>(static_cast<unsigned char>(magic[3]));
   TARN_CHECK_AS(IoError, rank == 1 || rank == 3 || rank == 4, source, ": has ", rank,
-                " dimensions; wanted 1 (labels), 3 (count, height, width) or 4 (and channels)");
+                " dimensions; expected 1 (labels), 3 (count, height, width) or 4 (and channels)");
   return rank;
 }
 
@@ -75,7 +75,7 @@ std::int64_t parse_size(std::string_view bytes) {
   return size;
 }
 
-// How many values the sizes make; `most + 1` stands for all that is more.
+// The product of the sizes, or `most + 1` if it is more than `most`.
 std::int64_t count_values(const std::vector<std::int64_t>& sizes, std::int64_t most) {
   if (std::find(sizes.begin(), sizes.end(), 0) != sizes.end()) return 0;
   std::int64_t values = 1;
@@ -101,20 +101,21 @@ IdxArray parse_idx(std::string_view bytes, const std::string& source) {
     array.sizes.push_back(parse_size(start.substr(at, kSizeBytes)));
   }
 
-  // The size that the header promises is held against the file's before any memory is taken.
+  // The size that the header promises is compared with the file's before memory is allocated for
+  // it.
   const std::int64_t most =
       zipped ? most_gunzipped(bytes) : static_cast<std::int64_t>(bytes.size());
   const std::int64_t values = count_values(array.sizes, most);
-  const auto wanted = header + static_cast<std::size_t>(values);
+  const auto expected = header + static_cast<std::size_t>(values);
   TARN_CHECK_AS(IoError, values <= most, source, ": is too short for a header of ",
                 text_of(array.sizes), ": its ", bytes.size(),
                 zipped ? " bytes of gzip cannot hold so much" : " bytes are fewer than that");
   const std::string unzipped =
-      zipped ? gunzip(bytes, static_cast<std::int64_t>(wanted) + 1, source) : "";
+      zipped ? gunzip(bytes, static_cast<std::int64_t>(expected) + 1, source) : "";
   const std::string_view all = zipped ? unzipped : bytes;
-  TARN_CHECK_AS(IoError, all.size() >= wanted, source, ": ends at byte ", all.size(),
-                "; a header of ", text_of(array.sizes), " wants ", wanted, " bytes");
-  TARN_CHECK_AS(IoError, all.size() == wanted, source, ": goes on after byte ", wanted,
+  TARN_CHECK_AS(IoError, all.size() >= expected, source, ": ends at byte ", all.size(),
+                "; a header of ", text_of(array.sizes), " wants ", expected, " bytes");
+  TARN_CHECK_AS(IoError, all.size() == expected, source, ": goes on after byte ", expected,
                 ", where a header of ", text_of(array.sizes), " has its end");
   array.values.assign(all.begin() + static_cast<std::ptrdiff_t>(header), all.end());
   return array;

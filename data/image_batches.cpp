@@ -8,7 +8,7 @@
 namespace tarn::data {
 namespace {
 
-// The images whose numbers pick(0) .. pick(size - 1) are.
+// The batch of the images numbered pick(0) .. pick(size - 1).
 template <class Pick>
 ImageBatch batch_of(const ImageSet& images, std::int64_t size, const Pick& pick) {
   const std::int64_t length = images.shape.values() - 1;

@@ -30,9 +30,10 @@ std::set<std::string> names_in(const fs::path& folder) {
   return names;
 }
 
-// The first of the names that is there, plain or as .gz; empty if none is.
-std::string find_idx(const std::set<std::string>& names, const std::vector<std::string>& wanted) {
-  for (const std::string& name : wanted) {
+// The first of the names that the folder has, plain or as .gz; empty if it has none of them.
+std::string find_idx(const std::set<std::string>& names,
+                     const std::vector<std::string>& candidates) {
+  for (const std::string& name : candidates) {
     for (const char* ending : {"", ".gz"}) {
       if (names.contains(name + ending)) return name + ending;
     }
@@ -54,7 +55,8 @@ bool has_idx(const std::set<std::string>& names) {
   return !find_idx_images(names, "train").empty() || !find_idx_images(names, "t10k").empty();
 }
 
-// CIFAR-10's training files by their numbers. IoError for one whose number is none, or another's.
+// CIFAR-10's training files by their numbers. IoError for a file whose name has no number, or the
+// number of another file.
 std::map<int, std::string> cifar_batches(const std::set<std::string>& names) {
   constexpr std::string_view kStart = "data_batch_", kEnd = ".bin";
   constexpr std::size_t kMostDigits = 6;
@@ -92,11 +94,11 @@ ImageSet read_idx_images(const fs::path& file) {
                 ": has one dimension, as labels have; images have 3 or 4");
   const ImageShape shape{array.sizes[1], array.sizes[2],
                          array.sizes.size() == 4 ? array.sizes[3] : 1};
-  // One value would leave nothing to predict. Counted in values that are there: of an empty array
-  // the sizes may be of any magnitude.
+  // The first value of an image is not predicted, so an image needs two. The values are counted and
+  // the sizes not multiplied: those of an empty array may be of any magnitude.
   const auto values = static_cast<std::int64_t>(array.values.size());
   TARN_CHECK_AS(IoError, values > array.sizes[0], file.string(), ": has ", array.sizes[0],
-                " images of ", shape, "; wanted one or more, of two values or more");
+                " images of ", shape, "; expected one or more, of two values or more");
   return {shape, array.sizes[0], std::move(array.values), {}};
 }
 

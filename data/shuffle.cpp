@@ -21,7 +21,8 @@ std::int64_t side_of(std::int64_t count) {
 
 // A Feistel network over pairs (column, row) with column < columns and row < rows: each half-round
 // moves one of them by a random amount that only the other decides, which can be undone, so that
-// the whole is a permutation. The few pairs that stand for no element are sent through again.
+// the whole is a permutation. A few pairs are beyond the last element; where the network leads
+// to one of them, it is applied again.
 std::int64_t shuffled(std::int64_t index, std::int64_t count, const RngAddress& at) {
   constexpr int kRounds = 6;
   TARN_CHECK(0 <= index && index < count && count < std::int64_t{1} << 31, "shuffled: element ",

@@ -1,3 +1,4 @@
+// Copies and fills: what moves elements and computes next to nothing.
 #pragma once
 
 #include "core/tensor.h"

@@ -1,17 +1,17 @@
+// Connectionist temporal classification (Graves et al., 2006): -log of the probability that the
+// frames spell the labels, summed over every way to stretch them with repeats and blanks. Class 0
+// is the blank; a label that repeats needs a blank between, so an utterance needs as many frames as
+// labels and repeats. One that has fewer has an infinite loss, which the mean leaves out.
+// logits: contiguous [N, T, C], f32 or f64; log-softmax is part of this. labels i32 [N, S], of
+// which the first label_lengths[n] count, each in 1 .. C-1. frame_lengths[n] <= T, label_lengths[n]
+// <= S, i32 [N]; frames and labels past them are not read. The sums are in f64 and in log space,
+// whatever the logits are.
 #pragma once
 
 #include "core/tensor.h"
 
 namespace tarn::kernels {
 
-// Connectionist temporal classification (Graves et al., 2006): -log of the probability that the
-// frames spell the labels, summed over every way to stretch them with repeats and blanks. Class 0
-// is the blank; a label that repeats needs a blank between, so an utterance needs as many frames as
-// labels and repeats. One that has fewer has an infinite loss, which the mean leaves out.
-// logits: contiguous [N, T, C], log-softmax is part of this. labels i32 [N, S], of which the first
-// label_lengths[n] count, each in 1 .. C-1. frame_lengths[n] <= T, label_lengths[n] <= S, i32 [N];
-// frames and labels past them are not read. The sums are in f64 and in log space, whatever the
-// logits are.
 struct CtcForwardArgs {
   Tensor logits, labels, frame_lengths, label_lengths;
   bool per_label = false;  // an utterance's loss in the mean is divided by its labels, at least 1

@@ -1,3 +1,4 @@
+// Rows of a table, picked by tokens: a learned vector for each token of a vocabulary.
 #pragma once
 
 #include "core/tensor.h"
@@ -5,7 +6,7 @@
 namespace tarn::kernels {
 
 // out[..., :] = weight[tokens[...], :]. tokens i32, contiguous, each in [0, vocabulary); weight
-// [vocabulary, width]; out [..., width] with any row stride.
+// f32 or f64 [vocabulary, width]; out [..., width] with any row stride.
 struct EmbeddingForwardArgs {
   Tensor tokens, weight, out;
 };

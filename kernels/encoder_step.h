@@ -1,5 +1,5 @@
-// One position of a whole encoder, for running a trained model as an RNN. It is one kernel, since
-// at a batch of 1 a step lasts some hundred microseconds, and the threads would start fifty times.
+// One position of an encoder, for running a trained model as an RNN (paper, eqs. 16 to 20): one
+// kernel, since a step lasts some hundred microseconds, too short to start threads fifty times.
 #pragma once
 
 #include <span>
@@ -9,16 +9,16 @@
 
 namespace tarn::kernels {
 
-// The weight of a linear layer as steps read it, in one run through memory: panels of so many
-// outputs, in a panel the inputs in order, and for each input the weights of the panel's outputs
-// side by side. Outputs past the last have weights of zero.
+// The weight of a linear layer, packed so that a step reads it once, from first to last: panels of
+// kPanelColumns outputs; in a panel the inputs in order; for each input the weights of the panel's
+// outputs side by side. Outputs past the last have weights of zero.
 inline constexpr std::int64_t kPanelColumns = 32;
 
 // [panels, in, kPanelColumns]; of bf16 [panels, pairs of inputs, kPanelColumns, 2].
 Shape packed_shape(std::int64_t out, std::int64_t in, DType storage);
 
-// panels = weight [out, in] (f32 or f64, contiguous) laid out so, in its own type or, from f32,
-// rounded to bf16.
+// panels = weight [out, in] (f32 or f64, contiguous), packed in its own type or, from f32, rounded
+// to bf16.
 struct PackWeightArgs {
   Tensor weight, panels;
 };
@@ -32,7 +32,7 @@ struct NormWeights {
   double eps = 1e-5;
 };
 
-// How a layer's attention steps, and what it remembers (StepState).
+// The update of a layer's attention by one position; StepState is what it updates.
 struct StepRule {
   enum class Kind : std::uint8_t { causal_linear, softmax } kind = Kind::causal_linear;
   Unary feature_map = Unary::elu_plus_one;  // linear
@@ -56,9 +56,9 @@ struct StepState {
   Tensor first, second;
 };
 
-// The layers, which have one shape and kind, then norm, then head if there is one. The state moves
-// on by one position. x and out contiguous. Sequences do not see each other, and the bits of one do
-// not depend on how many there are.
+// The layers, which have one shape and kind, then norm, then head if there is one. The state is
+// updated. Tensors but panels are f32 or f64 and alike, and contiguous. Sequences do not see each
+// other, and the bits of one do not depend on how many there are.
 struct EncoderStepArgs {
   Tensor x;  // [N, width]
   std::span<const StepLayer> layers;

@@ -24,8 +24,8 @@ struct GemmArgs {
   Compute compute = Compute::own_type;  // bf16: a, b and out are f32
 };
 
-// Takes the gradient of a linear layer's output back through its epilogue, in place: grad becomes
-// the gradient of (op(a) op(b) + bias), and its column sums the gradient of the bias.
+// The backward pass of a linear layer's epilogue, in place: grad, the gradient of the layer's
+// output, becomes that of (op(a) op(b) + bias), and its column sums are the gradient of the bias.
 struct LinearEpilogueBackwardArgs {
   Tensor grad;  // [rows, columns] of any row stride, overwritten unless the epilogue is only a bias
   Tensor out;   // what the layer returned, rows alike; read for relu and elu_plus_one

@@ -7,8 +7,8 @@
 namespace tarn::kernels {
 
 // sum = x + dropout(branch); out = (sum - mean) * rstd * weight + bias, over the last dimension.
-// x, branch, sum, out: contiguous [..., width]. Without a branch, sum is undefined and x plays its
-// part. mean and rstd: [rows], written for the backward unless undefined.
+// x, branch, sum, out: f32 or f64 and alike, contiguous [..., width]. Without a branch, sum is
+// undefined and x plays its part. mean and rstd: [rows], written for the backward unless undefined.
 struct LayerNormForwardArgs {
   Tensor x, branch, weight, bias, sum, out, mean, rstd;
   double eps = 1e-5;

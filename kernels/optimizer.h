@@ -1,5 +1,5 @@
-// What an update does to all tensors of a model at once. Lists of a call are equally long; the
-// tensors at one place of them are contiguous and alike, and all of a call are of one dtype.
+// Clips and updates all parameters of a model at once. A call's lists are equally long; tensors at
+// one place of them have one shape; all are contiguous and of one dtype, f32 or f64.
 #pragma once
 
 #include <vector>

@@ -1,4 +1,4 @@
-// Values drawn from the distributions that a model gives out. Row r draws the numbers of block
+// Values drawn from the distributions that a model predicts. Row r draws the numbers of block
 // first + r at the address: what a sequence draws does not depend on the batch it stands in.
 #pragma once
 

@@ -1,10 +1,12 @@
+// What stands in front of an encoder: a vector for each token, and one for each position.
 #pragma once
 
 #include "nn/module.h"
 
 namespace tarn::nn {
 
-// A learned vector a token. Parameter: weight [vocabulary, width], normal.
+// A learned vector for each token. Parameter: weight [vocabulary, width], drawn from the standard
+// normal distribution.
 class Embedding : public Module {
  public:
   Embedding(const Build& build, std::int64_t vocabulary, std::int64_t width);
@@ -15,8 +17,8 @@ class Embedding : public Module {
 };
 
 // The authors' sinusoidal positions: sine at even columns, cosine at odd, frequencies
-// 10000^(-2i / width). They are
-// concatenated to the token embedding, not added. Buffer: pe [1, max_length, width].
+// 10000^(-2i / width). They are concatenated to the token embedding, not added. Buffer:
+// pe [1, max_length, width].
 class PositionEmbedding : public Module {
  public:
   PositionEmbedding(const Build& build, std::int64_t max_length, std::int64_t width);

@@ -33,7 +33,7 @@ NamedTensors EncoderState::named() const {
 }
 
 void EncoderState::restore(const NamedTensors& tensors) {
-  const NamedTensors wanted = named();
+  const NamedTensors expected = named();
   const auto find = [&](const std::string& name) {
     const auto at = std::find_if(tensors.begin(), tensors.end(),
                                  [&](const auto& tensor) { return tensor.first == name; });
@@ -41,13 +41,13 @@ void EncoderState::restore(const NamedTensors& tensors) {
                   ", which this model's state has; was it saved by another kind of attention?");
     return at->second;
   };
-  for (const auto& [name, to] : wanted) {
+  for (const auto& [name, to] : expected) {
     const Tensor from = find(name);
     TARN_CHECK_AS(UserError, from.shape() == to.shape() && from.dtype() == to.dtype(),
                   "state: ", name, " is ", from, ", and this model's state has ", to);
   }
-  TARN_CHECK_AS(UserError, tensors.size() == wanted.size(), "state: there are ", tensors.size(),
-                " tensors, and this model's state has ", wanted.size());
+  TARN_CHECK_AS(UserError, tensors.size() == expected.size(), "state: there are ", tensors.size(),
+                " tensors, and this model's state has ", expected.size());
   const auto seen = static_cast<std::int64_t>(item(find(kPosition)));
   TARN_CHECK_AS(UserError, seen >= 0, "state: position is ", seen, ", which is not a count");
   for (std::size_t i = 0; i < layers.size(); ++i) {

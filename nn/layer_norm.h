@@ -1,3 +1,5 @@
+// Layer normalisation over the last dimension, with an eps of 1e-5. Parameters: weight [width] of
+// ones, bias [width] of zeros.
 #pragma once
 
 #include "autograd/encoder_step.h"
@@ -6,7 +8,6 @@
 
 namespace tarn::nn {
 
-// Over the last dimension, eps 1e-5. Parameters: weight [width] of ones, bias [width] of zeros.
 class LayerNorm : public Module {
  public:
   LayerNorm(const Build& build, std::int64_t width);

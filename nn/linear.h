@@ -1,3 +1,5 @@
+// A linear layer: x weight^T + bias, of x [..., in] to [..., out]. Parameters: weight [out, in] and
+// bias [out], drawn as Init::fan_in has it.
 #pragma once
 
 #include "autograd/encoder_step.h"
@@ -6,7 +8,6 @@
 
 namespace tarn::nn {
 
-// x weight^T + bias. Parameters: weight [out, in], bias [out].
 class Linear : public Module {
  public:
   Linear(const Build& build, std::int64_t in, std::int64_t out);

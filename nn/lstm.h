@@ -1,3 +1,8 @@
+// Layers of LSTMs that read a sequence in both directions: the baseline of the paper's table 3 that
+// is no transformer.
+// Parameters, as torch.nn.LSTM names them, uniform in +-1 / sqrt(hidden): weight_ih_l{k} [4 hidden,
+// in], weight_hh_l{k} [4 hidden, hidden], bias_ih_l{k} and bias_hh_l{k} [4 hidden], then the same
+// with _reverse; gates in the order i, f, g, o.
 #pragma once
 
 #include <vector>
@@ -14,10 +19,6 @@ struct BiLstmOptions {
   double dropout = 0;  // of each layer's output but the last's
 };
 
-// Layers of LSTMs that read a sequence in both directions; the paper's third opponent on speech.
-// Parameters, as torch.nn.LSTM names them, uniform in +-1 / sqrt(hidden): weight_ih_l{k} [4 hidden,
-// in], weight_hh_l{k} [4 hidden, hidden], bias_ih_l{k} and bias_hh_l{k} [4 hidden], then the same
-// with _reverse; gates in the order i, f, g, o.
 class BiLstm : public Module {
  public:
   BiLstm(const Build& build, const BiLstmOptions& options);

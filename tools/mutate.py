@@ -35,7 +35,7 @@ def executable(mutant):
     return "test_" + mutant["test"].split("/")[0]
 
 
-def complaints(mutants):
+def problems(mutants):
     """What is wrong with the table itself, one line for each mistake."""
     names = [mutant["name"] for mutant in mutants]
     for name in sorted({name for name in names if names.count(name) > 1}):
@@ -55,8 +55,8 @@ def bring_up_to_date():
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
         cwd=ROOT, check=True, capture_output=True, text=True).stdout
-    wanted = {name for name in listed.split("\0") if name and (ROOT / name).is_file()}
-    for name in wanted:
+    tracked = {name for name in listed.split("\0") if name and (ROOT / name).is_file()}
+    for name in tracked:
         content, to = (ROOT / name).read_bytes(), COPY / name
         if to.exists() and to.read_bytes() == content:
             continue
@@ -64,7 +64,7 @@ def bring_up_to_date():
         to.write_bytes(content)
         to.chmod((ROOT / name).stat().st_mode)
     for path in COPY.rglob("*"):
-        gone = path.is_file() and str(path.relative_to(COPY)) not in wanted
+        gone = path.is_file() and str(path.relative_to(COPY)) not in tracked
         if gone and not path.is_relative_to(COPY / "build"):
             path.unlink()
 
@@ -124,7 +124,7 @@ def main():
     arguments = parser.parse_args()
 
     mutants = read_table()
-    if wrong := list(complaints(mutants)):
+    if wrong := list(problems(mutants)):
         print("\n".join(wrong))
         print("mutate: a line that changed needs its entry in tools/mutants.toml changed")
         return 1

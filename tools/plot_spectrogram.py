@@ -1,8 +1,8 @@
-"""Draws what `tarn transcribe` heard over what it was given, as an SVG.
+"""Draws the phones that `tarn transcribe` found over the features that it was given, as an SVG.
 
-    plot_spectrogram OUT.svg HEARD.jsonl FEATURES.safetensors [UTTERANCE]
+    plot_spectrogram OUT.svg PHONES.jsonl FEATURES.safetensors [UTTERANCE]
 
-HEARD.jsonl holds the lines of `tarn transcribe ... --json --features FEATURES.safetensors`;
+PHONES.jsonl holds the lines of `tarn transcribe ... --json --features FEATURES.safetensors`;
 UTTERANCE is one of them by its "audio", by default the first. Each phone stands at its times over
 the mel filterbanks, the darker the surer.
 """
@@ -27,7 +27,7 @@ class Mistake(Exception):
     pass
 
 
-def heard_in(path, utterance):
+def line_in(path, utterance):
     """The line of the utterance, or the first one."""
     lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
     for line in lines:
@@ -82,21 +82,21 @@ def spectrogram(frames):
     return [[level(frame[b]) for frame in frames] for b in reversed(range(len(frames[0])))]
 
 
-def svg(heard, frames):
+def svg(line, frames):
     width, height = len(frames) * SHIFT * PER_SECOND, len(frames[0]) * BIN
     image = base64.b64encode(png(spectrogram(frames), palette())).decode()
     x = lambda seconds: f"{LEFT + seconds * PER_SECOND:.1f}"
-    phones = " ".join(phone["phone"] for phone in heard["phones"])
+    phones = " ".join(phone["phone"] for phone in line["phones"])
     out = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{LEFT + width + RIGHT:.0f}" '
         f'height="{TOP + height + BOTTOM}" font-family="Helvetica,Arial,sans-serif" '
         'font-size="13" fill="#202020">',
-        f'<title>{escape(heard["audio"])}: {escape(phones)}</title>',
+        f'<title>{escape(line["audio"])}: {escape(phones)}</title>',
         '<rect width="100%" height="100%" fill="#ffffff"/>',
         f'<image x="{LEFT}" y="{TOP}" width="{width:.1f}" height="{height}" '
         f'preserveAspectRatio="none" href="data:image/png;base64,{image}"/>',
     ]
-    for i, phone in enumerate(heard["phones"]):
+    for i, phone in enumerate(line["phones"]):
         start, end = phone["start"], phone["end"]
         opacity = f'{0.3 + 0.7 * phone["probability"]:.2f}'
         row = TOP - 24 + 14 * (i % 2)  # two rows, since phones may be nearer than their names are wide
@@ -128,9 +128,9 @@ def main():
     if len(sys.argv) not in (4, 5):
         print(__doc__, file=sys.stderr)
         return 2
-    out, heard, features = map(pathlib.Path, sys.argv[1:4])
+    out, phones, features = map(pathlib.Path, sys.argv[1:4])
     try:
-        line = heard_in(heard, sys.argv[4] if len(sys.argv) == 5 else None)
+        line = line_in(phones, sys.argv[4] if len(sys.argv) == 5 else None)
         out.write_text(svg(line, features_in(features, line["audio"])), encoding="utf-8")
     except (Mistake, OSError) as mistake:
         print(f"plot_spectrogram: {mistake}", file=sys.stderr)

@@ -100,7 +100,7 @@ def write_table(barriers, outcomes):
     PAGE.write_text(page[:begin] + table + page[end:], encoding="utf-8")
 
 
-def complaints():
+def problems():
     named = [place for place, _ in read_table()]
     there = [(barrier.file, barrier.name) for barrier in all_barriers()]
     for file, name in sorted(set(there) - set(named)):
@@ -182,8 +182,8 @@ def without(barrier):
         built = build()
         if built.returncode != 0:
             sys.exit(f"{built.stdout}remove_barriers: {barrier.file} does not build without one")
-        said = (what_tests_say(*filters) for filters in filters_of(barrier))
-        return next(filter(None, said), Outcome(UNNOTICED))
+        outcomes = (what_tests_say(*filters) for filters in filters_of(barrier))
+        return next(filter(None, outcomes), Outcome(UNNOTICED))
     finally:
         path.write_text(original, encoding="utf-8")
 
@@ -209,7 +209,7 @@ def main():
     arguments = parser.parse_args()
 
     if arguments.check:
-        wrong = list(complaints())
+        wrong = list(problems())
         print("".join(line + "\n" for line in wrong), end="")
         if wrong:
             print("remove_barriers: run tools/remove_barriers.py --untried --update")

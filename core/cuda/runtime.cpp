@@ -53,11 +53,11 @@ std::string why_none() {
   int driver = 0;
   cudaDriverGetVersion(&driver);
   if (driver == 0) return "this machine has no CUDA driver";
-  int wanted = 0;
-  cudaRuntimeGetVersion(&wanted);
-  if (driver < wanted) {
+  int needed = 0;
+  cudaRuntimeGetVersion(&needed);
+  if (driver < needed) {
     return message("the CUDA driver is for version ", version_text(driver),
-                   ", and this build needs ", version_text(wanted));
+                   ", and this build needs ", version_text(needed));
   }
   return message("no CUDA device was found: ", text_of(found().error));
 }

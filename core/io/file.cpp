@@ -256,12 +256,12 @@ InputFile::InputFile(InputFile&& other) noexcept
 void InputFile::read(std::int64_t position, std::span<std::byte> buffer) const {
   constexpr std::size_t kChunk = std::size_t{64} << 20;  // one call never moves more than 2 GiB
   while (!buffer.empty()) {
-    const std::size_t wanted = std::min(buffer.size(), kChunk);
+    const std::size_t count = std::min(buffer.size(), kChunk);
     const ssize_t got =
-        uninterrupted([&] { return ::pread(descriptor_, buffer.data(), wanted, position); });
+        uninterrupted([&] { return ::pread(descriptor_, buffer.data(), count, position); });
     if (got < 0) fail_system(errno, "read", file_);
     TARN_CHECK_AS(IoError, got > 0, "cannot read ", file_.string(), ": it ends at byte ", position,
-                  ", and ", buffer.size(), " more were wanted");
+                  ", and ", buffer.size(), " more were expected");
     buffer = buffer.subspan(static_cast<std::size_t>(got));
     position += got;
   }

@@ -123,9 +123,9 @@ Entry entry_from(const std::string& name, const json& description, std::int64_t 
   const auto* type = std::find_if(kStoredTypes.begin(), kStoredTypes.end(),
                                   [&](const StoredType& t) { return t.name == entry.stored; });
   const bool known = type != kStoredTypes.end();
-  const std::int64_t wanted = bytes_of(entry.shape, known ? type->bytes : 1, check);
-  check.require(!known || wanted == entry.bytes, "has ", entry.bytes, " bytes, and ", entry.stored,
-                " ", entry.shape, " takes ", wanted);
+  const std::int64_t expected = bytes_of(entry.shape, known ? type->bytes : 1, check);
+  check.require(!known || expected == entry.bytes, "has ", entry.bytes, " bytes, and ",
+                entry.stored, " ", entry.shape, " takes ", expected);
   entry.readable = known && type->dtype.has_value();
   if (entry.readable) entry.dtype = *type->dtype;
   return entry;

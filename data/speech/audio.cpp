@@ -18,7 +18,7 @@ namespace {
 // FLAC writes silence in a few bytes a second, so the size of a file limits nothing.
 constexpr std::size_t kMostSamples = std::size_t{1} << 27;  // over two hours at 16 kHz
 
-// What libsndfile reads instead of a file.
+// Bytes in memory, as libsndfile reads a file.
 struct Source {
   std::string_view bytes;
   sf_count_t position = 0;
@@ -65,12 +65,12 @@ class Decoder {
   Decoder& operator=(const Decoder&) = delete;
 
   const SF_INFO& info() const { return info_; }
-  // Up to `count` samples of every channel; how many there were.
+  // Reads up to `count` samples of every channel. Returns how many there were.
   std::size_t read(float* samples, std::size_t count) {
     return static_cast<std::size_t>(
         std::max<sf_count_t>(0, sf_readf_float(file_, samples, static_cast<sf_count_t>(count))));
   }
-  const char* complaint() const { return sf_error(file_) ? sf_strerror(file_) : nullptr; }
+  const char* error() const { return sf_error(file_) ? sf_strerror(file_) : nullptr; }
 
  private:
   Source source_;
@@ -109,7 +109,7 @@ std::size_t missing_wave_data(std::string_view bytes) {
   return 0;
 }
 
-// What libsndfile says nothing, or nothing helpful, about.
+// Throws for what libsndfile reports without a useful reason, or does not notice.
 void check_header(std::string_view bytes, const std::string& name) {
   TARN_CHECK_AS(IoError, !bytes.empty(), name, " is empty");
   const bool riff = begins(bytes, "RIFF"), sphere = begins(bytes, "NIST_1A");
@@ -133,7 +133,8 @@ void check_header(std::string_view bytes, const std::string& name) {
   }
 }
 
-// How many samples a SPHERE file's own header promises; libsndfile asks only how many there are.
+// How many samples the header of a SPHERE file promises; libsndfile counts only those that are
+// there.
 sf_count_t sphere_samples(std::string_view bytes) {
   constexpr std::string_view kField = "\nsample_count -i ";
   const std::string_view header = bytes.substr(0, 1024);
@@ -171,7 +172,7 @@ Audio decode_audio(std::string_view file, const std::string& name, std::int64_t 
   const std::int64_t channels = decoder.info().channels;
   check_channel(channels, channel, name);
   const auto stride = static_cast<std::size_t>(channels);
-  const std::size_t wanted = channel == 0 ? 0 : static_cast<std::size_t>(channel - 1);
+  const std::size_t index = channel == 0 ? 0 : static_cast<std::size_t>(channel - 1);
 
   // The header's number of samples may be anything, so memory grows with what is really there.
   constexpr std::size_t kChunk = 16384;
@@ -180,11 +181,11 @@ Audio decode_audio(std::string_view file, const std::string& name, std::int64_t 
   while (const std::size_t got = decoder.read(chunk.data(), kChunk)) {
     TARN_CHECK_AS(IoError, audio.samples.size() + got <= kMostSamples, name, " has more than ",
                   kMostSamples, " samples");
-    for (std::size_t i = 0; i < got; ++i) audio.samples.push_back(chunk[i * stride + wanted]);
+    for (std::size_t i = 0; i < got; ++i) audio.samples.push_back(chunk[i * stride + index]);
   }
-  const char* complaint = decoder.complaint();
-  TARN_CHECK_AS(IoError, complaint == nullptr, name, " is damaged or cut short behind sample ",
-                audio.samples.size(), ": ", complaint == nullptr ? "" : complaint);
+  const char* error = decoder.error();
+  TARN_CHECK_AS(IoError, error == nullptr, name, " is damaged or cut short behind sample ",
+                audio.samples.size(), ": ", error == nullptr ? "" : error);
   const sf_count_t promised = std::max(decoder.info().frames, sphere_samples(bytes));
   TARN_CHECK_AS(IoError, static_cast<sf_count_t>(audio.samples.size()) >= promised, name,
                 " is cut short: its header says ", promised, " samples, and it has ",
@@ -194,10 +195,10 @@ Audio decode_audio(std::string_view file, const std::string& name, std::int64_t 
   return audio;
 }
 
-void check_sample_rate(std::int64_t rate, std::int64_t wanted, const std::string& name) {
+void check_sample_rate(std::int64_t rate, std::int64_t expected, const std::string& name) {
   TARN_CHECK_AS(
-      IoError, rate == wanted, name, " has ", rate, " samples a second, and ", wanted,
-      " are wanted: what speech.sample_rate says, or else the first audio; bring all audio "
+      IoError, rate == expected, name, " has ", rate, " samples a second, and ", expected,
+      " are expected: what speech.sample_rate says, or else the first audio; bring all audio "
       "to one rate first");
 }
 

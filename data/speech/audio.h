@@ -19,8 +19,8 @@ struct Audio {
 // of these formats, are cut short, hold no sample, or hold one that is not a finite number.
 Audio decode_audio(std::string_view bytes, const std::string& name, std::int64_t channel);
 
-// Throws IoError, which names the audio, unless its rate is the one wanted, that of other audio.
-void check_sample_rate(std::int64_t rate, std::int64_t wanted, const std::string& name);
+// Throws IoError, which names the audio, unless its rate is the expected one.
+void check_sample_rate(std::int64_t rate, std::int64_t expected, const std::string& name);
 
 // Reads the file and decodes it.
 Audio read_audio(const std::filesystem::path& file, std::int64_t channel);

@@ -5,7 +5,7 @@
 namespace tarn::data {
 namespace {
 
-// A stretch of 0 to `widest` of `size` places: two numbers of the stream.
+// Draws an interval of 0 to `widest` of `size` places, which takes two numbers of the stream.
 struct Stretch {
   Stretch(std::int64_t size, std::int64_t widest, const RngAddress& at, std::uint64_t draw)
       : width(below(std::min(size, widest) + 1, at, 2 * draw)),

@@ -11,7 +11,7 @@
 namespace tarn::data {
 namespace {
 
-constexpr double kAlike = 0.8;             // the shortest of a bucket, as a part of its longest
+constexpr double kShortest = 0.8;          // of a bucket, as a share of its longest
 constexpr std::int64_t kMostBatches = 16;  // of a bucket
 
 std::int64_t frames_of(const SpeechFeatures& features, std::int64_t utterance) {
@@ -46,8 +46,9 @@ void SpeechBatches::add_bucket(std::int64_t first, std::int64_t budget) {
     return frames_of(features_, by_length_[static_cast<std::size_t>(first + at)]);
   };
   Bucket bucket{first, 0, std::max<std::int64_t>(1, budget / length_at(0))};
-  const auto shortest = static_cast<std::int64_t>(kAlike * static_cast<double>(length_at(0)));
-  // Whole batches only, so that none but the very last of an epoch is smaller than its like.
+  const auto shortest = static_cast<std::int64_t>(kShortest * static_cast<double>(length_at(0)));
+  // Each bucket but the last has whole batches only, so that an epoch has one smaller batch at
+  // most.
   do {
     bucket.count = std::min(bucket.count + bucket.batch, left);
   } while (bucket.count < left && bucket.batches() < kMostBatches &&

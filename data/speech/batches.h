@@ -1,4 +1,4 @@
-// Batches of utterances of like length, within a budget of frames.
+// Batches of utterances of similar length, within a budget of frames.
 #pragma once
 
 #include <cstdint>

@@ -47,10 +47,10 @@ class LogSoftmax {
   std::vector<double> values_;
 };
 
-using Path = std::vector<std::int32_t>;  // a class a frame
+using Path = std::vector<std::int32_t>;  // one class for each frame
 
-std::vector<HeardPhone> phones_along(const Path& path, const LogSoftmax& log_p) {
-  std::vector<HeardPhone> phones;
+std::vector<AlignedPhone> align_phones(const Path& path, const LogSoftmax& log_p) {
+  std::vector<AlignedPhone> phones;
   for (std::size_t t = 0; t < path.size();) {
     const std::size_t first = t;
     double sum = 0;
@@ -65,17 +65,17 @@ std::vector<HeardPhone> phones_along(const Path& path, const LogSoftmax& log_p) 
   return phones;
 }
 
-// The likeliest path that spells the labels, which must fit. States are the labels with blanks
-// around them: 2i + 1 is label i.
+// The most likely path that spells the labels (Viterbi). The frames must be enough for them. States
+// are the labels with blanks around them: state 2i + 1 is label i.
 Path align(const Path& labels, const LogSoftmax& log_p) {
   const std::size_t states = 2 * labels.size() + 1, frames = log_p.frames();
   const auto class_of = [&](std::size_t s) { return s % 2 == 0 ? 0 : labels[s / 2]; };
   const auto skips_to = [&](std::size_t s) {
     return s % 2 == 1 && s >= 3 && labels[s / 2] != labels[s / 2 - 1];
   };
-  std::vector<double> score(states, kNever);  // of the best way to each state, so far
+  std::vector<double> score(states, kNever);  // of the best path to each state so far
   std::fill_n(score.begin(), std::min<std::size_t>(2, states), 0.0);
-  std::vector<std::uint8_t> steps(frames * states, 0);  // how many states further than before
+  std::vector<std::uint8_t> steps(frames * states, 0);  // of the best path at each frame
   for (std::size_t t = 0; t < frames; ++t) {
     for (std::size_t s = states; s-- > 0;) {
       double best = score[s];
@@ -101,7 +101,7 @@ Path align(const Path& labels, const LogSoftmax& log_p) {
   return path;
 }
 
-// Prefix beam search. Prefixes are nodes of a tree, of which those are made that survive a frame.
+// Prefix beam search. Prefixes are nodes of a tree; only those that survive a frame become nodes.
 class PrefixSearch {
  public:
   PrefixSearch(const LogSoftmax& log_p, std::int64_t beam)
@@ -198,13 +198,13 @@ class PrefixSearch {
 
 }  // namespace
 
-std::vector<std::int32_t> Heard::labels() const {
+std::vector<std::int32_t> Hypothesis::labels() const {
   std::vector<std::int32_t> labels;
-  for (const HeardPhone& heard : phones) labels.push_back(heard.phone);
+  for (const AlignedPhone& phone : phones) labels.push_back(phone.phone);
   return labels;
 }
 
-Heard decode_greedy(const FrameLogits& logits) {
+Hypothesis decode_greedy(const FrameLogits& logits) {
   const LogSoftmax log_p(logits);
   Path path;
   double total = 0;
@@ -213,14 +213,14 @@ Heard decode_greedy(const FrameLogits& logits) {
     path.push_back(static_cast<std::int32_t>(std::max_element(row, row + log_p.classes()) - row));
     total += log_p.at(t, path.back());
   }
-  return {phones_along(path, log_p), total};
+  return {align_phones(path, log_p), total};
 }
 
-Heard decode_beam(const FrameLogits& logits, std::int64_t beam) {
+Hypothesis decode_beam(const FrameLogits& logits, std::int64_t beam) {
   TARN_CHECK(beam >= 1, "decode_beam: a beam of ", beam, " keeps nothing; it must be at least 1");
   const LogSoftmax log_p(logits);
   const auto [labels, log_probability] = PrefixSearch(log_p, beam).run();
-  return {phones_along(align(labels, log_p), log_p), log_probability};
+  return {align_phones(align(labels, log_p), log_p), log_probability};
 }
 
 }  // namespace tarn::data

@@ -1,4 +1,4 @@
-// What was said, from what a model gives each frame: CTC decoding.
+// CTC decoding: a sequence of phones from the outputs of a model for each frame.
 #pragma once
 
 #include <cstdint>
@@ -9,8 +9,8 @@ namespace tarn::data {
 
 // The logits of one utterance, row-major [frames, classes]; class 0 is the blank. Any numbers that
 // differ from log-probabilities by one constant a frame. Decoding throws Error at a frame that
-// holds a NaN or an infinity (minus infinity, a class that cannot be, is taken), since such a frame
-// says nothing.
+// holds a NaN or plus infinity, or nothing but minus infinities, for lack of a distribution. Minus
+// infinity is a class of probability 0.
 struct FrameLogits {
   std::span<const float> values;
   std::int64_t classes = 0;
@@ -18,26 +18,28 @@ struct FrameLogits {
   std::int64_t frames() const { return static_cast<std::int64_t>(values.size()) / classes; }
 };
 
-struct HeardPhone {
+// A decoded phone and the frames that it was found at.
+struct AlignedPhone {
   std::int32_t phone = 0;
   std::int64_t first = 0, end = 0;  // its frames: first <= frame < end
   double probability = 0;           // the geometric mean over its frames
 };
 
-struct Heard {
-  std::vector<HeardPhone> phones;
-  double log_probability = 0;
+// What a decoder finds in an utterance.
+struct Hypothesis {
+  std::vector<AlignedPhone> phones;
+  double log_probability = 0;  // natural logarithm, given the features
 
   std::vector<std::int32_t> labels() const;
 };
 
-// The likeliest class of each frame (the first, among equals); repeats made one, blanks left out.
-// log_probability is that of this one path.
-Heard decode_greedy(const FrameLogits& logits);
+// The most likely class of each frame (the first, among equals), with repeats merged and blanks
+// removed. log_probability is that of this one path.
+Hypothesis decode_greedy(const FrameLogits& logits);
 
-// Prefix beam search: the likeliest sequence of phones, summed over its paths, among those that
-// `beam` prefixes a frame lead to; with a beam as large as there are prefixes, of all. The times
-// are those of its likeliest path.
-Heard decode_beam(const FrameLogits& logits, std::int64_t beam);
+// Prefix beam search: the most likely sequence of phones, whose probability is the sum over its
+// paths, where only the `beam` best prefixes are kept at each frame; a beam of at least the number
+// of prefixes keeps all. beam >= 1. The phones' frames are those of the most likely path.
+Hypothesis decode_beam(const FrameLogits& logits, std::int64_t beam);
 
 }  // namespace tarn::data

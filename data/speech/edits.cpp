@@ -17,7 +17,8 @@ Edits& Edits::operator+=(const Edits& other) {
   return *this;
 }
 
-Edits count_edits(std::span<const std::int32_t> said, std::span<const std::int32_t> heard) {
+Edits count_edits(std::span<const std::int32_t> reference,
+                  std::span<const std::int32_t> hypothesis) {
   const auto better = [](const Edits& a, const Edits& b) {
     return a.errors() != b.errors() ? a.errors() < b.errors() : a.substitutions > b.substitutions;
   };
@@ -25,22 +26,23 @@ Edits count_edits(std::span<const std::int32_t> said, std::span<const std::int32
     ++(edits.*kind);
     return edits;
   };
-  // best[j]: of said[0 .. i) and heard[0 .. j).
-  std::vector<Edits> best(heard.size() + 1);
-  for (std::size_t j = 1; j <= heard.size(); ++j) best[j] = with(best[j - 1], &Edits::insertions);
-  for (std::size_t i = 1; i <= said.size(); ++i) {
+  // best[j]: the edits between reference[0 .. i) and hypothesis[0 .. j).
+  std::vector<Edits> best(hypothesis.size() + 1);
+  for (std::size_t j = 1; j <= hypothesis.size(); ++j)
+    best[j] = with(best[j - 1], &Edits::insertions);
+  for (std::size_t i = 1; i <= reference.size(); ++i) {
     Edits diagonal = best[0];
     best[0] = with(best[0], &Edits::deletions);
-    for (std::size_t j = 1; j <= heard.size(); ++j) {
+    for (std::size_t j = 1; j <= hypothesis.size(); ++j) {
       const Edits replaced =
-          said[i - 1] == heard[j - 1] ? diagonal : with(diagonal, &Edits::substitutions);
+          reference[i - 1] == hypothesis[j - 1] ? diagonal : with(diagonal, &Edits::substitutions);
       diagonal = best[j];
       best[j] = std::min(
           {replaced, with(best[j], &Edits::deletions), with(best[j - 1], &Edits::insertions)},
           better);
     }
   }
-  best.back().length = static_cast<std::int64_t>(said.size());
+  best.back().length = static_cast<std::int64_t>(reference.size());
   return best.back();
 }
 

@@ -1,4 +1,4 @@
-// How far what was heard is from what was said.
+// The errors of a recogniser: the edits between a reference and a hypothesis.
 #pragma once
 
 #include <cstdint>
@@ -6,7 +6,7 @@
 
 namespace tarn::data {
 
-// The fewest edits that make one sequence of the other, and how long the true one is.
+// The fewest edits that turn the reference into the hypothesis, and the length of the reference.
 struct Edits {
   std::int64_t substitutions = 0, deletions = 0, insertions = 0;
   std::int64_t length = 0;
@@ -17,8 +17,9 @@ struct Edits {
   Edits& operator+=(const Edits& other);
 };
 
-// A deletion is a phone that was said and not heard. Of several ways with as few edits, the one
-// with the most substitutions.
-Edits count_edits(std::span<const std::int32_t> said, std::span<const std::int32_t> heard);
+// Levenshtein's distance. A deletion is a phone of the reference that the hypothesis lacks. Of
+// several ways with as few edits, the one with the most substitutions is counted.
+Edits count_edits(std::span<const std::int32_t> reference,
+                  std::span<const std::int32_t> hypothesis);
 
 }  // namespace tarn::data

@@ -32,13 +32,13 @@ std::vector<float> povey_window(std::size_t size) {
   return window;
 }
 
-// A triangle over mel frequencies: weights of the spectrum's bins from `first` on.
+// A triangular filter on the mel scale: its weights for the spectrum's bins from `first` on.
 struct Filter {
   std::size_t first = 0;
   std::vector<float> weights;
 };
 
-// Rises from `low` to `middle` and falls to `high`, all in mel; both ends have no weight.
+// The filter rises from 0 at `low` to 1 at `middle` and falls to 0 at `high`, all in mel.
 Filter triangle(double low, double middle, double high, std::size_t spectrum, double bin_hz) {
   Filter filter;
   for (std::size_t i = 0; i < spectrum; ++i) {
@@ -93,14 +93,14 @@ struct Fbank::Tables {
 
 namespace {
 
-// One frame on its way: samples, then the spectrum, then its power.
+// Working memory for one frame: its samples, their spectrum, and the spectrum's power.
 struct Scratch {
   std::vector<float> frame;
   std::vector<kiss_fft_cpx> spectrum;
   std::vector<float> power;
 };
 
-// Takes the mean away, lets high frequencies stand out, and fades both ends.
+// Subtracts the mean, raises high frequencies (preemphasis), and applies the window.
 void shape_frame(std::span<float> frame, std::span<const float> window, float preemphasis) {
   double sum = 0;
   for (const float sample : frame) sum += sample;

@@ -16,7 +16,7 @@ struct FbankOptions {
   double frame_ms = 25;
   double shift_ms = 10;
   double low_hz = 20;
-  double high_hz = 0;  // 0 or less: so far below half the sample rate
+  double high_hz = 0;  // 0 or less: relative to half the sample rate
   double preemphasis = 0.97;
   double dither = 0;  // standard deviation of the added noise, of samples in -32768 .. 32767
 

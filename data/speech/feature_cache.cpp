@@ -21,7 +21,7 @@ std::string audio_text(std::string_view audio) {
   return text;
 }
 
-// Over everything that is stored, the numbers too.
+// The checksum of everything that is stored, the numbers included.
 std::string checksum(const Metadata& metadata, const Tensor& frames) {
   std::string all;
   for (const auto& [name, value] : metadata) {
@@ -59,9 +59,9 @@ std::optional<AudioFeatures> FeatureCache::find(std::string_view audio) const {
   if (!std::filesystem::exists(path)) return std::nullopt;
   const SafetensorsFile file(path);
   const Metadata& stored = file.metadata();
-  const auto is = [&stored](const char* name, std::string_view wanted) {
+  const auto is = [&stored](const char* name, std::string_view expected) {
     const auto found = stored.find(name);
-    return found != stored.end() && found->second == wanted;
+    return found != stored.end() && found->second == expected;
   };
   const Tensor frames = file.read("frames");
   TARN_CHECK_AS(IoError,

@@ -54,7 +54,7 @@ class Loader {
   }
 
  private:
-  // What tells an interval of the recording in hand from others, in place of its bytes.
+  // The cache's key of an interval: its ends, and hashes that identify the recording.
   std::string key_of(const Interval& interval) const {
     if (interval.whole()) return "";
     return message("from ", std::to_string(interval.begin), " to ", std::to_string(interval.end),

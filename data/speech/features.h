@@ -13,7 +13,7 @@
 
 namespace tarn::data {
 
-// Over what each bin is brought to mean 0 and variance 1.
+// The frames over which each bin is brought to mean 0 and variance 1 together.
 enum class Normalisation { none, utterance, speaker };
 
 struct FeatureOptions {

@@ -16,7 +16,7 @@ namespace {
 
 using Line = LineFile::Line;
 
-// The lines of a file by their key; a key that stands there twice is an error.
+// The lines of a file by their key. A key that occurs twice is an error.
 std::unordered_map<std::string_view, const Line*> by_key(const LineFile& file) {
   std::unordered_map<std::string_view, const Line*> lines;
   for (const Line& line : file.lines()) {
@@ -90,7 +90,7 @@ std::vector<std::int32_t> phones_of(const LineFile& file, const Line& line,
   return out;
 }
 
-// Words that no lexicon has, with the first line of each and how often they come.
+// Words that the lexicon lacks, with the first line of each and how often it occurs.
 class Missing {
  public:
   void add(std::string_view word, std::int64_t line) {
@@ -167,7 +167,7 @@ std::string SpeechFolder::where(const Utterance& utterance) const {
 SpeechFolder read_speech_folder(const SpeechFolderOptions& options) {
   const LineFile audio(options.folder / "wav.scp");
   TARN_CHECK_AS(IoError, !audio.lines().empty(), audio.name(), " names no audio");
-  by_key(audio);  // an id twice is told before anything else
+  by_key(audio);  // an id that occurs twice is reported first
   SpeechFolder out;
   out.folder = options.folder;
   const std::filesystem::path& root = options.root.empty() ? options.folder : options.root;

@@ -9,7 +9,7 @@
 namespace tarn::data {
 namespace {
 
-// The word without the "(2)" by which CMUdict tells its pronunciations apart.
+// The word without the "(2)" that CMUdict marks a second pronunciation with.
 std::string_view without_variant(std::string_view word) {
   if (!word.ends_with(')')) return word;
   const std::size_t open = word.rfind('(');

@@ -10,7 +10,7 @@ namespace tarn::data {
 namespace {
 
 constexpr double kToleratedSeconds = 0.5;
-constexpr double kMostSeconds = 1e7;  // so that numbers of samples fit 64 bits by far
+constexpr double kMostSeconds = 1e7;  // keeps every count of samples far below 64 bits
 
 double seconds_of(const LineFile& file, const LineFile::Line& line, std::string_view word) {
   double value = 0;

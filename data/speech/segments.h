@@ -1,4 +1,4 @@
-// Utterances that are stretches of longer recordings, as Kaldi's file `segments` lists them.
+// Utterances that are parts of longer recordings, as Kaldi's file `segments` lists them.
 #pragma once
 
 #include <cstdint>

@@ -30,7 +30,8 @@ struct InstructionSet {
 constexpr InstructionSet kInstructionSets[] = {
     {"AVX-512", HWY_AVX3}, {"AVX2", HWY_AVX2}, {"portable", HWY_EMU128}};
 
-// Portable code runs everywhere, though a choice of another set hides it.
+// Portable code runs on every processor, though Highway does not list it while another set is
+// chosen.
 bool has(const InstructionSet& set) {
   return set.target == HWY_EMU128 || (hwy::SupportedTargets() & set.target) != 0;
 }

@@ -1,5 +1,5 @@
 // OpenBLAS for one thread: tarn cuts products itself (parallel.h), since OpenBLAS's own threads
-// change the bits with their number and fight the OpenMP pool.
+// give other bits for other numbers of threads, and compete with the pool's.
 #pragma once
 
 #include <cblas.h>

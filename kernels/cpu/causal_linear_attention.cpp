@@ -140,7 +140,8 @@ void backward_query(const Backward<T>& b, const Columns& mine, const Positions& 
   }
 }
 
-// grad_key and grad_value: the suffix sweep. The tiles are packed in time's order and walked back.
+// grad_key and grad_value: the suffix sweep. The tiles are packed in the order of time and read
+// backwards.
 template <class T>
 void backward_key_value(const Backward<T>& b, const Columns& key_columns,
                         const Columns& value_columns, const Positions& positions, T* sums_so_far,
@@ -274,12 +275,12 @@ HWY_EXPORT(MostPieces);
 HWY_EXPORT(Forward);
 HWY_EXPORT(BackwardSweep);
 
-// How the heads of all sequences are divided into jobs. The results have the same bits whatever the
-// division.
+// How the heads of all sequences are divided into jobs. The division does not change the bits of
+// the results.
 struct Jobs {
-  std::int64_t heads;   // of a sequence that take turns in a job
-  std::int64_t groups;  // of so many heads that make a sequence
-  std::int64_t pieces;  // that a head is cut into where heads are fewer than threads
+  std::int64_t heads;   // of one sequence in a job, which takes a stretch of each in turn
+  std::int64_t groups;  // of `heads` heads in a sequence
+  std::int64_t pieces;  // of a head, more than 1 where there are fewer heads than threads
   std::int64_t count;
 
   Jobs(const Tensor& query, std::int64_t width) {

@@ -9,7 +9,7 @@
 namespace tarn::kernels::cpu {
 namespace {
 
-// Where element `index`, in row-major order of the shape, lies.
+// The offset of element `index`, which counts in row-major order of the shape.
 std::int64_t offset_of(std::int64_t index, const Shape& shape, const Shape& strides) {
   std::int64_t offset = 0;
   for (int d = shape.rank() - 1; d >= 0; --d) {

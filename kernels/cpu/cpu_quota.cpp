@@ -86,9 +86,9 @@ std::optional<double> quota_of(const fs::path& folder, bool unified) {
   return *microseconds / *of;
 }
 
-// The group as seen from the group that is mounted; where that is none above it (in a container
-// that sees the whole hierarchy's names but not its folders), the mounted group is the process's
-// own.
+// The path of the process's group below the mounted group. A container may see the names of the
+// whole hierarchy but only its own folders; then the mounted group does not contain the process's
+// by name, and is taken for the process's own.
 fs::path below_mount(const fs::path& group, const fs::path& mounted) {
   fs::path relative = group.lexically_relative(mounted);
   if (relative.empty() || *relative.begin() == ".." || relative == ".") return {};

@@ -9,7 +9,7 @@
 namespace tarn::kernels::cpu {
 namespace {
 
-// The rows are few numbers wide: they are summed by fixed chunks, and the chunks in order.
+// A chunk of the sums over rows. The chunks' sums are added in order.
 constexpr std::int64_t kRows = 256;
 
 template <class T>

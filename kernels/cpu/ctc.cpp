@@ -36,7 +36,8 @@ double run_forward(const CtcUtterance<T>& u) {
   return u.loss();
 }
 
-// The gradient is softmax(logits) less the probability of being at each class, given the labels.
+// The gradient is softmax(logits) minus the probability of each class at the frame, given the
+// labels.
 template <class T>
 void run_backward(const CtcUtterance<T>& u, double loss, double share, double beta, T* grad) {
   const std::int64_t states = u.states();

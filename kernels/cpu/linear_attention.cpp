@@ -1,6 +1,6 @@
 // Linear attention without a causal mask: one sum of key value^T for all queries of a head (paper,
-// eqs. 5 and 6), so everything is a product on the heads where they lie. Tiles of 64 positions keep
-// a product and the scaling of its rows in the first-level cache.
+// eqs. 5 and 6), so that all work is matrix products over the heads, without a copy. Tiles of 64
+// positions keep a product and the scaling of its rows in the first-level cache.
 #include "kernels/linear_attention.h"
 
 #include <algorithm>

@@ -24,36 +24,39 @@ double log_sum_exp(const double* x, std::int64_t n) {
 // Working memory of a row of `count` components.
 struct Row {
   Row(double* memory, std::int64_t count)
-      : prior(memory), joint(memory + count), by_mean(joint + count), by_scale(by_mean + count) {}
+      : log_prior(memory),
+        log_joint(memory + count),
+        by_mean(log_joint + count),
+        by_scale(by_mean + count) {}
   static std::int64_t size(std::int64_t count) { return 4 * count; }
 
-  double* prior;  // log softmax of the logits
-  double* joint;  // that and log P(target) under the component
+  double* log_prior;  // log softmax of the logits
+  double* log_joint;  // that and log P(target) under the component
   double *by_mean, *by_scale;
 };
 
 // log p(target); fills the row.
 template <class T>
 double log_likelihood(const T* parameters, std::int64_t count, double target, const Row& row) {
-  std::copy(parameters, parameters + count, row.prior);
-  const double normaliser = log_sum_exp(row.prior, count);
+  std::copy(parameters, parameters + count, row.log_prior);
+  const double normaliser = log_sum_exp(row.log_prior, count);
   for (std::int64_t k = 0; k < count; ++k) {
     const LogisticComponent c =
         logistic_component(target, static_cast<double>(parameters[count + k]),
                            static_cast<double>(parameters[2 * count + k]));
-    row.prior[k] -= normaliser;
-    row.joint[k] = row.prior[k] + c.log_p;
+    row.log_prior[k] -= normaliser;
+    row.log_joint[k] = row.log_prior[k] + c.log_p;
     row.by_mean[k] = c.by_mean;
     row.by_scale[k] = c.by_log_scale;
   }
-  return log_sum_exp(row.joint, count);
+  return log_sum_exp(row.log_joint, count);
 }
 
 template <class T>
 void write_gradient(const Row& row, std::int64_t count, double log_p, double share, T* gradient) {
   for (std::int64_t k = 0; k < count; ++k) {
-    const double posterior = std::exp(row.joint[k] - log_p);
-    gradient[k] = static_cast<T>(share * (std::exp(row.prior[k]) - posterior));
+    const double posterior = std::exp(row.log_joint[k] - log_p);
+    gradient[k] = static_cast<T>(share * (std::exp(row.log_prior[k]) - posterior));
     gradient[count + k] = static_cast<T>(-share * posterior * row.by_mean[k]);
     gradient[2 * count + k] = static_cast<T>(-share * posterior * row.by_scale[k]);
   }

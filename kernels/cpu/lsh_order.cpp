@@ -1,5 +1,5 @@
-// Hashes by random planes, and the sort by them: counting, since hashes are small numbers, which is
-// stable by itself.
+// Hashes by random planes, and the sort of the positions by their hashes. It is a counting sort,
+// since hashes are small numbers, and so positions of one hash stay in order.
 #include <algorithm>
 #include <cstdint>
 #include <limits>
@@ -22,7 +22,7 @@ HWY_BEFORE_NAMESPACE();
 namespace tarn::kernels::cpu::HWY_NAMESPACE {
 namespace {
 
-constexpr std::int64_t kRows = 8;  // positions at once: so many sums hide a product's latency
+constexpr std::int64_t kRows = 8;  // positions at once: enough sums to hide the latency of products
 
 // projections[i][b] = query i . plane b, for kRows queries and planes [width, bits]. Each is a sum
 // over the width from first to last, whatever its neighbours: BLAS would give other bits at the
@@ -44,7 +44,7 @@ HWY_INLINE void project(const T* const (&queries)[kRows], const T* HWY_RESTRICT 
   });
 }
 
-// Where the largest of [projections, -projections] stands, the first of equals.
+// The index of the largest of [projections, -projections]; the first, among equals.
 template <class T>
 HWY_INLINE std::int64_t hash_of(const T* projections, std::int64_t bits) {
   const hn::ScalableTag<T> d;

@@ -57,7 +57,7 @@ HWY_INLINE T exp_row(T* HWY_RESTRICT row, const T* HWY_RESTRICT places, std::int
 }
 
 // A chunk of a head's positions in the order of a round, with the chunk before it: the rows that
-// its queries look from and the keys and values that they look at, and the weights between them.
+// of its queries, the keys and values that they see, and the weights between them.
 template <class T>
 class Window {
  public:

@@ -160,7 +160,8 @@ void check_lengths(const Tensor& lengths, std::int64_t frames) {
   }
 }
 
-// Calls body(i) for i in [0, count); a small layer is not worth the other threads.
+// Calls body(i) for i in [0, count). For a small layer, waking the other threads costs more than
+// they save, and one thread does it all.
 template <class Body>
 void for_pieces(const Tensor& gates, std::int64_t count, const Body& body) {
   parallel_chunks(count, gates.elements() < kChunkElements ? std::max<std::int64_t>(count, 1) : 1,

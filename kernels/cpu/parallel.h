@@ -1,7 +1,7 @@
 // The one way CPU kernels use threads. Work is cut into pieces by the shapes alone, never by the
 // number of threads, and each piece writes its own outputs: so the bits are the same for any
-// number. Nobody waits for a thread that has not come, only for pieces that it has begun: another
-// program may have its processor.
+// number. A caller waits only for pieces that other threads have begun, never for a thread to come:
+// another program may be running on its processor.
 #pragma once
 
 #include <algorithm>

@@ -18,7 +18,7 @@
 HWY_BEFORE_NAMESPACE();
 namespace tarn::kernels::cpu::HWY_NAMESPACE {
 
-// The block of state that the registers hold: 32 of them with AVX-512, 16 otherwise.
+// The size of the block of state that the registers hold; AVX-512 has 32 registers, AVX2 has 16.
 constexpr std::int64_t kBlockRows = HWY_TARGET == HWY_AVX3 ? 8 : 4;
 constexpr std::int64_t kBlockVectors = 2;  // one where a single vector of columns is left
 constexpr std::int64_t kTile = 32;  // positions: six tiles of 32 x 32 floats leave room in an L1
@@ -32,7 +32,7 @@ struct Strip {
 };
 
 // out[t] += sum over d of a[t][d] * (state[d] + sum over s <= t of b[s][d] * x[s]), for the block
-// of kBlockRows rows and `vectors` vectors that the pointers stand at; the state moves on. With
+// of kBlockRows rows and `vectors` vectors that the pointers point at; the state is updated. With
 // `fresh`, out starts from zero instead of what it holds.
 template <std::int64_t vectors, bool fresh, class T>
 HWY_INLINE void stream_block(Strip<const T> a, Strip<const T> b, Strip<const T> x, Strip<T> out,

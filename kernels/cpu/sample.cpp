@@ -28,7 +28,7 @@ std::int64_t choose(const T* logits, std::int64_t count, double temperature, dou
     left -= weight(k);
     if (left < 0) return k;
   }
-  return likeliest;  // the subtractions ended a hair above 0
+  return likeliest;  // rounding left the rest just above 0
 }
 
 template <class T>

@@ -21,7 +21,7 @@ template <class T>
 class Carver {
  public:
   explicit Carver(T* at) : at_(at) {}
-  // What a part of so many elements takes of the whole.
+  // How many elements a part takes up: rounded up, so that the next part is aligned too.
   static std::int64_t size(std::int64_t elements) { return (elements + 15) / 16 * 16; }
   T* take(std::int64_t elements) {
     T* part = at_;

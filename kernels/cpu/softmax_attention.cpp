@@ -135,7 +135,7 @@ void forward(const SoftmaxAttentionForwardArgs& a, std::int64_t n, std::int64_t 
                    h * a.log_sum_exp.strides()[1] + first;
   for (std::int64_t r = 0; r < rows; ++r) {
     T* row = out.row(first + r);
-    if (sum[r] == 0) {  // no key at all
+    if (sum[r] == 0) {  // the query sees no key
       std::fill(row, row + out_width, T{0});
       log_sum_exp[r] = kInfinity<T>;
     } else {
@@ -162,7 +162,7 @@ HWY_INLINE void softmax_backward(T* HWY_RESTRICT row, T* HWY_RESTRICT grad,
     hn::Store(hn::Mul(p, factor), d, row + i);
     hn::Store(hn::Mul(p, hn::MulSub(factor, hn::Load(d, grad + i), mean)), d, grad + i);
   }
-  if (allowed < keys) {  // also what a last vector wrote past the allowed
+  if (allowed < keys) {  // the last vector may have written past them, too
     std::fill(row + allowed, row + keys, T{0});
     std::fill(grad + allowed, grad + keys, T{0});
   }
@@ -199,7 +199,7 @@ class Backward {
     for (std::int64_t l = 0; l < queries_; ++l) {
       delta_[l] = dot(grad_out_.row(l), out_.row(l), out_width_);
     }
-    std::fill(factors_, factors_ + kTile, T{1});  // until dropout draws others
+    std::fill(factors_, factors_ + kTile, T{1});  // dropout, if there is any, writes others
     for (std::int64_t s = 0; s < all_keys_; s += kTile) key_tile(s);
     // A query that sees any key sees the first, so these were not met above.
     std::fill(key_sum_, key_sum_ + width_, T{0});
@@ -211,7 +211,7 @@ class Backward {
   }
 
  private:
-  // Keys that the last query of the tile from l on sees.
+  // How many keys the last query of the tile that begins at l sees.
   std::int64_t last_visible(std::int64_t l) const {
     return visible_(std::min(l + kTile, queries_) - 1);
   }

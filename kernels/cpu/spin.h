@@ -20,9 +20,9 @@ inline void pause() {
 #endif
 }
 
-// Polls for as long as polling has paid lately. Made for one place in the code where one thread
-// waits again and again. Each time that the condition does not come true in time halves the limit,
-// down to the shortest; one success restores it to the longest.
+// Polls for as long as polling has succeeded lately. Made for one place in the code where one
+// thread waits again and again. Each time that the condition does not come true in time halves the
+// limit, down to the shortest; one success restores it to the longest.
 class AdaptiveSpin {
  public:
   // Whether `condition` came true. After false, the caller should sleep.

@@ -45,7 +45,7 @@ class alignas(64) Worker {
   void dismiss() {
     State was = State::called;
     if (state_.compare_exchange_strong(was, State::idle)) return;
-    const auto through = [&] {  // and perhaps asleep already
+    const auto through = [&] {  // done, and perhaps asleep already
       const State now = state_.load(std::memory_order_acquire);
       return now == State::idle || now == State::asleep;
     };

@@ -1,7 +1,7 @@
 // The threads of the CPU kernels. They are tarn's own and not OpenMP's, because OpenMP's wait in a
-// way that is settled before main() starts, and because a parallel region of OpenMP ends only when
-// each of its threads has been there: on a busy machine it waits for threads that have nothing to
-// do.
+// way that is fixed before main() starts, and because a parallel region of OpenMP ends only when
+// each of its threads has come to its end: on a busy machine it waits for threads that have nothing
+// to do.
 #pragma once
 
 #include <cstdint>

@@ -14,8 +14,8 @@ namespace {
 
 using std::chrono::nanoseconds;
 
-// What polling costs at most is small beside the milliseconds that another program gets at a time;
-// what it saves is the sleep in the gaps between the kernels of a step.
+// Polling this long costs little beside the milliseconds for which the system lets another program
+// run, and it spares the threads a sleep in each gap between the kernels of a step.
 constexpr SpinLimits kShort = {std::chrono::microseconds(2), std::chrono::microseconds(50)};
 constexpr nanoseconds kForever = std::chrono::minutes(5);  // OpenMP's "active"
 
@@ -31,8 +31,8 @@ std::string lower(std::string text) {
   return text;
 }
 
-// "20000", "30k", "infinite": OpenMP takes 100,000 of its spins for a millisecond. Nothing that is
-// not understood counts, as with OpenMP, which says so itself.
+// "20000", "30k", "infinite": OpenMP takes 100,000 of its spins for a millisecond. Text that is not
+// understood is ignored, as OpenMP does, which also warns of it.
 bool parse_spins(const std::string& text, nanoseconds& limit) {
   if (text == "infinite" || text == "infinity") {
     limit = kForever;

@@ -1,5 +1,5 @@
-// What the user and the system say of threads, read once: how many there should be, how they wait,
-// and where they may run.
+// The user's and the system's settings of threads, read once: how many there should be, how they
+// wait, and where they may run.
 #pragma once
 
 #include <sched.h>
@@ -11,7 +11,7 @@
 
 namespace tarn::kernels::cpu {
 
-// How long a thread polls before it sleeps: between these, by what has paid.
+// The bounds on how long a thread polls before it sleeps; spin.h adapts the time between them.
 struct SpinLimits {
   std::chrono::nanoseconds shortest, longest;
 };
@@ -24,8 +24,8 @@ struct ThreadSettings {
 };
 const ThreadSettings& thread_settings();
 
-// The processors of each of so many threads where OMP_PROC_BIND or GOMP_CPU_AFFINITY asks for
-// that, as OpenMP understands them; empty where neither is set.
+// For each of the threads, the processors that OMP_PROC_BIND or GOMP_CPU_AFFINITY binds it to, as
+// OpenMP understands them; empty where neither is set.
 std::vector<cpu_set_t> bound_processors(std::int64_t threads);
 
 }  // namespace tarn::kernels::cpu

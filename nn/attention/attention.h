@@ -1,4 +1,4 @@
-// What goes on between the projections of an attention layer, over split heads.
+// The part of attention between the projections of an attention layer, over split heads.
 #pragma once
 
 #include <memory>

@@ -1,3 +1,5 @@
+// An attention layer: projections to queries, keys and values as one product, an attention over the
+// heads, and a projection back. Parameters: {query,key,value,out}_projection.{weight,bias}.
 #pragma once
 
 #include "nn/attention/attention.h"
@@ -5,8 +7,6 @@
 
 namespace tarn::nn {
 
-// Projections to queries, keys and values as one product, an attention over the heads, and a
-// projection back. Parameters: {query,key,value,out}_projection.{weight,bias}.
 class AttentionLayer : public Module {
  public:
   AttentionLayer(const Build& build, std::string_view kind, std::int64_t width,

@@ -1,3 +1,5 @@
+// Causal linear attention (paper, eqs. 8 to 12; kind "causal-linear"), trained in parallel over
+// positions and run as an RNN.
 #pragma once
 
 #include "nn/attention/attention.h"
@@ -5,7 +7,6 @@
 
 namespace tarn::nn {
 
-// Causal linear attention (eqs. 8 to 12), trained in parallel over positions and run as an RNN.
 class CausalLinearAttention : public Attention {
  public:
   CausalLinearAttention(const Build& build, const AttentionOptions& options)

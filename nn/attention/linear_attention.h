@@ -1,3 +1,5 @@
+// Linear attention without a causal mask (paper, eqs. 4 to 6; kind "linear"): every query sees
+// every key.
 #pragma once
 
 #include "nn/attention/attention.h"
@@ -8,7 +10,6 @@ namespace tarn::nn {
 // What both linear attentions add to the denominator, as the authors' code does.
 inline constexpr double kLinearAttentionEps = 1e-6;
 
-// Linear attention without a causal mask (eqs. 4 to 6): every query sees every key.
 class LinearAttention : public Attention {
  public:
   LinearAttention(const Build& build, const AttentionOptions& options)

@@ -1,10 +1,10 @@
+// Softmax attention (paper, eq. 2; kind "full"), causal or not.
 #pragma once
 
 #include "nn/attention/attention.h"
 
 namespace tarn::nn {
 
-// Softmax attention (eq. 2).
 class SoftmaxAttention : public Attention {
  public:
   SoftmaxAttention(const Build& build, const AttentionOptions& options);

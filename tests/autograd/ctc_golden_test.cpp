@@ -50,11 +50,11 @@ void check(DType dtype, const std::string& prefix, double tolerance) {
   const Golden golden;
   const Tensor logits = golden.batch_first("logits", dtype);
   const std::int64_t batch = logits.size(0);
-  const Tensor wanted = golden.file.read(prefix + ".none.loss");
+  const Tensor expected = golden.file.read(prefix + ".none.loss");
   const auto whole = ctc(logits, golden.labels, golden.frames, golden.label_lengths);
   double sum = 0, counted = 0;
   for (std::int64_t n = 0; n < batch; ++n) {
-    const double loss = get(wanted, n);
+    const double loss = get(expected, n);
     const bool fits = get(golden.file.read("min_frames"), n) <= get(golden.frames, n);
     CHECK(std::isfinite(loss) == fits);
     if (fits) {

@@ -75,8 +75,8 @@ void check_along_random_directions(const Layer& layer) {
     constexpr double kStep = 1e-5;
     const double difference = (loss_at(kStep) - loss_at(-kStep)) / (2 * kStep);
     loss_at(0);
-    const double wanted = dot(parameter->grad(), way);
-    CHECK(std::abs(difference - wanted) <=
+    const double expected = dot(parameter->grad(), way);
+    CHECK(std::abs(difference - expected) <=
           1e-7 * std::sqrt(dot(parameter->grad(), parameter->grad()) * dot(way, way)));
   }
 }

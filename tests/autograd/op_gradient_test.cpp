@@ -23,9 +23,9 @@ struct Problem {
   Problem(const OpCase& c, Device device)
       : op_case(c), inputs(test::make_inputs(c, DType::f64, device)) {
     for (std::size_t i = 0; i < inputs.size(); ++i) {
-      const bool wanted = c.inputs[i].differentiable;
-      parameters.push_back(wanted ? std::make_unique<Parameter>(c.inputs[i].name, inputs[i])
-                                  : nullptr);
+      const bool expected = c.inputs[i].differentiable;
+      parameters.push_back(expected ? std::make_unique<Parameter>(c.inputs[i].name, inputs[i])
+                                    : nullptr);
     }
     grad_out = test::random_tensor(op_case.build(inputs).shape(), DType::f64, "grad_out");
   }
@@ -107,8 +107,8 @@ void check_finite_differences(const OpCase& c, Device device) {
     CAPTURE(c.inputs[i].name);
     double worst = 0;
     for (std::int64_t e = 0; e < p.inputs[i].elements(); ++e) {
-      const double wanted = test::central_difference(p.inputs[i], e, [&] { return p.loss(); });
-      const double difference = std::abs(test::get(gradients[i], e) - wanted);
+      const double expected = test::central_difference(p.inputs[i], e, [&] { return p.loss(); });
+      const double difference = std::abs(test::get(gradients[i], e) - expected);
       if (!(difference <= worst)) worst = difference;
     }
     CHECK(worst <= kTolerance * unit);

@@ -292,7 +292,7 @@ TEST_CASE("qkv_linear: each layer's weight and bias must be windows, in order") 
 }
 
 // No such device is needed to ask for one: an undefined slot of the table would come later.
-TEST_CASE("check: messages name the op, the argument, what it is and what was wanted") {
+TEST_CASE("check: messages name the op, the argument, what it is and what was expected") {
   const Check check("op");
   const Tensor x = floats({2, 3}), y = full({2, 3}, DType::f64, 0);
   const auto message_of = [](const auto& failing) -> std::string {

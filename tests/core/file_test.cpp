@@ -158,7 +158,7 @@ TEST_CASE("file: an input file is read at any position and not past its end") {
   CHECK(text == "3456");
   in.read(10, {});
   CHECK_THROWS_WITH_AS(in.read(7, std::as_writable_bytes(std::span(text))),
-                       doctest::Contains("it ends at byte 10, and 1 more were wanted"), IoError);
+                       doctest::Contains("it ends at byte 10, and 1 more were expected"), IoError);
 }
 
 TEST_CASE("file: an append file begins where it is told") {

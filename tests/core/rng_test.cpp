@@ -100,9 +100,9 @@ TEST_CASE("rng: normals have the moments of their distribution") {
 // so small that the half which keeps it off zero shows.
 TEST_CASE("rng: normals are these numbers") {
   const RngAddress at{.seed = 5, .site = site_of("normal"), .step = 3};
-  const auto check = [&](std::uint64_t element, double wanted) {
+  const auto check = [&](std::uint64_t element, double expected) {
     CAPTURE(element);
-    CHECK(random_normal(at, element) == doctest::Approx(wanted).epsilon(1e-13));
+    CHECK(random_normal(at, element) == doctest::Approx(expected).epsilon(1e-13));
   };
   check(0, 0.7350692465240621);
   check(1, -0.09642243929851384);

@@ -213,8 +213,8 @@ TEST_CASE("tensor: expand repeats dimensions of size 1 without memory") {
   CHECK_FALSE(repeated.is_contiguous());
   CHECK(row.expand({1, 3}).is_contiguous());
   CHECK(row.expand({0, 3}).elements() == 0);
-  CHECK_THROWS_WITH_AS(row.expand({4, 5}), "expand: dimension 1 of [1, 3] is not 1; wanted [4, 5]",
-                       ShapeError);
+  CHECK_THROWS_WITH_AS(row.expand({4, 5}),
+                       "expand: dimension 1 of [1, 3] is not 1; expected [4, 5]", ShapeError);
   CHECK_THROWS_WITH_AS(row.expand({3}), "expand: [1, 3] and [3] must have the same rank",
                        ShapeError);
 }

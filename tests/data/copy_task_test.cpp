@@ -34,17 +34,17 @@ std::int64_t check_example(const CopyBatch& batch, std::int64_t b, std::int64_t 
   const Row x = row(batch.x, b), y = row(batch.y, b);
   const std::int64_t n = symbols_of(x);
   REQUIRE(2 * n + 1 <= length);
-  Row wanted(static_cast<std::size_t>(length), 0), shifted = wanted;
+  Row expected(static_cast<std::size_t>(length), 0), shifted = expected;
   std::vector<double> mask(static_cast<std::size_t>(length), 0);
   for (std::int64_t i = 0; i < n; ++i) {
     const auto symbol = x[static_cast<std::size_t>(i)];
     CHECK(symbol >= 1);
     CHECK(symbol <= symbols);
-    wanted[static_cast<std::size_t>(i)] = wanted[static_cast<std::size_t>(n + 1 + i)] = symbol;
+    expected[static_cast<std::size_t>(i)] = expected[static_cast<std::size_t>(n + 1 + i)] = symbol;
   }
-  for (std::size_t i = 0; i + 1 < wanted.size(); ++i) shifted[i] = wanted[i + 1];
+  for (std::size_t i = 0; i + 1 < expected.size(); ++i) shifted[i] = expected[i + 1];
   for (std::int64_t i = n - 1; i <= 2 * n - 1; ++i) mask[static_cast<std::size_t>(i)] = 1;
-  CHECK(x == wanted);
+  CHECK(x == expected);
   CHECK(y == shifted);
   CHECK(to_vector(batch.mask.select(0, b)) == mask);
   return n;
@@ -142,9 +142,9 @@ TEST_CASE("copy task: the shortest lengths, and those that are too short") {
     if (possible) {
       CHECK_NOTHROW(CopyTask{options});
     } else {
-      const std::string wanted =
+      const std::string expected =
           message("task.sequence_length ", length, " is too short for the copy task");
-      CHECK_THROWS_WITH_AS(CopyTask{options}, doctest::Contains(wanted.c_str()), ConfigError);
+      CHECK_THROWS_WITH_AS(CopyTask{options}, doctest::Contains(expected.c_str()), ConfigError);
     }
   }
 }

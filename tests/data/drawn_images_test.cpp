@@ -56,15 +56,15 @@ TEST_CASE("drawn images: each shows a figure of its own, bright on nothing") {
 }
 
 TEST_CASE("drawn images: shapes and counts that cannot be") {
-  const auto refused = [](const ImageShape& shape, std::int64_t count, const char* wanted) {
-    CHECK_THROWS_WITH_AS(draw_images(shape, count, "train", 1), doctest::Contains(wanted),
+  const auto refused = [](const ImageShape& shape, std::int64_t count, const char* expected) {
+    CHECK_THROWS_WITH_AS(draw_images(shape, count, "train", 1), doctest::Contains(expected),
                          ConfigError);
   };
   refused({3, 28, 1}, 1, "images of 3x28 cannot be drawn: sides must be 4 to 1024");
   refused({28, 1025, 1}, 1, "sides must be 4 to 1024");
   refused({28, 28, 2}, 1, "images of 28x28x2 cannot be drawn: channels must be 1 or 3");
-  refused({28, 28, 1}, 0, "0 images of 28x28 cannot be drawn: wanted 1 to 1369568");
-  refused({1024, 1024, 3}, 1000, "wanted 1 to 341");
+  refused({28, 28, 1}, 0, "0 images of 28x28 cannot be drawn: expected 1 to 1369568");
+  refused({1024, 1024, 3}, 1000, "expected 1 to 341");
 }
 
 TEST_CASE("drawn images: a folder that is there already is left as it is") {
@@ -74,9 +74,9 @@ TEST_CASE("drawn images: a folder that is there already is left as it is") {
   test::write_bytes(dir / "full/other", "kept");
   fs::create_symlink("nowhere", dir / "link");
   for (const char* name : {"full", "full/other", "link"}) {
-    const std::string wanted = message("cannot make ", (dir / name).string(), ": it exists");
+    const std::string expected = message("cannot make ", (dir / name).string(), ": it exists");
     CHECK_THROWS_WITH_AS(write_image_folder(dir / name, set, set),
-                         doctest::Contains(wanted.c_str()), IoError);
+                         doctest::Contains(expected.c_str()), IoError);
   }
   CHECK(fs::file_size(dir / "full/other") == 4);
   CHECK_THROWS_AS(write_image_folder(dir / "full/other/below", set, set), IoError);

@@ -20,9 +20,9 @@ using test::made_values;
 std::vector<std::uint8_t> bytes_of(const std::string& text) { return {text.begin(), text.end()}; }
 
 // Refused as a user's error that begins with the file's name and has the text.
-void check_refused(const std::string& bytes, const char* wanted) {
-  INFO("wanted: ", wanted);
-  CHECK_THROWS_WITH_AS(parse_idx(bytes, "dir/file"), doctest::Contains(wanted), IoError);
+void check_refused(const std::string& bytes, const char* expected) {
+  INFO("expected: ", expected);
+  CHECK_THROWS_WITH_AS(parse_idx(bytes, "dir/file"), doctest::Contains(expected), IoError);
   CHECK_THROWS_WITH_AS(parse_idx(bytes, "dir/file"), doctest::Contains("dir/file: "), IoError);
 }
 
@@ -59,13 +59,13 @@ TEST_CASE("idx: what is written is read, and gzipped by the name") {
 TEST_CASE("idx: a file that is not IDX, or not of unsigned bytes") {
   check_refused("", "is not an IDX file: it has 0 bytes");
   check_refused(std::string("\0\0\x08", 3), "is not an IDX file: it has 3 bytes");
-  check_refused("PNG and so on", "begins with 50 4e 47 20; wanted 00 00 08");
+  check_refused("PNG and so on", "begins with 50 4e 47 20; expected 00 00 08");
   check_refused(std::string("\0\0\x07\x01\0\0\0\0", 8), "begins with 00 00 07 01");
   check_refused(std::string("\0\x01\x08\x01\0\0\0\0", 8), "begins with 00 01 08 01");
   check_refused(std::string("\0\0\x0d\x01\0\0\0\0", 8), "holds 32-bit floats; only IDX files of");
   check_refused(gzip_bytes("not an image"), "begins with 6e 6f 74 20");
   check_refused(gzip_bytes(""), "is not an IDX file: it has 0 bytes");
-  check_refused(idx_bytes({3, 2}, "abcdef"), "has 2 dimensions; wanted 1 (labels), 3");
+  check_refused(idx_bytes({3, 2}, "abcdef"), "has 2 dimensions; expected 1 (labels), 3");
   check_refused(idx_bytes({}, ""), "has 0 dimensions");
   check_refused(idx_bytes({1, 1, 1, 1, 1}, "a"), "has 5 dimensions");
 }

@@ -22,9 +22,9 @@ using test::made_values;
 using test::write_bytes;
 
 // Refused as a user's error that has the text and the name of the file or folder.
-void check_refused(const fs::path& folder, const std::string& wanted, const std::string& name) {
-  INFO("wanted: ", wanted);
-  CHECK_THROWS_WITH_AS(open_image_folder(folder), doctest::Contains(wanted.c_str()), IoError);
+void check_refused(const fs::path& folder, const std::string& expected, const std::string& name) {
+  INFO("expected: ", expected);
+  CHECK_THROWS_WITH_AS(open_image_folder(folder), doctest::Contains(expected.c_str()), IoError);
   const std::string named = (name.empty() ? folder : folder / name).string() + ": ";
   CHECK_THROWS_WITH_AS(open_image_folder(folder), doctest::Contains(named.c_str()), IoError);
 }
@@ -53,18 +53,18 @@ TEST_CASE("cifar: records become images with their channels together") {
 
 TEST_CASE("cifar: files of the wrong size, and labels that are none") {
   const std::string bytes = cifar_bytes(0, 3);
-  const auto refused = [](const std::string& content, const char* wanted) {
-    CHECK_THROWS_WITH_AS(parse_cifar(content, "dir/file"), wanted, IoError);
+  const auto refused = [](const std::string& content, const char* expected) {
+    CHECK_THROWS_WITH_AS(parse_cifar(content, "dir/file"), expected, IoError);
   };
   refused("",
           "dir/file: has 0 bytes: 0 records of 3073 and 0 bytes more; "
-          "wanted one record or more, whole");
+          "expected one record or more, whole");
   refused(bytes.substr(0, 9218),
           "dir/file: has 9218 bytes: 2 records of 3073 and 3072 bytes more; "
-          "wanted one record or more, whole");
+          "expected one record or more, whole");
   refused(bytes + "x",
           "dir/file: has 9220 bytes: 3 records of 3073 and 1 bytes more; "
-          "wanted one record or more, whole");
+          "expected one record or more, whole");
   std::string labelled = bytes;
   labelled[3073] = 10;
   refused(labelled, "dir/file: record 1 has the label 10; CIFAR-10's are 0 to 9");
@@ -224,9 +224,9 @@ TEST_CASE("images: sets of nothing, of single values, or of two sizes") {
   test::write_idx_folder(dir.path(), 4, 2, 4, 4);
   const fs::path file = dir / "train-images-idx3-ubyte.gz";
   write_bytes(file, idx_bytes({0, 4, 4}, ""));
-  check_refused(dir.path(), "has 0 images of 4x4; wanted one or more", file.filename());
+  check_refused(dir.path(), "has 0 images of 4x4; expected one or more", file.filename());
   write_bytes(file, idx_bytes({4, 1, 1}, "abcd"));
-  check_refused(dir.path(), "has 4 images of 1x1; wanted one or more, of two", file.filename());
+  check_refused(dir.path(), "has 4 images of 1x1; expected one or more, of two", file.filename());
   write_bytes(file, idx_bytes({0xffffffff, 0xffffffff, 0xffffffff, 0}, ""));
   check_refused(dir.path(), "has 4294967295 images of", file.filename());
   write_bytes(file, idx_bytes({4, 4, 5}, made_values(4, 20)));

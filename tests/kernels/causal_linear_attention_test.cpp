@@ -164,12 +164,12 @@ TEST_CASE("causal_linear: backward is the quadratic sum's") {
         a.eps = 0.1;  // so that a single key has gradients too
         const Tensor grad_out = gradient_of_output(a);
         const AttentionGradients got = backward(a, grad_out);
-        const auto wanted = reference::causal_linear_attention_backward(a, grad_out);
+        const auto expected = reference::causal_linear_attention_backward(a, grad_out);
         // A width of 1 cancels in the division: what is left of its gradient is eps's part.
         const double tolerance = dtype == DType::f32 ? (c.width == 1 ? 5e-4 : 1e-4) : 1e-11;
-        CHECK(mixed_difference(got.query, wanted.query) < tolerance);
-        CHECK(mixed_difference(got.key, wanted.key) < tolerance);
-        CHECK(mixed_difference(got.value, wanted.value) < tolerance);
+        CHECK(mixed_difference(got.query, expected.query) < tolerance);
+        CHECK(mixed_difference(got.key, expected.key) < tolerance);
+        CHECK(mixed_difference(got.value, expected.value) < tolerance);
       }
     }
   });
@@ -183,10 +183,10 @@ TEST_CASE("causal_linear: over more than one stretch, and the same beside other 
   const Tensor out = forward(a).out;
   const AttentionGradients grads = backward(a, grad_out);
   CHECK(mixed_difference(out, reference::causal_linear_attention(a)) < 1e-11);
-  const auto wanted = reference::causal_linear_attention_backward(a, grad_out);
-  CHECK(mixed_difference(grads.query, wanted.query) < 1e-10);
-  CHECK(mixed_difference(grads.key, wanted.key) < 1e-10);
-  CHECK(mixed_difference(grads.value, wanted.value) < 1e-10);
+  const auto expected = reference::causal_linear_attention_backward(a, grad_out);
+  CHECK(mixed_difference(grads.query, expected.query) < 1e-10);
+  CHECK(mixed_difference(grads.key, expected.key) < 1e-10);
+  CHECK(mixed_difference(grads.value, expected.value) < 1e-10);
   for (std::int64_t h = 0; h < 2; ++h) {
     const auto head = [h](const Tensor& t) { return copy_of(t.slice(2, h, 1)); };
     Attention alone = a;
@@ -221,10 +221,10 @@ TEST_CASE("causal_linear: takes the heads of one projection in place") {
     const AttentionGradients grads{grad_packed.select(2, 0), grad_packed.select(2, 1),
                                    grad_packed.select(2, 2)};
     backward_into(strided, outputs, grad_out, grads);
-    const AttentionGradients wanted = backward(dense, copy_of(grad_out));
-    CHECK(max_abs_difference(grads.query, wanted.query) == 0);
-    CHECK(max_abs_difference(grads.key, wanted.key) == 0);
-    CHECK(max_abs_difference(grads.value, wanted.value) == 0);
+    const AttentionGradients expected = backward(dense, copy_of(grad_out));
+    CHECK(max_abs_difference(grads.query, expected.query) == 0);
+    CHECK(max_abs_difference(grads.key, expected.key) == 0);
+    CHECK(max_abs_difference(grads.value, expected.value) == 0);
   }
 }
 
@@ -281,10 +281,10 @@ TEST_CASE("causal_linear: f32 stays accurate over 16,384 positions") {
   const Tensor grad_out = gradient_of_output(narrow);
   CHECK(mixed_difference(forward(narrow).out, forward(wide).out) < 1e-4);
   const AttentionGradients got = backward(narrow, grad_out);
-  const AttentionGradients wanted = backward(wide, test::cast(grad_out, DType::f64));
-  CHECK(mixed_difference(got.query, wanted.query) < 1e-3);
-  CHECK(mixed_difference(got.key, wanted.key) < 1e-3);
-  CHECK(mixed_difference(got.value, wanted.value) < 1e-3);
+  const AttentionGradients expected = backward(wide, test::cast(grad_out, DType::f64));
+  CHECK(mixed_difference(got.query, expected.query) < 1e-3);
+  CHECK(mixed_difference(got.key, expected.key) < 1e-3);
+  CHECK(mixed_difference(got.value, expected.value) < 1e-3);
 }
 
 }  // namespace

@@ -70,9 +70,9 @@ TEST_CASE("copy: adds to beta times the old, through any view") {
       for (std::int64_t r = 0; r < 63; ++r) {
         for (std::int64_t c = 0; c < 9; ++c) {
           const bool inside = c >= 2 && c < 6;
-          const double wanted =
+          const double expected =
               inside ? beta * get(old, {r, c}) + get(from, {r, c - 2}) : get(old, {r, c});
-          CHECK(get(wide, {r, c}) == wanted);
+          CHECK(get(wide, {r, c}) == expected);
         }
       }
     }

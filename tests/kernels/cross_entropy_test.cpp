@@ -62,17 +62,18 @@ TEST_CASE("cross_entropy: totals, loss and gradient are the definition's") {
         CAPTURE(message(name_of(dtype), " ", rows, " ", classes));
         Problem p(rows, classes, dtype);
         p.forward();
-        const auto wanted = reference::cross_entropy(p.logits, p.targets, p.weights);
-        CHECK(relative_difference(p.totals, wanted.totals) < 1e-12);  // in f64 whatever the logits
-        CHECK(relative_difference(p.loss, wanted.loss) < tolerance);
+        const auto expected = reference::cross_entropy(p.logits, p.targets, p.weights);
+        CHECK(relative_difference(p.totals, expected.totals) <
+              1e-12);  // in f64 whatever the logits
+        CHECK(relative_difference(p.loss, expected.loss) < tolerance);
         const Tensor grad = full(p.logits.shape(), dtype, kNaN);
         p.backward(grad, 1, 0);
-        CHECK(relative_difference(grad, wanted.grad) < tolerance);
+        CHECK(relative_difference(grad, expected.grad) < tolerance);
         p.backward(grad, 2, 0.5);  // 0.5 + 2 times the gradient
         for (std::int64_t i = 0; i < grad.elements(); ++i) {
           test::set(grad, i, get(grad, i) / 2.5);
         }
-        CHECK(relative_difference(grad, wanted.grad) < tolerance);
+        CHECK(relative_difference(grad, expected.grad) < tolerance);
       }
     }
   }

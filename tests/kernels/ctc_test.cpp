@@ -25,19 +25,19 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 // A batch of utterances, each of so many frames and these labels. What the contract says is not
 // read is NaN, or a label far outside.
 struct Problem {
-  Problem(const std::vector<std::int64_t>& frames, const std::vector<Labels>& wanted,
+  Problem(const std::vector<std::int64_t>& frames, const std::vector<Labels>& expected,
           std::int64_t classes, DType dtype)
       : batch(static_cast<std::int64_t>(frames.size())) {
     std::int64_t longest = 0, most = 0;
     for (const std::int64_t count : frames) longest = std::max(longest, count);
-    for (const Labels& row : wanted) most = std::max(most, static_cast<std::int64_t>(row.size()));
+    for (const Labels& row : expected) most = std::max(most, static_cast<std::int64_t>(row.size()));
     logits = full({batch, longest, classes}, dtype, kNaN);
     labels = full({batch, most}, DType::i32, 1 << 30);
     frame_lengths = full({batch}, DType::i32, 0);
     label_lengths = full({batch}, DType::i32, 0);
     for (std::int64_t n = 0; n < batch; ++n) {
       const std::int64_t count = frames[reference::at(n)];
-      const Labels& row = wanted[reference::at(n)];
+      const Labels& row = expected[reference::at(n)];
       test::set(frame_lengths, n, static_cast<double>(count));
       test::set(label_lengths, n, static_cast<double>(row.size()));
       for (std::size_t i = 0; i < row.size(); ++i) {
@@ -90,7 +90,7 @@ struct Problem {
     return grad;
   }
 
-  reference::Ctc wanted() const {
+  reference::Ctc expected() const {
     return reference::ctc(logits, labels, frame_lengths, label_lengths, per_label);
   }
 
@@ -107,11 +107,11 @@ TEST_CASE("ctc: losses are the sums over all paths") {
       CAPTURE(message(labels.size(), " labels in ", frames, " frames"));
       Problem p({frames}, {labels}, 3, DType::f64);
       p.forward();
-      const double wanted = reference::ctc_by_paths(p.logits.select(0, 0), frames, labels);
-      if (std::isinf(wanted)) {
+      const double expected = reference::ctc_by_paths(p.logits.select(0, 0), frames, labels);
+      if (std::isinf(expected)) {
         CHECK(get(p.losses, 0) == kInfinity);
       } else {
-        CHECK(get(p.losses, 0) == doctest::Approx(wanted).epsilon(1e-12));
+        CHECK(get(p.losses, 0) == doctest::Approx(expected).epsilon(1e-12));
       }
     }
   }
@@ -138,24 +138,24 @@ TEST_CASE("ctc: losses and gradients are the textbook's") {
       CAPTURE(message(name_of(dtype), per_label ? " per label" : ""));
       Problem p = mixed_problem(dtype);
       p.forward(per_label);
-      const auto wanted = p.wanted();
+      const auto expected = p.expected();
       for (std::int64_t n = 0; n < p.batch; ++n) {
         if (n < 5) {
-          CHECK(get(p.losses, n) == doctest::Approx(get(wanted.losses, n)).epsilon(1e-12));
+          CHECK(get(p.losses, n) == doctest::Approx(get(expected.losses, n)).epsilon(1e-12));
         } else {
           CHECK(get(p.losses, n) == kInfinity);
         }
       }
       CHECK(get(p.totals, 1) == 5);
-      CHECK(relative_difference(p.loss, wanted.loss) < tolerance);
+      CHECK(relative_difference(p.loss, expected.loss) < tolerance);
       const Tensor grad = p.gradient();
-      CHECK(relative_difference(grad, wanted.grad) < tolerance);
+      CHECK(relative_difference(grad, expected.grad) < tolerance);
       test::fill(grad, 1);
       p.backward(grad, 2, 0.5);  // 0.5 + 2 times the gradient
       for (std::int64_t i = 0; i < grad.elements(); ++i) {
         test::set(grad, i, (get(grad, i) - 0.5) / 2);
       }
-      CHECK(relative_difference(grad, wanted.grad) < 10 * tolerance);
+      CHECK(relative_difference(grad, expected.grad) < 10 * tolerance);
     }
   }
 }
@@ -167,10 +167,10 @@ TEST_CASE("ctc: what has too few frames is as good as not in the batch") {
   with.forward();
   without.forward();
   CHECK(get(with.loss, 0) == get(without.loss, 0));
-  const Tensor grad = with.gradient(), wanted = without.gradient();
-  CHECK(test::max_abs_difference(grad.select(0, 0), wanted.select(0, 0)) == 0);
+  const Tensor grad = with.gradient(), expected = without.gradient();
+  CHECK(test::max_abs_difference(grad.select(0, 0), expected.select(0, 0)) == 0);
   CHECK(test::max_abs(grad.select(0, 1)) == 0);
-  CHECK(test::max_abs_difference(grad.select(0, 2), wanted.select(0, 1)) == 0);
+  CHECK(test::max_abs_difference(grad.select(0, 2), expected.select(0, 1)) == 0);
 }
 
 TEST_CASE("ctc: a batch of nothing that fits has loss 0 and no gradient") {

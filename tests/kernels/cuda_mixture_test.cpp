@@ -118,18 +118,18 @@ struct Differences {
 
   // draw(device) returns i32 values.
   void count(const std::function<Tensor(Device)>& draw) {
-    Tensor wanted, first;
+    Tensor expected, first;
     test::for_each_device([&](Device device) {
       const Tensor values = test::on_host(draw(device));
       if (device == Device::cpu()) {
-        wanted = values;
+        expected = values;
         return;
       }
       if (first.defined()) CHECK(test::max_abs_difference(values, first) == 0);
       first = values;
       drawn += values.elements();
       for (std::int64_t i = 0; i < values.elements(); ++i) {
-        different += test::get(values, i) != test::get(wanted, i) ? 1 : 0;
+        different += test::get(values, i) != test::get(expected, i) ? 1 : 0;
       }
     });
   }

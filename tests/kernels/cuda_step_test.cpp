@@ -63,17 +63,17 @@ TEST_CASE("cuda: a sequence's step has the same bits whatever its batch") {
     test::for_each_device([&](Device device) {
       const EncoderStepProblem all = batch.on(device);
       all.run();
-      const Tensor wanted = test::on_host(all.out);
+      const Tensor expected = test::on_host(all.out);
       for (const std::int64_t n : {0, 7, 12}) {
         EncoderStepProblem one = batch;
         one.x = one.x.slice(0, n, 1);
-        one.out = Tensor::empty({1, wanted.size(1)}, DType::f32, Device::cpu());
+        one.out = Tensor::empty({1, expected.size(1)}, DType::f32, Device::cpu());
         for (StepState& state : one.states) {
           state = {state.first.slice(0, n, 1), state.second.slice(0, n, 1)};
         }
         const EncoderStepProblem moved = one.on(device);
         moved.run();
-        CHECK(test::max_abs_difference(test::on_host(moved.out), wanted.slice(0, n, 1)) == 0);
+        CHECK(test::max_abs_difference(test::on_host(moved.out), expected.slice(0, n, 1)) == 0);
       }
     });
   }

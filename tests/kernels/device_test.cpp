@@ -37,17 +37,17 @@ void check_against_cpu(DType dtype) {
   if (test::devices().size() == 1) return;
   for (const test::OpCase& c : test::op_cases()) {
     CAPTURE(c.str());
-    const test::Tensors wanted = test::run_forward_backward(c, dtype);
+    const test::Tensors expected = test::run_forward_backward(c, dtype);
     double largest = 0;
-    for (const Tensor& t : wanted) largest = std::max(largest, test::max_abs(t));
+    for (const Tensor& t : expected) largest = std::max(largest, test::max_abs(t));
     test::for_each_device([&](Device device) {
       if (device == Device::cpu()) return;
       const test::Tensors results = test::run_forward_backward(c, dtype, device);
-      for (std::size_t i = 0; i < wanted.size(); ++i) {
+      for (std::size_t i = 0; i < expected.size(); ++i) {
         CAPTURE(i);
         // A gradient that cancels to nothing but rounding has no unit of its own.
-        const double unit = std::max(test::max_abs(wanted[i]), 0.1 * largest);
-        CHECK(test::max_abs_difference(results[i], wanted[i]) <=
+        const double unit = std::max(test::max_abs(expected[i]), 0.1 * largest);
+        CHECK(test::max_abs_difference(results[i], expected[i]) <=
               unit * (dtype == DType::f32 ? std::max(c.tolerance, 1e-5) : 1e-12));
       }
     });

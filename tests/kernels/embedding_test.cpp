@@ -50,18 +50,18 @@ TEST_CASE("embedding: backward adds each token's rows in their order") {
       const Tensor grad_out = random_tensor({1000, width}, DType::f32, "grad_out");
       const Tensor grad = beta == 0 ? full({kVocabulary, width}, DType::f32, kNaN)
                                     : random_tensor({kVocabulary, width}, DType::f32, "old");
-      std::vector<float> wanted(static_cast<std::size_t>(grad.elements()));
-      for (std::size_t i = 0; i < wanted.size() && beta != 0; ++i) {
-        wanted[i] = beta * grad.data<float>()[i];
+      std::vector<float> expected(static_cast<std::size_t>(grad.elements()));
+      for (std::size_t i = 0; i < expected.size() && beta != 0; ++i) {
+        expected[i] = beta * grad.data<float>()[i];
       }
       for (std::int64_t r = 0; r < 1000; ++r) {
-        float* row = wanted.data() + tokens.data<std::int32_t>()[r] * width;
+        float* row = expected.data() + tokens.data<std::int32_t>()[r] * width;
         for (std::int64_t i = 0; i < width; ++i) row[i] += grad_out.data<float>()[r * width + i];
       }
       run(&Table::embedding_backward, kCpu,
           {.tokens = tokens, .grad_out = grad_out, .grad_weight = grad, .beta = beta});
       // To the bit: a sum in another order would differ.
-      CHECK(std::equal(wanted.begin(), wanted.end(), grad.data<float>()));
+      CHECK(std::equal(expected.begin(), expected.end(), grad.data<float>()));
     }
   }
 }

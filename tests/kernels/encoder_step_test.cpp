@@ -49,19 +49,19 @@ double step_error(const EncoderStepSizes& sizes, DType dtype, DType storage) {
   const test::UseThreads use(kThreads);
   EncoderStepProblem problem(sizes, dtype, storage);
   const std::vector<StepState> before = copy_of(problem.states);
-  std::vector<double> wanted;
+  std::vector<double> expected;
   for (std::int64_t n = 0; n < sizes.rows; ++n) {
     const reference::Row row = reference::encoder_step(problem, n);
-    wanted.insert(wanted.end(), row.begin(), row.end());
+    expected.insert(expected.end(), row.begin(), row.end());
   }
-  const Tensor wanted_out = test::from_vector(problem.out.shape(), wanted);
-  const std::vector<StepState> wanted_states = problem.states;
+  const Tensor expected_out = test::from_vector(problem.out.shape(), expected);
+  const std::vector<StepState> expected_states = problem.states;
   double error = 0;
   test::for_each_instruction_set([&](const char*) {
     problem.states = copy_of(before);
     problem.run();
-    error = std::max({error, test::max_abs_difference(problem.out, wanted_out),
-                      difference(problem.states, wanted_states)});
+    error = std::max({error, test::max_abs_difference(problem.out, expected_out),
+                      difference(problem.states, expected_states)});
   });
   return error;
 }
@@ -171,8 +171,8 @@ TEST_CASE("pack panels: each weight lands in its panel, and the rest is zero") {
   run(&Table::pack_weight, kCpu, {.weight = weight, .panels = panels});
   for (std::int64_t o = 0; o < 2 * kPanelColumns; ++o) {
     for (std::int64_t i = 0; i < 5; ++i) {
-      const double wanted = o < 37 ? test::get(weight, {o, i}) : 0;
-      CHECK(test::get(panels, {o / kPanelColumns, i, o % kPanelColumns}) == wanted);
+      const double expected = o < 37 ? test::get(weight, {o, i}) : 0;
+      CHECK(test::get(panels, {o / kPanelColumns, i, o % kPanelColumns}) == expected);
     }
   }
 }
@@ -181,14 +181,14 @@ TEST_CASE("pack panels: bf16 is the nearest, ties to even, and keeps what is not
   const double inf = std::numeric_limits<double>::infinity();
   const std::vector<double> values{1,     1 + 1.0 / 256, 1 + 3.0 / 256, 1 + 1.1 / 256,
                                    -2.5f, inf,           std::nan(""),  3.4e38};
-  const std::vector<float> wanted{1,
-                                  1,
-                                  1 + 4.0F / 256,
-                                  1 + 2.0F / 256,
-                                  -2.5F,
-                                  std::numeric_limits<float>::infinity(),
-                                  std::nanf(""),
-                                  std::numeric_limits<float>::infinity()};
+  const std::vector<float> expected{1,
+                                    1,
+                                    1 + 4.0F / 256,
+                                    1 + 2.0F / 256,
+                                    -2.5F,
+                                    std::numeric_limits<float>::infinity(),
+                                    std::nanf(""),
+                                    std::numeric_limits<float>::infinity()};
   const Tensor weight = test::from_vector({1, 8}, values, DType::f32);
   const Tensor panels = Tensor::empty(packed_shape(1, 8, DType::bf16), DType::bf16, kCpu);
   CHECK(panels.shape() == Shape{1, 4, kPanelColumns, 2});
@@ -198,7 +198,7 @@ TEST_CASE("pack panels: bf16 is the nearest, ties to even, and keeps what is not
     const auto bits = static_cast<std::uint32_t>(panels.data<Bf16>()[at].bits) << 16;
     const auto stored = std::bit_cast<float>(bits);
     CAPTURE(k);
-    CHECK((stored == wanted[k] || (std::isnan(stored) && std::isnan(wanted[k]))));
+    CHECK((stored == expected[k] || (std::isnan(stored) && std::isnan(expected[k]))));
     CHECK(panels.data<Bf16>()[at + 2].bits == 0);  // the next output, which there is not
   }
 }

@@ -27,7 +27,7 @@ double tolerance(DType dtype) { return dtype == DType::f32 ? 2e-5 : 1e-12; }
 void run_gemm(const GemmArgs& args) { run(&Table::gemm, kCpu, args); }
 
 // beta * out + op(a) op(b), by plain loops.
-Tensor expected(const GemmArgs& args) {
+Tensor naive_gemm(const GemmArgs& args) {
   Tensor product = reference::matmul(args.a, args.b, args.transpose_a, args.transpose_b);
   for (std::int64_t i = 0; i < product.elements() && args.beta != 0; ++i) {
     test::set(product, i, args.beta * get(args.out, i) + get(product, i));
@@ -61,9 +61,9 @@ TEST_CASE("gemm: every transposition, beta and odd size") {
           CAPTURE(message(s.rows, " x ", s.columns, " x ", s.inner, " ", transposed, " ", beta));
           const GemmArgs args = problem(s.rows, s.columns, s.inner, (transposed & 1) != 0,
                                         (transposed & 2) != 0, beta, dtype);
-          const Tensor wanted = expected(args);
+          const Tensor expected = naive_gemm(args);
           run_gemm(args);
-          CHECK(relative_difference(args.out, wanted) < tolerance(dtype));
+          CHECK(relative_difference(args.out, expected) < tolerance(dtype));
         }
       }
     }
@@ -77,9 +77,9 @@ TEST_CASE("gemm: deep products of a transposed a are cut into slabs") {
         CAPTURE(inner);
         const GemmArgs args = problem(9, 13, inner, true, false, beta, dtype);
         CHECK((table(DeviceKind::cpu).gemm.scratch_bytes(args) > 0) == (inner >= 2048));
-        const Tensor wanted = expected(args);
+        const Tensor expected = naive_gemm(args);
         run_gemm(args);
-        CHECK(relative_difference(args.out, wanted) < tolerance(dtype));
+        CHECK(relative_difference(args.out, expected) < tolerance(dtype));
       }
     }
   }
@@ -99,13 +99,13 @@ TEST_CASE("gemm: rows may be apart, and what is between them stays") {
       CAPTURE(message(inner, " ", transposed));
       GemmArgs args =
           problem(65, 7, inner, (transposed & 1) != 0, (transposed & 2) != 0, 1, DType::f64);
-      const Tensor wanted = expected(args);
+      const Tensor expected = naive_gemm(args);
       args.a = inside_wider(args.a).first;
       args.b = inside_wider(args.b).first;
       const auto [out, wide] = inside_wider(args.out);
       args.out = out;
       run_gemm(args);
-      CHECK(relative_difference(out, wanted) < 1e-12);
+      CHECK(relative_difference(out, expected) < 1e-12);
       for (std::int64_t r = 0; r < 65; ++r) {
         for (const std::int64_t c : {0, 1, 9, 10, 11}) CHECK(get(wide, {r, c}) == 77);
       }
@@ -151,8 +151,8 @@ TEST_CASE("gemm: the epilogue is bias, activation and dropout") {
                     .pre_activation = before,
                     .dropout = e.dropout,
                     .address = kAddress});
-          const Tensor wanted = reference::linear(x, weight, bias, e.op, e.dropout, kAddress);
-          CHECK(relative_difference(out, wanted) < tolerance(dtype));
+          const Tensor expected = reference::linear(x, weight, bias, e.op, e.dropout, kAddress);
+          CHECK(relative_difference(out, expected) < tolerance(dtype));
           if (!epilogue) continue;
           CHECK(relative_difference(before, reference::linear(x, weight, bias)) < tolerance(dtype));
         }
@@ -164,12 +164,12 @@ TEST_CASE("gemm: the epilogue is bias, activation and dropout") {
 TEST_CASE("gemm: a product with an epilogue is never cut into slabs") {
   GemmArgs args = problem(3, 5, 5000, true, false, 0, DType::f64);
   args.bias = random_tensor({5}, DType::f64, "bias");
-  Tensor wanted = expected(args);
+  Tensor expected = naive_gemm(args);
   for (std::int64_t i = 0; i < 15; ++i) {
-    test::set(wanted, i, get(wanted, i) + get(args.bias, i % 5));
+    test::set(expected, i, get(expected, i) + get(args.bias, i % 5));
   }
   run_gemm(args);
-  CHECK(relative_difference(args.out, wanted) < 1e-12);
+  CHECK(relative_difference(args.out, expected) < 1e-12);
 }
 
 // The gradient at an output through dropout and activation, from the value before them.

@@ -52,7 +52,7 @@ struct Problem {
          .dropout = dropout,
          .address = kAddress});
   }
-  reference::LayerNorm wanted() const {
+  reference::LayerNorm expected() const {
     return reference::layer_norm(x, branch, weight, bias, kEps, dropout, kAddress);
   }
 
@@ -64,8 +64,9 @@ struct Problem {
 struct Gradients {
   Tensor x, branch, weight, bias;
 };
-Gradients expected(const Problem& p, const Tensor& grad_out, const Gradients& old, double beta) {
-  const reference::LayerNorm norm = p.wanted();
+Gradients naive_gradients(const Problem& p, const Tensor& grad_out, const Gradients& old,
+                          double beta) {
+  const reference::LayerNorm norm = p.expected();
   const std::int64_t rows = p.x.size(0), width = p.x.size(1);
   const auto scaled = [&](const Tensor& t) {
     Tensor copy = test::cast(t, DType::f64);
@@ -110,11 +111,11 @@ TEST_CASE("layer_norm: forward is the definition") {
           CAPTURE(message(name_of(dtype), " ", width, " ", dropout));
           const Problem p(100, width, dropout >= 0, std::max(dropout, 0.0), dtype);
           p.forward();
-          const reference::LayerNorm wanted = p.wanted();
-          CHECK(relative_difference(p.out, wanted.out) < tolerance(dtype));
-          CHECK(relative_difference(p.mean, wanted.mean) < tolerance(dtype));
-          CHECK(relative_difference(p.rstd, wanted.rstd) < 20 * tolerance(dtype));
-          if (p.sum.defined()) CHECK(relative_difference(p.sum, wanted.sum) < tolerance(dtype));
+          const reference::LayerNorm expected = p.expected();
+          CHECK(relative_difference(p.out, expected.out) < tolerance(dtype));
+          CHECK(relative_difference(p.mean, expected.mean) < tolerance(dtype));
+          CHECK(relative_difference(p.rstd, expected.rstd) < 20 * tolerance(dtype));
+          if (p.sum.defined()) CHECK(relative_difference(p.sum, expected.sum) < tolerance(dtype));
         }
       }
     }
@@ -131,7 +132,7 @@ TEST_CASE("layer_norm: the variance survives a large mean in f32") {
   Problem p(20, 100, false, 0, DType::f32);
   for (std::int64_t i = 0; i < p.x.elements(); ++i) test::set(p.x, i, 1000 + get(p.x, i));
   p.forward();
-  CHECK(relative_difference(p.out, p.wanted().out) < 1e-3);  // x itself is off by 6e-5
+  CHECK(relative_difference(p.out, p.expected().out) < 1e-3);  // x itself is off by 6e-5
 }
 
 TEST_CASE("layer_norm: the sum may lie in the output, and the statistics be left out") {
@@ -156,7 +157,7 @@ void check_backward(std::int64_t rows, std::int64_t width, bool branched, double
   };
   const Gradients grads{old({rows, width}, "old x"), old({rows, width}, "old branch"),
                         old({width}, "old weight"), old({width}, "old bias")};
-  const Gradients wanted = expected(p, grad_out, grads, beta);
+  const Gradients expected = naive_gradients(p, grad_out, grads, beta);
   LayerNormBackwardArgs args{.sum = branched ? p.sum : p.x,
                              .weight = p.weight,
                              .mean = p.mean,
@@ -174,10 +175,10 @@ void check_backward(std::int64_t rows, std::int64_t width, bool branched, double
                              .address = kAddress};
   run(&Table::layer_norm_backward, kCpu, args);
   const double limit = 5 * tolerance(dtype);
-  CHECK(relative_difference(grads.x, wanted.x) < limit);
-  if (branched) CHECK(relative_difference(grads.branch, wanted.branch) < limit);
-  CHECK(relative_difference(grads.weight, wanted.weight) < limit);
-  CHECK(relative_difference(grads.bias, wanted.bias) < limit);
+  CHECK(relative_difference(grads.x, expected.x) < limit);
+  if (branched) CHECK(relative_difference(grads.branch, expected.branch) < limit);
+  CHECK(relative_difference(grads.weight, expected.weight) < limit);
+  CHECK(relative_difference(grads.bias, expected.bias) < limit);
 }
 
 TEST_CASE("layer_norm: backward is the definition's") {
@@ -213,12 +214,12 @@ TEST_CASE("layer_norm: each gradient is computed alone as together") {
   using Field = Tensor LayerNormBackwardArgs::*;
   const Field fields[] = {&LayerNormBackwardArgs::grad_x, &LayerNormBackwardArgs::grad_branch,
                           &LayerNormBackwardArgs::grad_weight, &LayerNormBackwardArgs::grad_bias};
-  for (const Field wanted : fields) {
+  for (const Field field : fields) {
     LayerNormBackwardArgs one = all;
-    for (const Field field : fields) one.*field = Tensor();
-    one.*wanted = full((all.*wanted).shape(), DType::f32, kNaN);
+    for (const Field other : fields) one.*other = Tensor();
+    one.*field = full((all.*field).shape(), DType::f32, kNaN);
     run(&Table::layer_norm_backward, kCpu, one);
-    CHECK(max_abs_difference(one.*wanted, all.*wanted) == 0);
+    CHECK(max_abs_difference(one.*field, all.*field) == 0);
   }
 }
 

@@ -151,14 +151,14 @@ TEST_CASE("linear attention's gradients are its reference's") {
       const Attention a = problem(c, dtype);
       const Tensor grad_out = gradient_of_output(a);
       const AttentionGradients got = backward(a, grad_out);
-      const AttentionGradients wanted = reference::linear_attention_backward(a, grad_out);
+      const AttentionGradients expected = reference::linear_attention_backward(a, grad_out);
       const double tolerance = dtype == DType::f32 ? 2e-5 : 1e-12;
       // With one key the output is its value but for eps, and the gradients below are nearly 0.
       if (c.keys > 1) {
-        CHECK(relative_difference(got.query, wanted.query) < tolerance);
-        CHECK(relative_difference(got.key, wanted.key) < tolerance);
+        CHECK(relative_difference(got.query, expected.query) < tolerance);
+        CHECK(relative_difference(got.key, expected.key) < tolerance);
       }
-      CHECK(relative_difference(got.value, wanted.value) < tolerance);
+      CHECK(relative_difference(got.value, expected.value) < tolerance);
     }
   }
 }
@@ -215,10 +215,10 @@ TEST_CASE("linear attention takes the heads of one projection in place") {
     const AttentionGradients grads{grad_packed.select(2, 0), grad_packed.select(2, 1),
                                    grad_packed.select(2, 2)};
     backward_into(strided, outputs, grad_out, grads);
-    const AttentionGradients wanted = backward(dense, copy_of(grad_out));
-    CHECK(max_abs_difference(grads.query, wanted.query) == 0);
-    CHECK(max_abs_difference(grads.key, wanted.key) == 0);
-    CHECK(max_abs_difference(grads.value, wanted.value) == 0);
+    const AttentionGradients expected = backward(dense, copy_of(grad_out));
+    CHECK(max_abs_difference(grads.query, expected.query) == 0);
+    CHECK(max_abs_difference(grads.key, expected.key) == 0);
+    CHECK(max_abs_difference(grads.value, expected.value) == 0);
   }
 }
 
@@ -232,10 +232,10 @@ TEST_CASE("linear attention takes expanded rows") {
   CHECK(max_abs_difference(forward(expanded).out, forward(dense).out) == 0);
   const Tensor grad_out = gradient_of_output(dense);
   const AttentionGradients got = backward(expanded, grad_out);
-  const AttentionGradients wanted = backward(dense, grad_out);
-  CHECK(max_abs_difference(got.query, wanted.query) == 0);
-  CHECK(max_abs_difference(got.key, wanted.key) == 0);
-  CHECK(max_abs_difference(got.value, wanted.value) == 0);
+  const AttentionGradients expected = backward(dense, grad_out);
+  CHECK(max_abs_difference(got.query, expected.query) == 0);
+  CHECK(max_abs_difference(got.key, expected.key) == 0);
+  CHECK(max_abs_difference(got.value, expected.value) == 0);
 }
 
 TEST_CASE("linear attention adds to beta times the old gradients") {

@@ -40,10 +40,10 @@ struct Problem {
   // Against the reference; f32 parameters are compared as the f32 numbers that they are.
   void check(double tolerance) {
     run_forward();
-    const auto wanted = reference::logistic_mixture(parameters, targets);
-    CHECK(relative_difference(totals, wanted.totals) < 1e-12);
-    CHECK(relative_difference(loss, wanted.loss) < tolerance);
-    CHECK(relative_difference(gradient, wanted.grad) < tolerance);
+    const auto expected = reference::logistic_mixture(parameters, targets);
+    CHECK(relative_difference(totals, expected.totals) < 1e-12);
+    CHECK(relative_difference(loss, expected.loss) < tolerance);
+    CHECK(relative_difference(gradient, expected.grad) < tolerance);
     const double loss_before = get(loss, 0);
     run_forward(false);
     CHECK(get(loss, 0) == loss_before);
@@ -221,7 +221,7 @@ TEST_CASE("logistic_mixture: the authors' loss of each value, and its gradient t
   const Problem all = golden.problem(DType::f64);
   const Tensor losses = golden.read("f64.loss", DType::f64);
   const Tensor weights = golden.read("f64.weights", DType::f64);
-  const Tensor wanted = golden.rows("f64.grad_weighted", DType::f64);
+  const Tensor expected = golden.rows("f64.grad_weighted", DType::f64);
   double loss_error = 0, grad_error = 0;
   for (std::int64_t i = 0; i < 3 * 48; ++i) {
     Problem one(all.parameters.slice(0, i, 1), all.targets.slice(0, i, 1));
@@ -232,10 +232,10 @@ TEST_CASE("logistic_mixture: the authors' loss of each value, and its gradient t
         {.gradient = one.gradient,
          .grad_loss = full({}, DType::f64, get(weights, i)),
          .grad_parameters = grad});
-    grad_error = std::max(grad_error, test::max_abs_difference(grad, wanted.slice(0, i, 1)));
+    grad_error = std::max(grad_error, test::max_abs_difference(grad, expected.slice(0, i, 1)));
   }
   CHECK(loss_error < kTheirs);
-  CHECK(grad_error < kTheirs * test::max_abs(wanted));
+  CHECK(grad_error < kTheirs * test::max_abs(expected));
   MESSAGE("losses within ", loss_error, ", gradients within ", grad_error);
 }
 

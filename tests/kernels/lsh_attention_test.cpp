@@ -84,9 +84,9 @@ TEST_CASE("lsh_order: hashes and order are the reference's") {
             from_vector({2}, {static_cast<double>(length), std::floor(0.7 * length)}, DType::i32);
         for (const Tensor& given : {Tensor(), lengths}) {
           const Order result = order_of(query, planes, given);
-          const Tensor wanted = reference::lsh_buckets(query, planes, given);
-          CHECK(max_abs_difference(result.buckets, wanted) == 0);
-          CHECK(max_abs_difference(result.order, reference::lsh_order(wanted)) == 0);
+          const Tensor expected = reference::lsh_buckets(query, planes, given);
+          CHECK(max_abs_difference(result.buckets, expected) == 0);
+          CHECK(max_abs_difference(result.order, reference::lsh_order(expected)) == 0);
         }
       }
     }
@@ -131,10 +131,10 @@ TEST_CASE("lsh attention: padding changes no output and no gradient before it") 
     const reference::LshAttention alone{
         real(query), real(value), {}, order_of(real(query), planes).order, options};
     const Gradients grads = backward(together, grad_out);
-    const Gradients wanted = backward(alone, copy_of(real(grad_out)));
+    const Gradients expected = backward(alone, copy_of(real(grad_out)));
     CHECK(max_abs_difference(real(forward(together)), forward(alone)) < 1e-6);
-    CHECK(max_abs_difference(real(grads.query), wanted.query) < 1e-6);
-    CHECK(max_abs_difference(real(grads.value), wanted.value) < 1e-6);
+    CHECK(max_abs_difference(real(grads.query), expected.query) < 1e-6);
+    CHECK(max_abs_difference(real(grads.value), expected.value) < 1e-6);
     CHECK(test::max_abs(grads.query.slice(0, 1, 1).slice(1, length, longest - length)) == 0);
     CHECK(test::max_abs(grads.value.slice(0, 1, 1).slice(1, length, longest - length)) == 0);
     // What the padding's values hold, NaN included, is not even read.

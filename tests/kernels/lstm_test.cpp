@@ -141,9 +141,9 @@ TEST_CASE("lstm: gates that are shut or open are so exactly, and their gradients
         test::set(p.gates, i, sums[i / 63 % 4]);
       }
       p.forward();
-      const double wanted[] = {1, 0, 1, 0};
+      const double expected[] = {1, 0, 1, 0};
       for (std::int64_t i = 0; i < p.gates.elements(); ++i) {
-        CHECK(get(p.gates, i) == wanted[i / 63 % 4]);
+        CHECK(get(p.gates, i) == expected[i / 63 % 4]);
       }
       CHECK(test::max_abs(p.out) == 0);
       p.backward();

@@ -99,19 +99,19 @@ TEST_CASE("adam_step: is the definition, adaptive or not, for each tensor with i
           args.m.push_back(full({n}, dtype, 0));
           args.v.push_back(full({n}, dtype, 0));
         }
-        AdamStepArgs wanted = args;
-        for (auto* list : {&wanted.value, &wanted.gradients.grad, &wanted.m, &wanted.v}) {
+        AdamStepArgs expected = args;
+        for (auto* list : {&expected.value, &expected.gradients.grad, &expected.m, &expected.v}) {
           *list = cast_all(*list, DType::f64);
         }
         for (int step = 0; step < 3; ++step) {
           run(&Table::adam_step, kCpu, args);
-          adam_reference(wanted);
+          adam_reference(expected);
         }
         for (std::size_t t = 0; t < args.value.size(); ++t) {
           CAPTURE(kSizes[t]);
-          CHECK(relative_difference(args.value[t], wanted.value[t]) < tolerance(dtype));
-          CHECK(relative_difference(args.m[t], wanted.m[t]) < tolerance(dtype));
-          CHECK(relative_difference(args.v[t], wanted.v[t]) < tolerance(dtype));
+          CHECK(relative_difference(args.value[t], expected.value[t]) < tolerance(dtype));
+          CHECK(relative_difference(args.m[t], expected.m[t]) < tolerance(dtype));
+          CHECK(relative_difference(args.v[t], expected.v[t]) < tolerance(dtype));
         }
       }
     }
@@ -177,10 +177,10 @@ TEST_CASE("sum_of_squares: is summed in f64 and put where it is asked for") {
   for (const DType dtype : {DType::f32, DType::f64}) {
     for (const std::int64_t n : kSizes) {
       const Tensor x = random_tensor({n}, dtype, "x"), total = full({2, 2}, DType::f64, 7);
-      double wanted = 0;
-      for (std::int64_t i = 0; i < n; ++i) wanted += get(x, i) * get(x, i);
+      double expected = 0;
+      for (std::int64_t i = 0; i < n; ++i) expected += get(x, i) * get(x, i);
       run(&Table::sum_of_squares, kCpu, {.x = {x}, .totals = total, .first = 2});
-      CHECK(get(total, 2) == doctest::Approx(wanted).epsilon(1e-13));
+      CHECK(get(total, 2) == doctest::Approx(expected).epsilon(1e-13));
       for (const std::int64_t other : {0, 1, 3}) CHECK(get(total, other) == 7);
     }
   }

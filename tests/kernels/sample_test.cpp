@@ -120,9 +120,9 @@ TEST_CASE("sample: the values of a mixture are as frequent as the loss says they
   const std::vector<double> row{0.5, -1, 1.25, -0.6, 0.2, 0.95, -2, -9, -3.5};
   const std::vector<double> scales{std::exp(-2.0), std::exp(-7.0), std::exp(-3.5)};  // the floor
   const Tensor outputs = repeated(row, 100000);
-  const auto wanted = mixture_probabilities(softmax(logits, 1), means, scales);
-  CHECK(std::abs(surprise(sample_rows(outputs, {}), wanted)) < 5);
-  CHECK(std::abs(surprise(sample_rows(repeated(row, 100000, DType::f32), {}), wanted)) < 5);
+  const auto expected = mixture_probabilities(softmax(logits, 1), means, scales);
+  CHECK(std::abs(surprise(sample_rows(outputs, {}), expected)) < 5);
+  CHECK(std::abs(surprise(sample_rows(repeated(row, 100000, DType::f32), {}), expected)) < 5);
   // The statistic sees a scale that is wrong by a tenth.
   const std::vector<double> wrong{1.1 * scales[0], 1.1 * scales[1], 1.1 * scales[2]};
   CHECK(surprise(sample_rows(outputs, {}),
@@ -133,10 +133,10 @@ TEST_CASE("sample: temperature divides the logits and multiplies the scales") {
   const std::vector<double> row{0.5, -1, -0.6, 0.2, -2, -3};
   for (const double t : {0.5, 0.9, 2.0}) {
     CAPTURE(t);
-    const auto wanted = mixture_probabilities(softmax({0.5, -1}, t), {-0.6, 0.2},
-                                              {t * std::exp(-2.0), t * std::exp(-3.0)});
+    const auto expected = mixture_probabilities(softmax({0.5, -1}, t), {-0.6, 0.2},
+                                                {t * std::exp(-2.0), t * std::exp(-3.0)});
     const Values values = sample_rows(repeated(row, 50000), {.temperature = t});
-    CHECK(std::abs(surprise(values, wanted)) < 5);
+    CHECK(std::abs(surprise(values, expected)) < 5);
   }
 }
 

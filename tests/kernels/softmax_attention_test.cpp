@@ -201,14 +201,14 @@ TEST_CASE("softmax attention's gradients in f32 are those in f64") {
     for (Tensor* t : {&wide.query, &wide.key, &wide.value}) *t = test::cast(*t, DType::f64);
     const Tensor grad_out = gradient_of_output(narrow);
     const AttentionGradients got = backward(narrow, grad_out);
-    const AttentionGradients wanted = backward(wide, test::cast(grad_out, DType::f64));
+    const AttentionGradients expected = backward(wide, test::cast(grad_out, DType::f64));
     // One key is certain, whatever the query: those gradients are 0 but for rounding.
     const bool certain = c.keys == 1;
-    CHECK((certain ? max_abs_difference(got.query, wanted.query)
-                   : relative_difference(got.query, wanted.query)) < 1e-5);
-    CHECK((certain ? max_abs_difference(got.key, wanted.key)
-                   : relative_difference(got.key, wanted.key)) < 1e-5);
-    CHECK(relative_difference(got.value, wanted.value) < 1e-5);
+    CHECK((certain ? max_abs_difference(got.query, expected.query)
+                   : relative_difference(got.query, expected.query)) < 1e-5);
+    CHECK((certain ? max_abs_difference(got.key, expected.key)
+                   : relative_difference(got.key, expected.key)) < 1e-5);
+    CHECK(relative_difference(got.value, expected.value) < 1e-5);
   }
 }
 
@@ -236,10 +236,10 @@ TEST_CASE("softmax attention takes the heads of one projection in place") {
     const AttentionGradients grads{grad_packed.select(2, 0), grad_packed.select(2, 1),
                                    grad_packed.select(2, 2)};
     backward_into(strided, outputs, grad_out, grads);
-    const AttentionGradients wanted = backward(dense, copy_of(grad_out));
-    CHECK(relative_difference(grads.query, wanted.query) < 1e-6);
-    CHECK(relative_difference(grads.key, wanted.key) < 1e-6);
-    CHECK(relative_difference(grads.value, wanted.value) < 1e-6);
+    const AttentionGradients expected = backward(dense, copy_of(grad_out));
+    CHECK(relative_difference(grads.query, expected.query) < 1e-6);
+    CHECK(relative_difference(grads.key, expected.key) < 1e-6);
+    CHECK(relative_difference(grads.value, expected.value) < 1e-6);
   }
 }
 
@@ -252,10 +252,10 @@ TEST_CASE("softmax attention takes expanded rows") {
   dense.query = copy_of(expanded.query);
   CHECK(max_abs_difference(forward(expanded).out, forward(dense).out) == 0);
   const AttentionGradients got = backward(expanded, grad_out);
-  const AttentionGradients wanted = backward(dense, copy_of(grad_out));
-  CHECK(max_abs_difference(got.query, wanted.query) == 0);
-  CHECK(max_abs_difference(got.key, wanted.key) == 0);
-  CHECK(max_abs_difference(got.value, wanted.value) == 0);
+  const AttentionGradients expected = backward(dense, copy_of(grad_out));
+  CHECK(max_abs_difference(got.query, expected.query) == 0);
+  CHECK(max_abs_difference(got.key, expected.key) == 0);
+  CHECK(max_abs_difference(got.value, expected.value) == 0);
 }
 
 TEST_CASE("softmax attention adds to beta times the old gradients") {

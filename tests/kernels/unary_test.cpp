@@ -41,9 +41,9 @@ TEST_CASE("elu_plus_one: small values keep their precision in f32") {
     CAPTURE(name);
     for (const double x : {-0.001, -1.0, -17.0, -18.0, -30.0, -80.0, -87.0, -87.33}) {
       CAPTURE(x);
-      const double wanted = std::exp(static_cast<double>(static_cast<float>(x)));
+      const double expected = std::exp(static_cast<double>(static_cast<float>(x)));
       const double got = value_at(Unary::elu_plus_one, x, DType::f32);
-      CHECK(std::abs(got - wanted) <= 1e-6 * wanted);
+      CHECK(std::abs(got - expected) <= 1e-6 * expected);
       CHECK(got > 0);
     }
     CHECK(value_at(Unary::elu_plus_one, 0, DType::f32) == 1);
@@ -60,9 +60,9 @@ TEST_CASE("elu_plus_one: small values keep their precision in f32") {
 TEST_CASE("gelu: is x times the normal distribution function, by erf") {
   for (const double x : {-10.0, -3.0, -1.0, -1e-3, 0.0, 1e-3, 0.5, 1.0, 3.0, 10.0}) {
     CAPTURE(x);
-    const double wanted = x * 0.5 * (1 + std::erf(x / std::numbers::sqrt2));
-    CHECK(value_at(Unary::gelu, x, DType::f64) == doctest::Approx(wanted).epsilon(1e-13));
-    CHECK(std::abs(value_at(Unary::gelu, x, DType::f32) - wanted) <= 1e-6 * std::max(1.0, x));
+    const double expected = x * 0.5 * (1 + std::erf(x / std::numbers::sqrt2));
+    CHECK(value_at(Unary::gelu, x, DType::f64) == doctest::Approx(expected).epsilon(1e-13));
+    CHECK(std::abs(value_at(Unary::gelu, x, DType::f32) - expected) <= 1e-6 * std::max(1.0, x));
   }
 }
 
@@ -115,8 +115,8 @@ TEST_CASE("unary: backward adds grad_out f'(x) to beta times the old") {
           for (std::int64_t i = 0; i < n; ++i) {
             const double above = get(forward(full({1}, DType::f64, get(x, i) + 1e-6), op), 0);
             const double below = get(forward(full({1}, DType::f64, get(x, i) - 1e-6), op), 0);
-            const double wanted = 3 * beta + get(grad_out, i) * (above - below) / 2e-6;
-            const double difference = std::abs(get(grad, i) - wanted);
+            const double expected = 3 * beta + get(grad_out, i) * (above - below) / 2e-6;
+            const double difference = std::abs(get(grad, i) - expected);
             if (!(difference <= worst)) worst = difference;
           }
           CHECK(worst < 1e-8);

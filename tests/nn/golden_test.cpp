@@ -61,10 +61,10 @@ class GoldenModel {
   double gradient_error(const std::string& prefix) const {
     double largest = 0, difference = 0;
     for (const ad::Parameter* parameter : model_.parameters()) {
-      const Tensor wanted = file_.read(prefix + parameter->name());
+      const Tensor expected = file_.read(prefix + parameter->name());
       REQUIRE(parameter->has_grad());
-      largest = std::max(largest, test::max_abs(wanted));
-      difference = std::max(difference, test::max_abs_difference(parameter->grad(), wanted));
+      largest = std::max(largest, test::max_abs(expected));
+      difference = std::max(difference, test::max_abs_difference(parameter->grad(), expected));
     }
     return difference / largest;
   }
@@ -118,8 +118,8 @@ TEST_CASE("golden: ten updates of the authors' RAdam") {
   }
   double difference = 0;
   for (const ad::Parameter* parameter : golden.model().parameters()) {
-    const Tensor wanted = golden.file().read("step10." + parameter->name());
-    difference = std::max(difference, test::max_abs_difference(parameter->value(), wanted));
+    const Tensor expected = golden.file().read("step10." + parameter->name());
+    difference = std::max(difference, test::max_abs_difference(parameter->value(), expected));
   }
   CHECK(difference < 1e-5);
   MESSAGE("parameters after ten updates within ", difference);

@@ -68,12 +68,12 @@ class Golden {
   double gradient_error(const std::string& prefix) const {
     double largest = 0, difference = 0;
     for (const auto& entry : parameters_) {
-      const Tensor wanted = file_.read(prefix + entry.first);
+      const Tensor expected = file_.read(prefix + entry.first);
       Tensor grad = entry.second->grad();
       if (entry.first == "x") grad = grad.slice(1, 1, kFrames);
-      if (grad.size(-1) > wanted.size(-1)) grad = grad.slice(-1, 0, wanted.size(-1));
-      largest = std::max(largest, test::max_abs(wanted));
-      difference = std::max(difference, test::max_abs_difference(grad, wanted));
+      if (grad.size(-1) > expected.size(-1)) grad = grad.slice(-1, 0, expected.size(-1));
+      largest = std::max(largest, test::max_abs(expected));
+      difference = std::max(difference, test::max_abs_difference(grad, expected));
     }
     return difference / largest;
   }

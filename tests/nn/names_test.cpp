@@ -60,15 +60,15 @@ std::string layer_listing(int layer) {
 }
 
 TEST_CASE("names: every tensor of the model, its shape, and the order") {
-  const std::string wanted = "pos_embedding.pe [1, 64, 16]\nvalue_embedding.weight [11, 16]\n" +
-                             layer_listing(0) + layer_listing(1) +
-                             "transformer.norm.weight [32]\ntransformer.norm.bias [32]\n"
-                             "predictor.weight [11, 32]\npredictor.bias [11]\n";
+  const std::string expected = "pos_embedding.pe [1, 64, 16]\nvalue_embedding.weight [11, 16]\n" +
+                               layer_listing(0) + layer_listing(1) +
+                               "transformer.norm.weight [32]\ntransformer.norm.bias [32]\n"
+                               "predictor.weight [11, 32]\npredictor.bias [11]\n";
   // The attentions have no parameters of their own, so that weights move between them.
   for (const std::string_view kind : attention_kinds()) {
     CAPTURE(kind);
     const SequencePredictor model(test::build_of(), test::small_options(std::string(kind)));
-    CHECK(listing(model) == wanted);
+    CHECK(listing(model) == expected);
   }
 }
 

@@ -61,12 +61,12 @@ TEST_CASE("recurrent: a copied state goes on by itself") {
     EncoderState state = model.start(2);
     model.step(a, state);
     EncoderState kept = state.copy();
-    const Tensor wanted = model.step(b, state);
+    const Tensor expected = model.step(b, state);
     model.step(a, state);  // the original moves on, and so does what it was
     REQUIRE(kept.layers.size() == 2);
     CHECK(kept.layers[0].position == 1);
     CHECK(state.layers[0].position == 3);
-    CHECK(test::max_abs_difference(model.step(b, kept), wanted) == 0);
+    CHECK(test::max_abs_difference(model.step(b, kept), expected) == 0);
     for (std::size_t i = 0; i < kept.layers[1].tensors.size(); ++i) {
       CHECK_FALSE(kept.layers[1].tensor(i).shares_storage_with(state.layers[1].tensor(i)));
     }

@@ -111,19 +111,19 @@ TEST_CASE("state: saved half way and restored into another model object, the bit
     const SequencePredictorOptions options = small_options(kind, 40);
     const Tensor tokens = test::random_tokens({3, 40}, 11, "half way");
     NamedTensors saved;
-    std::vector<double> wanted;
+    std::vector<double> expected;
     {
       const SequencePredictor model(test::build_of(), options);
       EncoderState state = model.start(3);
       run_steps(model, tokens, state, 20);
       saved = state.copy().named();
-      wanted = run_steps(model, tokens, state, 40);
+      expected = run_steps(model, tokens, state, 40);
     }
     const SequencePredictor model(test::build_of(), options);
     EncoderState state = model.start(3);
     state.restore(saved);
     CHECK(state.position() == 20);
-    CHECK(run_steps(model, tokens, state, 40) == wanted);
+    CHECK(run_steps(model, tokens, state, 40) == expected);
   }
 }
 
@@ -133,7 +133,7 @@ TEST_CASE("state: it goes on in another thread [thread]") {
     const SequencePredictor model(test::build_of(), small_options(kind, 20));
     const Tensor tokens = test::random_tokens({3, 20}, 11, "threads");
     EncoderState alone = model.start(3);
-    const std::vector<double> wanted = run_steps(model, tokens, alone, 20);
+    const std::vector<double> expected = run_steps(model, tokens, alone, 20);
     EncoderState state = model.start(3);
     std::vector<double> logits = run_steps(model, tokens, state, 10);
     std::thread([&] {
@@ -141,7 +141,7 @@ TEST_CASE("state: it goes on in another thread [thread]") {
       const auto rest = run_steps(model, tokens, moved, 20);
       logits.insert(logits.end(), rest.begin(), rest.end());
     }).join();
-    CHECK(logits == wanted);
+    CHECK(logits == expected);
   }
 }
 

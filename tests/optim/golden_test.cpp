@@ -51,8 +51,8 @@ TEST_CASE("optimizer: the authors' trajectories, after every one of 30 steps") {
       }
       optimizer->step(c.lr);
       for (std::size_t p = 0; p < 3; ++p) {
-        const Tensor wanted = golden.read(message(c.name, ".p", p)).select(0, step);
-        error = std::max(error, test::max_abs_difference(parameters[p].value(), wanted));
+        const Tensor expected = golden.read(message(c.name, ".p", p)).select(0, step);
+        error = std::max(error, test::max_abs_difference(parameters[p].value(), expected));
       }
     }
     CHECK(error < 1e-6);

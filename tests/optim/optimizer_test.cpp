@@ -41,9 +41,9 @@ Tensor gradient(const Tensor& like, std::size_t parameter, int step) {
 // How far an optimizer of these options goes from its definition in kSteps steps.
 double error_of(const OptimizerOptions& options, DType dtype) {
   const Parameters parameters(starts(dtype));
-  std::vector<Trajectory> wanted;
+  std::vector<Trajectory> expected;
   for (std::size_t p = 0; p < parameters.size(); ++p) {
-    wanted.emplace_back(to_vector(parameters[p].value()));
+    expected.emplace_back(to_vector(parameters[p].value()));
   }
   const auto optimizer = make_optimizer(parameters.pointers(), options);
   for (int step = 0; step < kSteps; ++step) {
@@ -61,15 +61,15 @@ double error_of(const OptimizerOptions& options, DType dtype) {
       const double norm =
           options.clip == Clip::global ? std::sqrt(squares) : reference::norm_of(grads[p]);
       for (double& g : grads[p]) g *= reference::clip_of(norm, options.max_grad_norm);
-      wanted[p].update(options, step + 1, lr, grads[p]);
+      expected[p].update(options, step + 1, lr, grads[p]);
     }
   }
   CHECK(optimizer->updates() == kSteps);
   double error = 0;
   for (std::size_t p = 0; p < parameters.size(); ++p) {
     const Tensor& value = parameters[p].value();
-    error = std::max(
-        error, test::max_abs_difference(value, test::from_vector(value.shape(), wanted[p].value)));
+    error = std::max(error, test::max_abs_difference(
+                                value, test::from_vector(value.shape(), expected[p].value)));
   }
   return error;
 }

@@ -43,8 +43,8 @@ TEST_CASE("schedule: cosine rises over the warm-up and falls along half a wave")
   CHECK(factor(options, 4) == 1);
   for (std::int64_t step = 4; step <= 104; ++step) {
     const double done = static_cast<double>(step - 4) / 100;
-    const double wanted = 0.2 + 0.8 * (1 + std::cos(std::numbers::pi * done)) / 2;
-    CHECK(factor(options, step) == doctest::Approx(wanted).epsilon(1e-12));
+    const double expected = 0.2 + 0.8 * (1 + std::cos(std::numbers::pi * done)) / 2;
+    CHECK(factor(options, step) == doctest::Approx(expected).epsilon(1e-12));
     CHECK(factor(options, step + 1) <= factor(options, step));
   }
   CHECK(factor(options, 54) == doctest::Approx(0.6));

@@ -119,15 +119,15 @@ inline Ctc ctc(const Tensor& logits, const Tensor& labels, const Tensor& frame_l
   std::vector<CtcUtterance> utterances;
   Values shares;
   for (std::int64_t n = 0; n < batch; ++n) {
-    Labels wanted;
+    Labels expected;
     for (std::int64_t i = 0; i < static_cast<std::int64_t>(test::get(label_lengths, n)); ++i) {
-      wanted.push_back(static_cast<int>(test::get(labels, {n, i})));
+      expected.push_back(static_cast<int>(test::get(labels, {n, i})));
     }
     utterances.push_back(ctc_utterance(
-        logits.select(0, n), static_cast<std::int64_t>(test::get(frame_lengths, n)), wanted));
+        logits.select(0, n), static_cast<std::int64_t>(test::get(frame_lengths, n)), expected));
     losses.push_back(utterances.back().loss);
-    shares.push_back(per_label ? 1.0 / static_cast<double>(std::max<std::size_t>(1, wanted.size()))
-                               : 1.0);
+    shares.push_back(
+        per_label ? 1.0 / static_cast<double>(std::max<std::size_t>(1, expected.size())) : 1.0);
     if (std::isinf(losses.back())) continue;
     total += losses.back() * shares.back();
     counted += 1;

@@ -23,18 +23,18 @@ constexpr double rounding(DType dtype) { return dtype == DType::f32 ? 1e-6 : 1e-
 inline void compare(DType dtype, double tolerance,
                     const std::function<std::vector<Tensor>(Device)>& call) {
   CAPTURE(name_of(dtype));
-  std::vector<Tensor> wanted, first;  // of the CPU, and of the first run elsewhere
+  std::vector<Tensor> expected, first;  // of the CPU, and of the first run elsewhere
   for_each_device([&](Device device) {
     std::vector<Tensor> results = call(device);
     for (Tensor& t : results) t = on_host(t);
     if (device == Device::cpu()) {
-      wanted = results;
+      expected = results;
       return;
     }
-    REQUIRE(results.size() == wanted.size());
+    REQUIRE(results.size() == expected.size());
     for (std::size_t i = 0; i < results.size(); ++i) {
       CAPTURE(i);
-      CHECK(relative_difference(results[i], wanted[i]) <= tolerance);
+      CHECK(relative_difference(results[i], expected[i]) <= tolerance);
       if (!first.empty()) CHECK(max_abs_difference(results[i], first[i]) == 0);
     }
     first = results;

@@ -1,11 +1,11 @@
+// How programs that are started meanwhile find a signal: a test may itself run under nohup, or in
+// the background of a script, where some are ignored.
 #pragma once
 
 #include <csignal>
 
 namespace tarn::test {
 
-// How programs that are started meanwhile find a signal: a test may itself run under nohup, or in
-// the background of a script, where some are ignored.
 class Disposition {
  public:
   Disposition(int signal, void (*action)(int))

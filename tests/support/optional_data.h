@@ -12,12 +12,12 @@ namespace tarn::test {
 
 // The folder, from TARN_DATA or beside the source; empty, with a message, where it is absent. A
 // test then returns: if (data.empty()) return;
-inline std::filesystem::path optional_data(const std::filesystem::path& wanted = {}) {
+inline std::filesystem::path optional_data(const std::filesystem::path& expected = {}) {
   const char* given = std::getenv("TARN_DATA");
   const std::filesystem::path folder =
       given != nullptr ? std::filesystem::path(given) : test::source_dir().parent_path() / "shared";
-  if (std::filesystem::exists(folder / wanted)) return folder;
-  MESSAGE("skipped: there is no ", (folder / wanted).string(),
+  if (std::filesystem::exists(folder / expected)) return folder;
+  MESSAGE("skipped: there is no ", (folder / expected).string(),
           "; TARN_DATA names the optional data folder");
   return {};
 }

@@ -1,3 +1,4 @@
+// Files that a test writes.
 #pragma once
 
 #include <filesystem>

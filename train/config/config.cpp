@@ -87,7 +87,8 @@ std::string_view trimmed(std::string_view text) {
   return text.substr(first, text.find_last_not_of(" \t") - first + 1);
 }
 
-// toml++ recurses as deep as a key has dots, and a text of nothing else would overflow the stack.
+// toml++ recurses once for each dot of a key, so that a text of nothing but dots would overflow the
+// stack.
 void check_depth(std::string_view text, const std::string& origin) {
   constexpr std::ptrdiff_t kMaxDots = 2000;
   TARN_CHECK_AS(ConfigError, std::count(text.begin(), text.end(), '.') <= kMaxDots, origin,
@@ -102,7 +103,8 @@ struct Entry {
   toml::source_position place;
 };
 
-// toml++ keeps a table by name; in the order of the file, the first mistake is reported first.
+// The entries in the order of the file, so that the first mistake is reported first: toml++ sorts a
+// table by name.
 std::vector<Entry> entries_by_line(const toml::table& table) {
   std::vector<Entry> entries;
   for (const auto& [section, node] : table) {
@@ -119,7 +121,7 @@ std::vector<Entry> entries_by_line(const toml::table& table) {
   return entries;
 }
 
-std::string section_complaint(const Entry& entry) {
+std::string section_error(const Entry& entry) {
   const std::string_view name = entry.section;
   if (is_section(name)) {
     return message(name, " must be a section, [", name, "], got ", found_text(*entry.value));
@@ -167,7 +169,7 @@ void Reader::read_text(std::string_view text) {
   }
   for (const Entry& entry : entries_by_line(parsed.table())) {
     const std::string origin = at_line(entry.place.line);
-    if (!entry.key) fail<ConfigError>(origin, ": ", section_complaint(entry));
+    if (!entry.key) fail<ConfigError>(origin, ": ", section_error(entry));
     const std::string name = message(entry.section, ".", *entry.key);
     set(key_named(name, origin), *entry.value, {origin, 0});
   }
@@ -182,11 +184,11 @@ void Reader::read_override(std::string_view text) {
   const std::string_view value = trimmed(text.substr(equals + 1));
   const Key& key = key_named(name, origin);
 
-  // A value that goes on to set something else besides "value" is no value.
+  // Text that sets another key besides "value" is not a value.
   toml::parse_result parsed = toml::parse(message("value = ", value));
   const toml::node* node =
       parsed && parsed.table().size() == 1 ? parsed.table().get("value") : nullptr;
-  // A shell takes the quotes off a string, so a string key takes any text as it stands.
+  // A shell removes quotes, so the value of a string key is taken as it stands.
   const bool wants_string = std::holds_alternative<std::string*>(key.field(config_));
   if (wants_string && (node == nullptr || !node->is_string())) {
     parsed = toml::parse(message("value = ", toml_string(value)));
@@ -208,7 +210,7 @@ void Reader::set(const Key& key, const toml::node& value, const Origin& origin) 
 }
 
 Config Reader::finish() const {
-  const auto found = first_complaint(config_);
+  const auto found = first_problem(config_);
   if (!found) return config_;
   // Of the keys at fault, the latest override is named, or the first that the file sets.
   Origin origin{source_name_, -1};

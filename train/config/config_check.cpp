@@ -1,4 +1,4 @@
-// What may not be: values out of their range, and values that contradict each other.
+// What makes a config invalid: values out of their range, and values that contradict each other.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -24,18 +24,19 @@ bool Limits::holds(std::string_view value) const {
 
 namespace {
 
-// What f32 holds in full precision. A number beyond would be another one where it is used.
+// The range that f32 holds in full precision. Training would use another number in place of one
+// beyond it.
 constexpr double kSmallest = std::numeric_limits<float>::min();
 constexpr double kLargest = std::numeric_limits<float>::max();
 
 // How a value breaks its key's limits, "it must be in [0, 1)", or nothing if it keeps them.
-std::string complaint(const Key& key, const std::string* value) {
+std::string problem_of(const Key& key, const std::string* value) {
   return key.limits.holds(*value) ? "" : message("it must be ", limits_text(key));
 }
 
-std::string complaint(const Key& /*key*/, const bool* /*value*/) { return ""; }
+std::string problem_of(const Key& /*key*/, const bool* /*value*/) { return ""; }
 
-std::string complaint(const Key& key, const double* value) {
+std::string problem_of(const Key& key, const double* value) {
   if (!std::isfinite(*value)) return "it must be finite";
   const double size = std::abs(*value);
   if (size != 0 && (size < kSmallest || size > kLargest)) {
@@ -45,45 +46,46 @@ std::string complaint(const Key& key, const double* value) {
   return key.limits.holds(*value) ? "" : message("it must be ", limits_text(key));
 }
 
-std::string complaint(const Key& key, const std::int64_t* value) {
+std::string problem_of(const Key& key, const std::int64_t* value) {
   const bool held = key.limits.holds(static_cast<double>(*value));
   return held ? "" : message("it must be ", limits_text(key));
 }
 
-std::string complaint(const Key& key, const std::uint64_t* value) {
+std::string problem_of(const Key& key, const std::uint64_t* value) {
   const bool held = *value <= std::numeric_limits<std::int64_t>::max();
   return held ? "" : message("it must be ", limits_text(key));
 }
 
-std::string complaint(const Key& key, const std::vector<std::int64_t>* values) {
+std::string problem_of(const Key& key, const std::vector<std::int64_t>* values) {
   const bool held = std::all_of(values->begin(), values->end(), [&](std::int64_t value) {
     return key.limits.holds(static_cast<double>(value));
   });
   return held ? "" : message("each entry must be ", limits_text(key));
 }
 
-std::optional<Complaint> range_complaint(const Config& config) {
+std::optional<ConfigProblem> range_problem(const Config& config) {
   Config copy = config;
   for (const Key& key : keys()) {
     const Field field = key.field(copy);
     const std::string text =
-        std::visit([&](const auto* value) { return complaint(key, value); }, field);
+        std::visit([&](const auto* value) { return problem_of(key, value); }, field);
     if (text.empty()) continue;
     const std::string name = key.full_name();
-    return Complaint{{name}, message(name, " is ", value_text(field), "; ", text)};
+    return ConfigProblem{{name}, message(name, " is ", value_text(field), "; ", text)};
   }
   return std::nullopt;
 }
 
 // The name is a folder under runs/, and must not lead elsewhere.
-std::optional<Complaint> name_complaint(const std::string& name) {
+std::optional<ConfigProblem> name_problem(const std::string& name) {
   const bool folder =
       !name.empty() && name != "." && name != ".." && name.find('/') == std::string::npos;
   if (folder) return std::nullopt;
-  return Complaint{{"run.name"},
-                   message("run.name is \"", name,
-                           "\"; it must be the name of one folder, which is made under runs/: not "
-                           "empty, . or .., and without a slash; --out names any other folder")};
+  return ConfigProblem{
+      {"run.name"},
+      message("run.name is \"", name,
+              "\"; it must be the name of one folder, which is made under runs/: not "
+              "empty, . or .., and without a slash; --out names any other folder")};
 }
 
 // A sequence holds n symbols, a separator and the n symbols again. n is drawn from these, as in the
@@ -91,54 +93,54 @@ std::optional<Complaint> name_complaint(const std::string& name) {
 std::int64_t fewest_copied(std::int64_t length) { return length / 4; }
 std::int64_t most_copied(std::int64_t length) { return (length - 1) / 2 - 1; }
 
-std::optional<Complaint> copy_task_contradiction(const Config& c) {
+std::optional<ConfigProblem> copy_task_contradiction(const Config& c) {
   const std::int64_t length = c.task.sequence_length;
   if (fewest_copied(length) < 1 || most_copied(length) < fewest_copied(length)) {
-    return Complaint{{"task.sequence_length"},
-                     message("task.sequence_length is ", length,
-                             ", too short for the copy task, which needs at least 5")};
+    return ConfigProblem{{"task.sequence_length"},
+                         message("task.sequence_length is ", length,
+                                 ", too short for the copy task, which needs at least 5")};
   }
   return std::nullopt;
 }
 
-// Copying and images predict what follows from what came before; speech is heard as a whole.
-std::optional<Complaint> attention_contradiction(const Config& c) {
+// Copying and images predict what follows from what came before; speech is read as a whole.
+std::optional<ConfigProblem> attention_contradiction(const Config& c) {
   const std::string& attention = c.model.attention;
   if (c.task.kind == "speech") {
     if (attention != "causal-linear" || c.model.kind != "transformer") return std::nullopt;
-    return Complaint{{"model.attention", "task.kind"},
-                     "model.attention is \"causal-linear\", which sees the past only; use "
-                     "linear, full or lsh for speech"};
+    return ConfigProblem{{"model.attention", "task.kind"},
+                         "model.attention is \"causal-linear\", which sees the past only; use "
+                         "linear, full or lsh for speech"};
   }
   if (attention != "linear") return std::nullopt;
   const bool copies = c.task.kind == "copy";
-  return Complaint{{"model.attention", "task.kind"},
-                   message("model.attention is \"linear\", which sees the ",
-                           copies ? "symbols that the copy" : "values that the images",
-                           " task asks for; use causal-linear, full or lsh")};
+  return ConfigProblem{{"model.attention", "task.kind"},
+                       message("model.attention is \"linear\", which sees the ",
+                               copies ? "symbols that the copy" : "values that the images",
+                               " task asks for; use causal-linear, full or lsh")};
 }
 
 // The LSTM's recurrent products are its own kernel's, which knows no bf16.
-std::optional<Complaint> compute_contradiction(const ModelConfig& m) {
+std::optional<ConfigProblem> compute_contradiction(const ModelConfig& m) {
   if (m.compute == "f32" || m.kind == "transformer") return std::nullopt;
-  return Complaint{
+  return ConfigProblem{
       {"model.compute", "model.kind"},
       message("model.compute is \"", m.compute, "\", which is for transformers; model.kind \"",
               m.kind, "\" computes in f32")};
 }
 
-std::optional<Complaint> kind_contradiction(const Config& c) {
+std::optional<ConfigProblem> kind_contradiction(const Config& c) {
   if (c.model.kind == "transformer" || c.task.kind == "speech") return std::nullopt;
-  return Complaint{{"model.kind", "task.kind"},
-                   message("model.kind is \"", c.model.kind,
-                           "\", which reads a sequence in both "
-                           "directions; task.kind \"",
-                           c.task.kind, "\" needs a transformer")};
+  return ConfigProblem{{"model.kind", "task.kind"},
+                       message("model.kind is \"", c.model.kind,
+                               "\", which reads a sequence in both "
+                               "directions; task.kind \"",
+                               c.task.kind, "\" needs a transformer")};
 }
 
-std::optional<Complaint> model_contradiction(const ModelConfig& m) {
+std::optional<ConfigProblem> model_contradiction(const ModelConfig& m) {
   if (m.heads * m.head_dim % 2 != 0) {
-    return Complaint{
+    return ConfigProblem{
         {"model.head_dim", "model.heads"},
         message("model.heads * model.head_dim is ", m.heads * m.head_dim,
                 "; it must be even: half is the token's embedding, half the position")};
@@ -146,47 +148,48 @@ std::optional<Complaint> model_contradiction(const ModelConfig& m) {
   return std::nullopt;
 }
 
-std::optional<Complaint> schedule_contradiction(const ScheduleConfig& s, const TrainConfig& t) {
+std::optional<ConfigProblem> schedule_contradiction(const ScheduleConfig& s, const TrainConfig& t) {
   const auto later = [](std::int64_t a, std::int64_t b) { return a >= b; };
   if (std::adjacent_find(s.milestones.begin(), s.milestones.end(), later) != s.milestones.end()) {
     std::vector<std::int64_t> milestones = s.milestones;
-    return Complaint{{"schedule.milestones"},
-                     message("schedule.milestones is ", value_text(Field(&milestones)),
-                             "; each entry must be greater than the one before")};
+    return ConfigProblem{{"schedule.milestones"},
+                         message("schedule.milestones is ", value_text(Field(&milestones)),
+                                 "; each entry must be greater than the one before")};
   }
   if (s.warmup_steps > 0 && s.kind != "cosine") {
-    return Complaint{{"schedule.warmup_steps", "schedule.kind"},
-                     message("schedule.warmup_steps is ", s.warmup_steps,
-                             ", but schedule.kind is \"", s.kind, "\"; only cosine has a warm-up")};
+    return ConfigProblem{
+        {"schedule.warmup_steps", "schedule.kind"},
+        message("schedule.warmup_steps is ", s.warmup_steps, ", but schedule.kind is \"", s.kind,
+                "\"; only cosine has a warm-up")};
   }
-  if (t.steps == 0) return std::nullopt;  // what follows is about how long the run is
+  if (t.steps == 0) return std::nullopt;  // the checks below are about the length of the run
   if (s.warmup_steps > t.steps) {
-    return Complaint{{"schedule.warmup_steps", "train.steps"},
-                     message("schedule.warmup_steps is ", s.warmup_steps,
-                             ", but train.steps is only ", t.steps)};
+    return ConfigProblem{{"schedule.warmup_steps", "train.steps"},
+                         message("schedule.warmup_steps is ", s.warmup_steps,
+                                 ", but train.steps is only ", t.steps)};
   }
   if (s.kind == "plateau" && t.eval_every > t.steps) {
-    return Complaint{{"train.eval_every", "schedule.kind", "train.steps"},
-                     message("schedule.kind is \"plateau\", which needs evaluations, but "
-                             "train.eval_every is ",
-                             t.eval_every, " and train.steps only ", t.steps)};
+    return ConfigProblem{{"train.eval_every", "schedule.kind", "train.steps"},
+                         message("schedule.kind is \"plateau\", which needs evaluations, but "
+                                 "train.eval_every is ",
+                                 t.eval_every, " and train.steps only ", t.steps)};
   }
   return std::nullopt;
 }
 
 // Speech cuts a batch by its utterances, of which there may be any number.
-std::optional<Complaint> shards_contradiction(const Config& c) {
+std::optional<ConfigProblem> shards_contradiction(const Config& c) {
   if (c.task.kind == "speech" || c.train.shards <= c.train.batch_size) return std::nullopt;
-  return Complaint{{"train.shards", "train.batch_size"},
-                   message("train.shards is ", c.train.shards, ", but train.batch_size only ",
-                           c.train.batch_size, "; each part has a sequence at least")};
+  return ConfigProblem{{"train.shards", "train.batch_size"},
+                       message("train.shards is ", c.train.shards, ", but train.batch_size only ",
+                               c.train.batch_size, "; each part has a sequence at least")};
 }
 
 }  // namespace
 
-std::optional<Complaint> first_complaint(const Config& config) {
-  if (auto found = range_complaint(config)) return found;
-  if (auto found = name_complaint(config.run.name)) return found;
+std::optional<ConfigProblem> first_problem(const Config& config) {
+  if (auto found = range_problem(config)) return found;
+  if (auto found = name_problem(config.run.name)) return found;
   if (auto found = model_contradiction(config.model)) return found;
   if (config.task.kind == "copy") {
     if (auto found = copy_task_contradiction(config)) return found;
@@ -199,7 +202,7 @@ std::optional<Complaint> first_complaint(const Config& config) {
 }
 
 void validate(const Config& config) {
-  if (const auto found = first_complaint(config)) fail<ConfigError>(found->text);
+  if (const auto found = first_problem(config)) fail<ConfigError>(found->text);
 }
 
 }  // namespace tarn::train

@@ -32,7 +32,7 @@ constexpr double kMaxWidth = 1 << 12;
 constexpr Section kSections[] = {
     {"run", "the run as a whole"},
     {"task", "what is learnt"},
-    {"speech", "the data of the speech task, and how it is heard"},
+    {"speech", "the data of the speech task, and how it becomes features and phones"},
     {"model", "the transformer"},
     {"optimizer", "how a step changes the weights"},
     {"schedule", "how the learning rate changes with the steps"},

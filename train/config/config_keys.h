@@ -16,7 +16,7 @@
 namespace tarn::train {
 
 // Where a key's value lives in a Config. A new type of value is an alternative here, and an
-// overload each of value_text and type_text (config_text.cpp), complaint (config_check.cpp), read
+// overload each of value_text and type_text (config_text.cpp), problem_of (config_check.cpp), read
 // (config.cpp).
 using Field = std::variant<std::string*, bool*, std::int64_t*, std::uint64_t*, double*,
                            std::vector<std::int64_t>*>;
@@ -66,11 +66,11 @@ std::string value_text(Field field);             // as TOML
 std::string_view type_text(Field field);         // "an integer"
 std::string limits_text(const Key& key);         // "in [0, 1)"; reads after "must be"
 
-// What is wrong with a config, and the keys at fault, the one to look at first in front.
-struct Complaint {
+// What is wrong with a config, and the keys at fault; the first is the one to look at first.
+struct ConfigProblem {
   std::vector<std::string> keys;
   std::string text;
 };
-std::optional<Complaint> first_complaint(const Config& config);
+std::optional<ConfigProblem> first_problem(const Config& config);
 
 }  // namespace tarn::train

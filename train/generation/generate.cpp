@@ -10,9 +10,9 @@
 namespace tarn::train {
 namespace {
 
-// The parallel pass over values [count, N], sequence by sequence: its products round by the number
-// of rows, and a sequence must not depend on those beside it. Returns what a sequence's pass does,
-// [1, outputs] each, in rows.
+// The parallel pass over values [count, N], one sequence at a time: the number of rows affects the
+// rounding of a product, and a sequence must not depend on those beside it. Returns the outputs of
+// all sequences, [N, outputs].
 template <class Pass>
 Tensor by_sequence(const Tensor& values, const Pass& pass) {
   std::vector<Tensor> rows;
@@ -28,7 +28,7 @@ Tensor by_sequence(const Tensor& values, const Pass& pass) {
   return all;
 }
 
-// Makes sequence `row` of a state what the only sequence of another is.
+// Copies the only sequence of a state into sequence `row` of another.
 void copy_sequence(const nn::EncoderState& from, nn::EncoderState& to, std::int64_t row) {
   for (std::size_t i = 0; i < to.layers.size(); ++i) {
     to.layers[i].position = from.layers[i].position;
@@ -49,8 +49,8 @@ void check_finite(const Tensor& nonfinite) {
              " are not finite");
 }
 
-// The distributions behind the last of some values, [N, outputs]. values: [count, N], those so far,
-// one more than in the last call.
+// The outputs for the value after the last one, [N, outputs]. values: [count, N], all so far, one
+// more than in the last call.
 class Distributions {
  public:
   Distributions(const nn::SequencePredictor& model, const nn::StepWeights& weights,

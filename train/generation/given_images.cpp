@@ -52,10 +52,10 @@ void GivenImages::open(const GivenOptions& options) {
   TARN_CHECK_AS(ConfigError, keep >= 1 && keep < pixels, "--keep ", keep, ": an image of ", shape_,
                 " has ", pixels, " pixels, so that 1 to ", pixels - 1, " can be kept");
   kept_ = keep * shape_.channels;
-  const std::int64_t wanted = (options.count + completions_ - 1) / completions_;
-  TARN_CHECK_AS(ConfigError, wanted <= images_.count, "--given ", folder, " has ", images_.count,
+  const std::int64_t expected = (options.count + completions_ - 1) / completions_;
+  TARN_CHECK_AS(ConfigError, expected <= images_.count, "--given ", folder, " has ", images_.count,
                 " test images; --count ", options.count, " with --completions ", completions_,
-                " needs ", wanted);
+                " needs ", expected);
 }
 
 Tensor GivenImages::values(std::int64_t first, std::int64_t count) const {

@@ -30,8 +30,8 @@ bool read_number(const std::string& text, Number& value) {
 }
 
 [[noreturn]] void refuse(const std::string& name, const std::string& given,
-                         const std::string& wanted) {
-  fail<ConfigError>(name, " is \"", given, "\": expected ", wanted);
+                         const std::string& what) {
+  fail<ConfigError>(name, " is \"", given, "\": expected ", what);
 }
 
 std::int64_t read_whole(const std::string& name, const std::string& given, std::int64_t low,

@@ -15,7 +15,7 @@
 namespace tarn::train::reproduce {
 namespace {
 
-// What the page gives its own colours: as gnuplot is told, as it writes it, as the page calls it.
+// Colours that the page chooses: as gnuplot is given them, as it writes them, and the page's names.
 struct Themed {
   const char* colour;
   const char* pattern;
@@ -32,7 +32,7 @@ struct Look {
   const char* colour;
   int point;  // gnuplot's number
 };
-// Told apart by readers who see colours differently (Okabe and Ito), and by their points in print.
+// Colours that colour-blind readers can tell apart (Okabe and Ito), and points for print in grey.
 constexpr std::array<Look, 7> kLooks{{{"#0072b2", 7},
                                       {"#d55e00", 5},
                                       {"#009e73", 9},
@@ -41,7 +41,7 @@ constexpr std::array<Look, 7> kLooks{{{"#0072b2", 7},
                                       {"#56b4e9", 6},
                                       {kText, 4}}};
 
-// As gnuplot quotes what it is not to look into.
+// Text in gnuplot's single quotes, within which it interprets nothing.
 std::string quoted(const std::string& text) {
   std::string out = "'";
   for (const char c : text) {
@@ -159,8 +159,8 @@ std::string with_tags_changed(std::string_view svg, const Change& change) {
   return out;
 }
 
-// What an element of a page needs of a file: no declarations, ids that no other chart has, colours
-// that follow the page's, and no name and version of the program that drew it.
+// Turns an SVG file into an element of a page: without declarations, with ids that no other chart
+// has and with the page's colours, and without the name and version of the program that drew it.
 std::string as_element(const std::string& file, const std::string& prefix) {
   static const std::regex description("<title>Gnuplot</title>\\s*<desc>[^<]*</desc>");
   static const std::regex declaration("\\s+xmlns(:xlink)?=\"[^\"]*\"");
@@ -212,9 +212,9 @@ std::string chart_svg(const ChartResult& chart, const std::vector<RowResult>& ro
                       const std::vector<std::string>& methods, const std::string& prefix) {
   const std::string script = script_of(chart, rows, methods);
   if (script.empty()) return "";
-  // Without what the user has set for drawings of their own.
+  // Without the user's own settings of gnuplot.
   const ChildResult drawn = run_gnuplot("--default-settings", script);
-  if (drawn.signal != 0) stop_if_signalled();  // it was passed on, or the terminal's
+  if (drawn.signal != 0) stop_if_signalled();  // passed on, or the terminal's
   TARN_CHECK(drawn.exit_code == 0, "gnuplot failed at the chart ", chart.name, ": ", drawn.errors);
   return as_element(drawn.output, prefix);
 }

@@ -49,7 +49,8 @@ void write_all(const Descriptor& file, const std::string& text) {
   ::lseek(file.get(), 0, SEEK_SET);
 }
 
-// From a position on. The child's own offset is the file's, and is left alone.
+// The file's content from a position on. The child writes at the file's own offset, which is not
+// moved.
 std::string content_of(const Descriptor& file, off_t from = 0) {
   std::string content;
   std::array<char, 1 << 16> buffer;
@@ -81,10 +82,11 @@ class Tail {
 };
 
 // The child's part of a fork. Other threads of the parent may have held locks, so that nothing is
-// called here that takes one. `failure` is a pipe that exec closes; through it goes why it did not.
+// called here that takes one. `failure` is a pipe that exec closes; the reason goes through it
+// where exec failed.
 [[noreturn]] void become(char* const* argv, pid_t parent, int in, int out, int err, int failure) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (::getppid() == parent) {  // else it has died before it was watched
+  if (::getppid() == parent) {  // else the parent died before the child asked to die with it
     ::dup2(in, STDIN_FILENO);
     ::dup2(out, STDOUT_FILENO);
     ::dup2(err, STDERR_FILENO);

@@ -8,7 +8,7 @@
 namespace tarn::train::reproduce {
 namespace {
 
-// What the numbers in formulas and claims are: those of an experiment's result.
+// The values of the names in formulas and claims: the numbers of an experiment's result.
 class Measurements : public Values {
  public:
   explicit Measurements(const ExperimentResult& result) : result_(result) {}

@@ -16,7 +16,7 @@ namespace fs = std::filesystem;
 
 void check_scale(const TomlTable& table, const char* key, const std::string& scale) {
   if (std::find(std::begin(kScales), std::end(kScales), scale) == std::end(kScales)) {
-    table.complain(key, message("\"", scale, "\" is none of smoke, cpu, paper"));
+    table.fail(key, message("\"", scale, "\" is none of smoke, cpu, paper"));
   }
 }
 
@@ -42,13 +42,13 @@ Source read_source(TomlTable& table) {
   source.combine = table.text_or("combine", "");
   const std::vector<std::string> ways{"sum", "min", "max"};
   if (!source.combine.empty() && !includes(ways, source.combine)) {
-    table.complain("combine", message("must be one of ", joined(ways)));
+    table.fail("combine", message("must be one of ", joined(ways)));
   }
   source.rows = table.texts("rows");
   source.scales = read_scales(table);
-  if (!source.command.empty() && !source.log.empty()) table.complain("log", "excludes command");
+  if (!source.command.empty() && !source.log.empty()) table.fail("log", "excludes command");
   if (!source.command.empty() && source.value.empty()) {
-    table.complain("value", "is missing: the field of the command's result");
+    table.fail("value", "is missing: the field of the command's result");
   }
   return source;
 }
@@ -64,7 +64,7 @@ Row read_row(TomlTable& table) {
     row.training[scale] = std::move(how);
   }
   row.same_as = table.text_or("same_as", "");
-  if (!row.same_as.empty() && !row.training.empty()) table.complain("same_as", "excludes training");
+  if (!row.same_as.empty() && !row.training.empty()) table.fail("same_as", "excludes training");
   row.words = read_words(table, "words");
   return row;
 }
@@ -79,7 +79,7 @@ Column read_column(TomlTable& table) {
   column.source = read_source(table);
   const bool measured = !column.source.command.empty() || !column.source.log.empty();
   if (measured == !column.formula.empty()) {
-    table.complain("command", "a column has one of command, log and formula");
+    table.fail("command", "a column has one of command, log and formula");
   }
   return column;
 }
@@ -89,10 +89,10 @@ Chart read_chart(TomlTable& table) {
               table.text("y_title"), table.flag("x_log"), table.flag("y_log"),
               read_source(table)};
   if (!chart.source.command.empty() && chart.source.x.empty()) {
-    table.complain("x", "is missing: the field along the x axis");
+    table.fail("x", "is missing: the field along the x axis");
   }
   if (chart.source.command.empty() && chart.source.log.empty()) {
-    table.complain("command", "a chart has one of command and log");
+    table.fail("command", "a chart has one of command and log");
   }
   return chart;
 }
@@ -154,7 +154,7 @@ class Names : public Values {
   std::vector<Point> some_{{1, 1}, {2, 2}};
 };
 
-// That a text is an expression of names that there are. Which points a curve will have is not known
+// Checks that a text is an expression of known names. Which points a curve will have is not known
 // yet.
 template <class Read>
 void check_expression(const TomlTable& table, const char* key, const Read& read) {
@@ -163,11 +163,11 @@ void check_expression(const TomlTable& table, const char* key, const Read& read)
   } catch (const NotMeasured&) {
     return;
   } catch (const ConfigError& error) {
-    table.complain(key, error.what());
+    table.fail(key, error.what());
   }
 }
 
-// That all names that tables refer to are there.
+// Checks that all names that tables refer to exist.
 void check_names(TomlTable& table, const Experiment& experiment) {
   Names names(experiment);
   const auto check_row = [&](const TomlTable& at, const char* key, const std::string& row) {

@@ -59,7 +59,7 @@ constexpr CurveFunction kOfCurve[] = {
     {"spread", [](const Curve& curve) { return largest(curve).second / smallest(curve).second; }},
     {"slope", slope}};
 
-// A reader of the grammar that computes on its way.
+// A recursive-descent parser that computes the value while it reads.
 class Reader {
  public:
   Reader(std::string_view text, Values& values) : text_(text), values_(values) {}
@@ -218,8 +218,8 @@ class Reader {
     while (at_ < text_.size() && text_[at_] == ' ') ++at_;
   }
 
-  [[noreturn]] void stop(const std::string& wanted) const {
-    throw ConfigError(message("in \"", text_, "\", at character ", at_ + 1, ": expected ", wanted));
+  [[noreturn]] void stop(const std::string& what) const {
+    throw ConfigError(message("in \"", text_, "\", at character ", at_ + 1, ": expected ", what));
   }
 
   std::string_view text_;

@@ -29,7 +29,8 @@ class Values {
   virtual double number(const std::string& column, const std::string& row) const = 0;
   virtual const std::vector<Point>& curve(const std::string& chart,
                                           const std::string& row) const = 0;
-  // Told each number that an expression takes, with its text: "loss.linear", "slope(time.linear)".
+  // Called for each number that an expression uses, with its text: "loss.linear",
+  // "slope(time.linear)".
   virtual void used(const std::string&, double) {}
 };
 

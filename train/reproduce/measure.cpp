@@ -30,9 +30,9 @@ double number(const json& entry, const std::string& field) {
 }
 
 bool matches(const json& entry, const Source& source, const Substitutes& words) {
-  return std::all_of(source.where.begin(), source.where.end(), [&](const auto& wanted) {
-    const auto found = entry.find(wanted.first);
-    return found != entry.end() && text_of(*found) == expand(wanted.second, words);
+  return std::all_of(source.where.begin(), source.where.end(), [&](const auto& expected) {
+    const auto found = entry.find(expected.first);
+    return found != entry.end() && text_of(*found) == expand(expected.second, words);
   });
 }
 

@@ -15,7 +15,7 @@ namespace tarn::train::reproduce {
 using Curve = std::vector<Point>;
 using Substitutes = std::map<std::string, std::string>;
 
-// The text with each {word} replaced. ConfigError for a word that stands for nothing here.
+// The text with each {word} replaced. ConfigError for an unknown word.
 std::string expand(const std::string& text, const Substitutes& words);
 std::vector<std::string> expand(const std::vector<std::string>& texts, const Substitutes& words);
 // Whether {word} occurs.

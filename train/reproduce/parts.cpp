@@ -29,7 +29,7 @@ std::string last_line(const std::string& text) {
   return text.substr(begin == text.npos ? 0 : begin + 1, end - (begin == text.npos ? -1 : begin));
 }
 
-// By the times of a run's steps, of which only some are logged.
+// The seconds of a run's training, from the times of the steps that are logged.
 double seconds_of_steps(const fs::path& run) {
   double seconds = 0;
   std::int64_t step = 0;

@@ -10,7 +10,7 @@ namespace tarn::train::reproduce {
 void write_report(const Results& results, const std::filesystem::path& folder) {
   const std::filesystem::path report = folder / "report";
   const std::string text = to_json(results);
-  // What the file holds is what is shown; that it is UTF-8 is seen to there.
+  // The page shows what the file holds: writing the file makes sure that all texts are UTF-8.
   const Results written = results_from_json(text, (report / "results.json").string());
   const std::string page = to_html(written, folder);
   make_directories(report);

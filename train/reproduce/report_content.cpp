@@ -12,11 +12,12 @@ namespace {
 
 constexpr const char* kNothing = "–";
 
-// The digits behind the point that a number is shown with where its column asks for so many.
-int digits_of(double value, int wanted) {
-  if (value == 0 || !std::isfinite(value)) return wanted;
+// How many decimals a number is shown with, where its column asks for `decimals`.
+int digits_of(double value, int decimals) {
+  if (value == 0 || !std::isfinite(value)) return decimals;
   const int leading = static_cast<int>(std::floor(std::log10(std::abs(value)))) + 1;  // 3 of 142.8
-  return leading > 0 ? std::min(wanted, std::max(0, 5 - leading)) : std::max(wanted, 2 - leading);
+  return leading > 0 ? std::min(decimals, std::max(0, 5 - leading))
+                     : std::max(decimals, 2 - leading);
 }
 
 std::string number(double value, int digits) {

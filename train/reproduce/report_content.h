@@ -1,4 +1,4 @@
-// What index.html and results.md both show, before either dresses it: tables of texts, and counts.
+// What index.html and results.md both show, before it is formatted: tables of texts, and counts.
 #pragma once
 
 #include <array>

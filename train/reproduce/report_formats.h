@@ -1,4 +1,4 @@
-// The two dresses of the report. Both take results whose texts are UTF-8.
+// The two formats of the report. Both take results whose texts are UTF-8.
 #pragma once
 
 #include <filesystem>

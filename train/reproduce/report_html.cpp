@@ -90,7 +90,7 @@ std::string missing(const std::string& text) {
   return element("p", text, "class=\"missing\"") + "\n";
 }
 
-// A wide table scrolls by itself, also by keys.
+// A wide table scrolls on its own, and by the keyboard too.
 std::string scrolling(std::string_view table, std::string_view what, std::string_view experiment,
                       std::string_view style = "scroll") {
   return message("<div class=\"", style, "\" role=\"region\" tabindex=\"0\" aria-label=\"", what,
@@ -180,7 +180,7 @@ std::string picture_html(const PictureResult& picture, const std::filesystem::pa
   std::string bytes;
   try {
     bytes = read_file(folder / picture.file);
-  } catch (const IoError&) {  // whose path is of this machine alone
+  } catch (const IoError&) {  // its message names a path of this machine
     return missing(message("no picture: ", picture.file.string(), " cannot be read"));
   }
   return message("<img alt=\"", escaped(picture.title), "\" src=\"data:image/",

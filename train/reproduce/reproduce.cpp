@@ -72,7 +72,7 @@ class Reproduction {
   Options options_;
   Parts parts_;
   RowRuns runs_;
-  std::set<fs::path> counted_;  // commands whose seconds are in a result already
+  std::set<fs::path> counted_;  // commands whose seconds were added to a result
 };
 
 std::vector<Curve> Reproduction::curves(const Experiment& experiment, const Row& row,

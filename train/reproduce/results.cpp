@@ -149,8 +149,8 @@ struct Source {
   void check(bool right, const Parts&... wrong) const {
     TARN_CHECK_AS(ConfigError, right, file, ": ", path.empty() ? "the content" : path, wrong...);
   }
-  void expect(bool right, const char* wanted) const {
-    check(right, " is ", value.type_name(), ", not ", wanted);
+  void expect(bool right, const char* expected) const {
+    check(right, " is ", value.type_name(), ", not ", expected);
   }
   Source item(std::size_t i) const { return {value[i], file, message(path, "[", i, "]")}; }
   Source at(const std::string& key) const {

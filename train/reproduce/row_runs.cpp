@@ -22,7 +22,7 @@ Substitutes words_of_all(const Options& options, const Experiment& experiment) {
   return words;
 }
 
-// That the words of a command stand for something, and that its program is there.
+// Checks that each {word} of a command is known, and that its program exists.
 void check(const Options& options, const Words& command, const Substitutes& words) {
   if (command.empty()) return;
   expand(command, words);
@@ -35,7 +35,7 @@ void check(const Options& options, const Words& command, const Substitutes& word
 void check(const Options& options, const Source& source, const Row& row, const Substitutes& words) {
   if (!includes(source.rows, row.name) || !includes(source.scales, options.scale)) return;
   check(options, source.command, words);
-  for (const auto& [field, wanted] : source.where) expand(wanted, words);
+  for (const auto& [field, expected] : source.where) expand(expected, words);
 }
 
 std::string config_of(const Experiment& experiment, const Training& training) {

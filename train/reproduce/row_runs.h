@@ -17,8 +17,8 @@ const Experiment& experiment_named(const std::vector<Experiment>& all, const std
 const Row& row_named(const Experiment& experiment, const std::string& name);
 
 // Throws ConfigError, or IoError for a file, unless the experiment can be run at this scale: every
-// training run has a valid config, every word in a command stands for something, every program is
-// there, and so is the row that another is the same as.
+// training run has a valid config, every {word} in a command is known, and every program and
+// every row that another one is the same as exist.
 void check_experiment(const Options& options, const std::vector<Experiment>& all,
                       const Experiment& experiment);
 

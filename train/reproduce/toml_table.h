@@ -92,7 +92,7 @@ class TomlTable {
   }
 
   // An error about a key that is there, or about the table.
-  [[noreturn]] void complain(const char* key, const std::string& text) const {
+  [[noreturn]] void fail(const char* key, const std::string& text) const {
     const toml::node* node = table_.get(key);
     const auto line = (node == nullptr ? table_.source() : node->source()).begin.line;
     throw ConfigError(message(at(line), name_, key, ": ", text));
@@ -109,7 +109,7 @@ class TomlTable {
   template <class T>
   T required(const char* key, const char* what) {
     const toml::node* node = find(key);
-    if (node == nullptr) complain(key, message("is missing; it must be ", what));
+    if (node == nullptr) fail(key, message("is missing; it must be ", what));
     return value_of<T>(*node, key, what);
   }
 
@@ -143,8 +143,8 @@ class TomlTable {
   }
 
   [[noreturn]] void fail(const toml::node& node, const std::string& key,
-                         const std::string& wanted) const {
-    throw ConfigError(message(at(node.source().begin.line), name_, key, " must be ", wanted));
+                         const std::string& expected) const {
+    throw ConfigError(message(at(node.source().begin.line), name_, key, " must be ", expected));
   }
 
   std::string at(toml::source_index line) const { return message(file_, ":", line, ": "); }

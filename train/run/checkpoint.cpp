@@ -74,7 +74,7 @@ TrainState state_from(const json& j) {
   return state;
 }
 
-// state.json's own checksum: of the text that everything else in it makes.
+// The checksum in state.json of state.json itself: of the text of everything else in it.
 std::uint32_t checksum_of(json record) {
   record.erase("crc32");
   return crc32_of(record.dump());
@@ -102,10 +102,10 @@ std::string text_of(const InputFile& file) {
 // Compares a file with its entry under "files" in state.json.
 void check_file(const InputFile& file, const json& record) {
   const json& entry = record.at("files").at(file.path().filename().string());
-  const auto wanted = entry.at("bytes").get<std::int64_t>();
-  TARN_CHECK_AS(IoError, file.size() == wanted, file.path().string(),
+  const auto expected = entry.at("bytes").get<std::int64_t>();
+  TARN_CHECK_AS(IoError, file.size() == expected, file.path().string(),
                 " is truncated or overwritten: ", file.size(), " bytes, where the checkpoint has ",
-                wanted);
+                expected);
   TARN_CHECK_AS(IoError, crc32_of_file(file) == entry.at("crc32").get<std::uint32_t>(),
                 file.path().string(), " is corrupt: its checksum is not the checkpoint's");
 }
@@ -215,15 +215,15 @@ nlohmann::ordered_json Checkpoint::summary_json() const {
 }
 
 void Checkpoint::load_model(nn::Module& model) const {
-  load_tensors(*model_, "", wanted_tensors(model));
+  load_tensors(*model_, "", expected_tensors(model));
 }
 
 void Checkpoint::load_optimizer(optim::Optimizer& optimizer) const {
-  std::vector<Wanted> wanted;
+  std::vector<ExpectedTensor> expected;
   for (const optim::NamedState& moment : optimizer.state()) {
-    wanted.push_back({moment.name, moment.value, true});
+    expected.push_back({moment.name, moment.value, true});
   }
-  load_tensors(*optimizer_, "", wanted);
+  load_tensors(*optimizer_, "", expected);
   optimizer.set_updates(updates_);
 }
 

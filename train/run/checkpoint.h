@@ -17,7 +17,7 @@
 
 namespace tarn::train {
 
-// What is neither a weight nor a moment.
+// The part of a run's state that is neither a weight nor a moment.
 struct TrainState {
   std::int64_t step = 0;           // updates done; they also say which batch is the next
   std::int64_t metrics_bytes = 0;  // of metrics.jsonl that belong to these updates

@@ -49,7 +49,7 @@ bool holds_state(const fs::path& directory) {
   return fs::exists(directory / Checkpoint::kStateFile);
 }
 
-// A folder without a stranger in it.
+// Whether a folder holds nothing but a checkpoint's files.
 void remove_files(const fs::path& directory) {
   std::vector<fs::path> files;
   for (const auto& entry : fs::directory_iterator(directory)) files.push_back(entry.path());
@@ -94,7 +94,7 @@ void CheckpointFolder::write_new(const TrainState& state, const std::string& con
     write_checkpoint(temporary, state, config_toml, model, optimizer);
     publish_directory(temporary, of_step(state.step));
   } catch (...) {
-    try {  // a full disk needs the room, and the first failure is worth telling
+    try {  // frees the room on a full disk; an error here must not hide the first one
       if (fs::exists(temporary) && !stranger_in(temporary)) remove_files(temporary);
     } catch (const std::exception&) {
     }
@@ -191,13 +191,13 @@ TrainState CheckpointFolder::rewind_to(const TrainState& state) const {
   if (found.best) {
     point(kBest, found.best_step);
   } else {
-    remove_file(folder_ / kBest);  // it may name one that is about to go
+    remove_file(folder_ / kBest);  // it may name a checkpoint that is removed below
   }
   for (auto later = all.upper_bound(state.step); later != all.end(); ++later) remove(later->first);
   return found;
 }
 
-// A checkpoint whose own step is its best one tells the value of its evaluation.
+// The evaluation of a checkpoint is known where the checkpoint's best step is its own.
 void CheckpointFolder::find_best(TrainState& state) const {
   if (!state.best || holds_state(of_step(state.best_step))) return;
   state.best.reset();
@@ -210,7 +210,7 @@ void CheckpointFolder::find_best(TrainState& state) const {
       if (state.best && *state.best < *other.best) continue;
       state.best = other.best;
       state.best_step = step;
-    } catch (const IoError&) {  // a damaged one is not the best, and not what is being resumed
+    } catch (const IoError&) {  // a damaged checkpoint is not the best, nor the one that is resumed
     }
   }
 }
@@ -292,7 +292,7 @@ Checkpoint open_checkpoint(const fs::path& given, Prefer prefer, Checkpoint::Use
       if (prefer == Prefer::best) note_lost_best(checkpoint, given);
       return checkpoint;
     } catch (const IoError&) {
-      // Nobody has touched it: it is wrong, and will be wrong the next time.
+      // The pointer has not changed: it is wrong, and trying again would not help.
       if (find_checkpoint(given, prefer) == directory &&
           fs::last_write_time(directory, absent) == time) {
         throw;

@@ -39,7 +39,7 @@ std::string little_endian(Unsigned value) {
   return bytes;
 }
 
-// Length, its checksum, the bytes, theirs.
+// A record: the length and its checksum, the bytes and their checksum.
 std::string record(std::string_view bytes) {
   const std::string length = little_endian<std::uint64_t>(bytes.size());
   return message(length, little_endian(masked_crc32c_of(length)), bytes,
@@ -63,8 +63,8 @@ std::string field_bytes(std::uint64_t field, std::string_view bytes) {
   return message(tag(field, Wire::bytes), varint(bytes.size()), bytes);
 }
 
-// Event: 1 wall_time, 2 step, 3 file_version, 5 summary, 7 session_log. The rest is a field of
-// those after the second.
+// The fields of Event: 1 wall_time, 2 step, and one of 3 file_version, 5 summary and 7 session_log,
+// which is `rest`.
 std::string event(double time, std::int64_t step, std::string_view rest) {
   return record(message(tag(1, Wire::fixed64), little_endian(std::bit_cast<std::uint64_t>(time)),
                         tag(2, Wire::varint), varint(static_cast<std::uint64_t>(step)), rest));
@@ -95,7 +95,7 @@ std::string start_of_file(double time) {
                  event(time, 0, field_bytes(7, message(tag(1, Wire::varint), varint(1)))));
 }
 
-// Those of a name that name_at() gives, by their seconds.
+// The folder's files with names that name_at() gives, by the seconds in those.
 std::vector<std::pair<std::int64_t, fs::path>> event_files(const fs::path& folder) {
   std::vector<std::pair<std::int64_t, fs::path>> found;
   for (const auto& entry : fs::directory_iterator(folder)) {

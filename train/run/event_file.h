@@ -13,8 +13,8 @@
 
 namespace tarn::train {
 
-// CRC-32C (Castagnoli's polynomial), and as records have it: so that the checksum of bytes that
-// hold checksums is none of the usual.
+// CRC-32C (Castagnoli's polynomial), and the form that records have it in, masked, so that a
+// checksum over bytes that hold checksums is not one of the usual values.
 std::uint32_t crc32c_of(std::string_view bytes);
 std::uint32_t masked_crc32c_of(std::string_view bytes);
 

@@ -11,7 +11,7 @@ namespace {
 
 constexpr double kSmoothing = 0.05;  // the least weight of the newest step in the speeds
 
-// So much is seen before a time is told that is left.
+// How much of a run must be over before the time that is left is shown.
 constexpr std::int64_t kKnownSteps = 4;
 constexpr double kKnownSeconds = 2;
 
@@ -50,7 +50,7 @@ std::vector<std::string> Progress::describe(const StepReport& report) const {
 std::string Progress::time_left(std::int64_t step) const {
   if (step == total_steps_ || steps_seen_ < kKnownSteps || seconds_seen_ < kKnownSeconds) return "";
   const auto steps = static_cast<double>(total_steps_ - step);
-  // With the last step's.
+  // Beside the last step's.
   const std::int64_t left = (total_steps_ - 1) / eval_every_ - step / eval_every_ + 1;
   const auto evaluations = static_cast<double>(left);
   const double seconds = steps * seconds_per_step_ + evaluations * seconds_per_evaluation_;
@@ -62,7 +62,8 @@ void Progress::step(const StepReport& report) {
   const auto now = Clock::now();
   const double seconds = std::chrono::duration<double>(now - last_step_).count();
   last_step_ = now;
-  // A mean over all at first. The second step replaces the first, whose memory was not in place.
+  // A mean over all steps at first. The first step, which allocates memory, is replaced by the
+  // second.
   const double weight =
       std::max(kSmoothing, 1 / static_cast<double>(std::max<std::int64_t>(1, steps_seen_)));
   ++steps_seen_;

@@ -72,7 +72,7 @@ void RunFolder::lock() {
 }
 
 bool RunFolder::is_starting() const {
-  std::error_code ignored;  // a folder that cannot be looked into is none of ours
+  std::error_code ignored;  // a folder that cannot be read is not a run's
   return fs::exists(folder_ / kStartingFile, ignored) && !fs::exists(config(), ignored);
 }
 

@@ -49,7 +49,7 @@ void read_run(const RunFolder& run, RunSummary& summary) {
   const Config config = load_config(run.config());
   const TrainState state =
       open_checkpoint(run.path(), Prefer::latest, Checkpoint::Use::state).state();
-  // One that goes on from an earlier checkpoint is cutting its log now, perhaps.
+  // A run that goes on from an earlier checkpoint may be cutting its log at this moment.
   if (!running) run.check_logs(state.metrics_bytes);
   summary.step = state.step;
   summary.best = state.best;

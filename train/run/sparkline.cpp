@@ -31,7 +31,7 @@ std::string sparkline(std::span<const double> values, std::size_t width) {
     const std::size_t first = i * values.size() / count;
     heights.push_back(mean_of(values.subspan(first, (i + 1) * values.size() / count - first)));
   }
-  // A NaN compares with nothing.
+  // No comparison with a NaN is true.
   if (std::none_of(heights.begin(), heights.end(), [](double height) { return height <= 0; })) {
     for (double& height : heights) height = std::log(height);
   }

@@ -12,25 +12,25 @@ namespace fs = std::filesystem;
 // as the end of a cosine would.
 void check_same_run(const Config& config, const Config& before, const DataFacts& facts,
                     const fs::path& folder) {
-  Config wanted = before;
-  wanted.run.name = config.run.name;
-  wanted.run.threads = config.run.threads;
-  wanted.run.device = config.run.device;
-  wanted.run.tensorboard = config.run.tensorboard;
-  wanted.task.data = config.task.data;
-  // The list itself is compared.
-  if (facts.contains("phones")) wanted.speech.phones = config.speech.phones;
-  wanted.model.weights = config.model.weights;
-  wanted.model.compute = config.model.compute;
-  wanted.speech.cache = config.speech.cache;
-  if (before.schedule.kind != "cosine") wanted.train.steps = config.train.steps;
-  wanted.train.eval_every = config.train.eval_every;
-  wanted.train.checkpoint_every = config.train.checkpoint_every;
-  wanted.train.keep_last = config.train.keep_last;
-  wanted.train.log_every = config.train.log_every;
-  wanted.train.recompute = config.train.recompute;
-  wanted.train.early_stop = config.train.early_stop;
-  const std::string differences = describe_differences(wanted, config);
+  Config allowed = before;
+  allowed.run.name = config.run.name;
+  allowed.run.threads = config.run.threads;
+  allowed.run.device = config.run.device;
+  allowed.run.tensorboard = config.run.tensorboard;
+  allowed.task.data = config.task.data;
+  // The lists of phones are compared, not the names of their files.
+  if (facts.contains("phones")) allowed.speech.phones = config.speech.phones;
+  allowed.model.weights = config.model.weights;
+  allowed.model.compute = config.model.compute;
+  allowed.speech.cache = config.speech.cache;
+  if (before.schedule.kind != "cosine") allowed.train.steps = config.train.steps;
+  allowed.train.eval_every = config.train.eval_every;
+  allowed.train.checkpoint_every = config.train.checkpoint_every;
+  allowed.train.keep_last = config.train.keep_last;
+  allowed.train.log_every = config.train.log_every;
+  allowed.train.recompute = config.train.recompute;
+  allowed.train.early_stop = config.train.early_stop;
+  const std::string differences = describe_differences(allowed, config);
   TARN_CHECK_AS(ConfigError, differences.empty(), "the run in ", folder.string(),
                 " was started with another config; to resume it, put these back, or start a new "
                 "run with --out, from the weights of this one with --weights:",

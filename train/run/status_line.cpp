@@ -14,7 +14,7 @@
 namespace tarn::train {
 namespace {
 
-constexpr double kLiveSeconds = 0.1;  // between two states on a terminal
+constexpr double kLiveSeconds = 0.1;  // between two updates on a terminal
 constexpr double kPlainSeconds = 10;  // and elsewhere
 constexpr std::size_t kUsualWidth = 80;
 
@@ -31,7 +31,7 @@ bool can_write_over() {
   return isatty(STDERR_FILENO) == 1 && kind != nullptr && std::string_view(kind) != "dumb";
 }
 
-// Of the terminal now, in columns. Some do not know it, and say 0.
+// The width of the terminal now, in columns. Terminals that do not know it say 0.
 std::size_t width_of_terminal() {
   winsize size{};
   if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
@@ -88,7 +88,7 @@ std::string number_text(const char* format, double value) {
 std::string duration_text(double seconds) {
   constexpr double kMinute = 60, kHour = 3600, kDay = 86400;
   if (!(seconds >= 9.95)) return number_text("%.2g s", seconds);
-  // A unit below ten of it is told with the next smaller one.
+  // A number below ten of a unit is shown with the next smaller unit.
   const double precision = seconds < 10 * kMinute ? 1
                            : seconds < 10 * kHour ? kMinute
                            : seconds < 10 * kDay  ? kHour

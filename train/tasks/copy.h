@@ -1,11 +1,11 @@
+// The copy task of data/copy_task.h with the authors' model. Metrics: loss (nats, the mean over
+// masked positions) and accuracy (the share of masked positions guessed right).
 #pragma once
 
 #include "train/tasks/task.h"
 
 namespace tarn::train {
 
-// The copy task of data/copy_task.h with the authors' model. Metrics: loss (nats, the mean over
-// masked positions) and accuracy (the share of masked positions guessed right).
 std::unique_ptr<Task> make_copy_task(const Config& config, Device device);
 
 }  // namespace tarn::train

@@ -11,7 +11,7 @@
 namespace tarn::train {
 namespace {
 
-// Where two values of a fact differ. Lists are long: of them, their first difference alone.
+// Where two values of a fact differ; of two lists, which are long, only their first difference.
 std::string difference(const std::string& fact, const std::string& there, const std::string& here) {
   const std::vector<std::string> a = words_of(there), b = words_of(here);
   if (a.size() <= 1 && b.size() <= 1) {

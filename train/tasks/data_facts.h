@@ -18,7 +18,7 @@ using DataFacts = std::map<std::string, std::string>;
 // fact and the two values; of two lists, the first symbols that differ.
 void check_same_data(const DataFacts& checkpoint, const DataFacts& found, const std::string& name);
 
-// Makes a config say where the checkpoint's facts are wanted: speech.sample_rate 0 becomes the rate
+// Makes a config ask for the checkpoint's facts: speech.sample_rate 0 becomes the rate
 // that was trained on, and speech.phones becomes empty where it is as in `trained`, the config of
 // the checkpoint, and names no file. ConfigError where the config says another rate.
 void take_data_facts(Config& config, const Config& trained, const DataFacts& checkpoint,

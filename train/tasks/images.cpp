@@ -21,16 +21,16 @@ namespace {
 
 constexpr std::int64_t kValues = 256;
 
-// Images that step together: what they remember should stay in the cache from layer to layer.
+// How many images step together: few enough that their states stay in the cache.
 constexpr std::int64_t kStepBatch = 16;
 
-// What a value is as a mixture's target, and back; both in f32, as the authors have it.
+// From a value to the target of a mixture, and back; both in f32, as in the authors' code.
 float scaled(std::int32_t value) { return static_cast<float>(value) / 255.0F * 2.0F - 1.0F; }
 std::int32_t unscaled(float target) {
   return static_cast<std::int32_t>(std::lround((target + 1.0F) / 2.0F * 255.0F));
 }
 
-// Element by element into a new tensor on the CPU.
+// A new tensor on the CPU, computed element by element.
 template <class From, class To, class Function>
 Tensor mapped(const Tensor& from, DType dtype, const Function& function) {
   Tensor out = Tensor::empty(from.shape(), dtype, Device::cpu());

@@ -1,3 +1,5 @@
+// The image tasks (the paper's section 4.2): each value of an image is predicted from those before
+// it.
 #pragma once
 
 #include "nn/sequence_predictor.h"

@@ -20,7 +20,7 @@ namespace {
 
 constexpr std::int64_t kGreedy = 0;  // a beam would take longer than the step of training
 
-// The totals of a batch: what ad::ctc sums, and the edits that make what was heard what was said.
+// The totals of a batch: what ad::ctc sums, and the edits between hypotheses and references.
 constexpr std::size_t kLoss = 0, kCounted = 1, kSubstitutions = 2, kDeletions = 3, kInsertions = 4,
                       kPhones = 5, kTotals = 6;
 
@@ -30,7 +30,7 @@ data::Edits edits_of(std::span<const double> totals) {
 }
 
 // The phones of utterance n of a batch.
-std::span<const std::int32_t> said(const data::SpeechBatch& batch, std::int64_t n) {
+std::span<const std::int32_t> reference(const data::SpeechBatch& batch, std::int64_t n) {
   return {batch.labels.data<std::int32_t>() + n * batch.labels.size(1),
           static_cast<std::size_t>(batch.label_lengths.data<std::int32_t>()[n])};
 }
@@ -118,17 +118,19 @@ class SpeechTraining final : public Task {
             prepared};
   }
 
-  // The errors in what a beam (0: greedy decoding) hears of a batch.
+  // The errors of the hypotheses of a batch, by a beam of this size (0: greedy decoding).
   data::Edits count(const Run& run, std::int64_t beam) const {
     data::Edits edits;
-    const std::vector<data::Heard> heard = recogniser_.decode(run.logits, run.batch, beam);
-    for (std::size_t n = 0; n < heard.size(); ++n) {
-      edits += data::count_edits(said(run.batch, static_cast<std::int64_t>(n)), heard[n].labels());
+    const std::vector<data::Hypothesis> hypotheses =
+        recogniser_.decode(run.logits, run.batch, beam);
+    for (std::size_t n = 0; n < hypotheses.size(); ++n) {
+      edits += data::count_edits(reference(run.batch, static_cast<std::int64_t>(n)),
+                                 hypotheses[n].labels());
     }
     return edits;
   }
 
-  // What kLoss and its like name, of a batch as a beam hears it. Decoding is the host's work.
+  // The totals of a batch, decoded by such a beam. Decoding is done on the host.
   Tensor totals_of(const Run& run, std::int64_t beam) const {
     HostCopy copy(run.ctc.totals);
     const std::span<const double> ctc = copy.wait<double>();
@@ -207,7 +209,7 @@ ForwardResult SpeechTraining::recorded_batch(const SafetensorsFile& file, std::i
   batch.label_lengths = recorded_tokens(file, "y_lengths", index, {0, longest},
                                         message("they are 0 to the phones of y, ", longest));
   for (std::int64_t n = 0; n < batch.labels.size(0); ++n) {
-    const std::span<const std::int32_t> row = said(batch, n);
+    const std::span<const std::int32_t> row = reference(batch, n);
     TARN_CHECK_AS(IoError, std::find(row.begin(), row.end(), 0) == row.end(), file.path().string(),
                   ": y holds 0, the blank, before the end that y_lengths says");
   }

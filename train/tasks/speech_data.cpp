@@ -19,7 +19,7 @@ data::SpeechFolder read_folder(const Config& config, const std::string& name,
                                    .lexicon = lexicon ? &*lexicon : nullptr});
 }
 
-// CTC needs a frame a phone, and one for the blank between two that are equal.
+// CTC needs a frame for each phone, and one for the blank between two equal ones.
 std::int64_t positions_needed(const std::vector<std::int32_t>& phones) {
   auto needed = static_cast<std::int64_t>(phones.size());
   for (std::size_t i = 1; i < phones.size(); ++i) needed += phones[i] == phones[i - 1] ? 1 : 0;

@@ -53,21 +53,21 @@ Tensor SpeechRecogniser::logits(const data::SpeechBatch& prepared, const nn::Pas
                          pass);
 }
 
-std::vector<data::Heard> SpeechRecogniser::decode(const Tensor& logits,
-                                                  const data::SpeechBatch& prepared,
-                                                  std::int64_t beam) const {
+std::vector<data::Hypothesis> SpeechRecogniser::decode(const Tensor& logits,
+                                                       const data::SpeechBatch& prepared,
+                                                       std::int64_t beam) const {
   const Tensor host = copy_to(logits, Device::cpu());
   const std::int64_t classes = host.size(2);
-  std::vector<data::Heard> heard;
+  std::vector<data::Hypothesis> hypotheses;
   for (std::int64_t n = 0; n < host.size(0); ++n) {
     if (beam > 0) stop_if_signalled();  // a beam may take longer than the model
     const std::int64_t length = prepared.lengths.data<std::int32_t>()[n];
     const data::FrameLogits frames{{host.data<float>() + n * host.size(1) * classes,
                                     static_cast<std::size_t>(length * classes)},
                                    classes};
-    heard.push_back(beam == 0 ? data::decode_greedy(frames) : data::decode_beam(frames, beam));
+    hypotheses.push_back(beam == 0 ? data::decode_greedy(frames) : data::decode_beam(frames, beam));
   }
-  return heard;
+  return hypotheses;
 }
 
 double SpeechRecogniser::seconds_per_position() const {

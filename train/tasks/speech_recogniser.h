@@ -25,10 +25,10 @@ class SpeechRecogniser {
   data::SpeechBatch prepare(const data::SpeechBatch& batch, const nn::Pass& pass) const;
   // Logits [N, T, phones] of a prepared batch.
   Tensor logits(const data::SpeechBatch& prepared, const nn::Pass& pass) const;
-  // What was heard in each utterance, by a search with `beam` prefixes (0: greedily). Times are in
+  // The phones of each utterance, by a search with `beam` prefixes (0: greedily). Times are in
   // positions of the model. A search throws Interrupted once a signal was noted.
-  std::vector<data::Heard> decode(const Tensor& logits, const data::SpeechBatch& prepared,
-                                  std::int64_t beam) const;
+  std::vector<data::Hypothesis> decode(const Tensor& logits, const data::SpeechBatch& prepared,
+                                       std::int64_t beam) const;
 
   // What one position of the model is, in seconds.
   double seconds_per_position() const;

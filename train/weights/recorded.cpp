@@ -8,10 +8,10 @@
 namespace tarn::train {
 namespace {
 
-// What is known so far of the sizes that have names.
+// The sizes that have names, as far as they are known.
 class Sizes {
  public:
-  // The number, or the name as long as its number is not known.
+  // The number, or the name where the number is not known yet.
   std::string text(const std::string& size) const {
     const auto known = numbers_.find(size);
     return known == numbers_.end() ? size : std::to_string(known->second);
@@ -46,20 +46,20 @@ class Sizes {
 }  // namespace
 
 std::int64_t count_recorded(const SafetensorsFile& file, const std::string& task,
-                            const std::vector<RecordedTensor>& wanted, std::int64_t longest) {
+                            const std::vector<RecordedTensor>& expected, std::int64_t longest) {
   std::string problems, contents;
   Sizes sizes;
-  for (const RecordedTensor& want : wanted) {
+  for (const RecordedTensor& want : expected) {
     contents += message(contents.empty() ? "" : ", ", want.name, " ", Sizes().text(want));
     const SafetensorsFile::Entry* entry = file.find(want.name);
     if (entry == nullptr) {
       problems += message("\n  ", want.name, " is missing");
     } else if (!sizes.fit(want, entry->shape) || !entry->holds(want.dtype)) {
-      problems += message("\n  ", want.name, " is ", entry->str(), ", wanted ", sizes.text(want));
+      problems += message("\n  ", want.name, " is ", entry->str(), ", expected ", sizes.text(want));
     }
   }
   if (const std::int64_t length = sizes.number("length"); length > longest) {
-    problems += message("\n  ", wanted.front().name, " has ", length,
+    problems += message("\n  ", expected.front().name, " has ", length,
                         " positions; task.sequence_length is ", longest);
   }
   TARN_CHECK_AS(IoError, problems.empty(), file.path().string(), ": recorded batches of the ", task,

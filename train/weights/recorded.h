@@ -17,10 +17,10 @@ struct RecordedTensor {
 };
 
 // How many steps the file holds, the first size of each tensor. IoError that lists every tensor
-// that is missing or not as wanted, and a size named "length" above `longest`,
+// that is missing or not as expected, and a size named "length" above `longest`,
 // task.sequence_length.
 std::int64_t count_recorded(const SafetensorsFile& file, const std::string& task,
-                            const std::vector<RecordedTensor>& wanted, std::int64_t longest = 0);
+                            const std::vector<RecordedTensor>& expected, std::int64_t longest = 0);
 
 // One step of a tensor.
 Tensor recorded_step(const SafetensorsFile& file, const char* name, std::int64_t index);

@@ -1,4 +1,5 @@
-// The state of a model that runs step by step, in a file, to go on in another process.
+// The state of a model that runs step by step, in a file, to go on in another process. For programs
+// that run a model from C++ (docs/generation.md); tarn itself generates within one process.
 #pragma once
 
 #include <filesystem>

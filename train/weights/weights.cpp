@@ -21,47 +21,47 @@ NamedTensors named_tensors(const nn::Module& model) {
   return tensors;
 }
 
-std::vector<Wanted> wanted_tensors(const nn::Module& model) {
-  std::vector<Wanted> wanted;
+std::vector<ExpectedTensor> expected_tensors(const nn::Module& model) {
+  std::vector<ExpectedTensor> expected;
   for (const nn::Buffer& buffer : model.buffers()) {
-    wanted.push_back({buffer.name, buffer.value, false});
+    expected.push_back({buffer.name, buffer.value, false});
   }
   for (const ad::Parameter* parameter : model.parameters()) {
-    wanted.push_back({parameter->name(), parameter->value(), true});
+    expected.push_back({parameter->name(), parameter->value(), true});
   }
-  return wanted;
+  return expected;
 }
 
 std::string load_tensors(const SafetensorsFile& file, const std::string& prefix,
-                         const std::vector<Wanted>& wanted) {
+                         const std::vector<ExpectedTensor>& expected) {
   std::string problems, notes;
-  std::vector<const Wanted*> fitting;
+  std::vector<const ExpectedTensor*> fitting;
   std::map<std::string, int> converted;
-  for (const Wanted& want : wanted) {
-    const SafetensorsFile::Entry* entry = file.find(prefix + want.name);
+  for (const ExpectedTensor& tensor : expected) {
+    const SafetensorsFile::Entry* entry = file.find(prefix + tensor.name);
     if (entry == nullptr) {
-      if (want.required) problems += message("\n  ", want.name, " is missing");
-    } else if (entry->shape == want.target.shape() && entry->holds(want.target.dtype())) {
-      fitting.push_back(&want);
-    } else if (!want.required) {
-      notes += message("; ", want.name, " is ", entry->str(), " there, and computed instead");
-    } else if (entry->shape == want.target.shape() && want.target.dtype() == DType::f32 &&
+      if (tensor.required) problems += message("\n  ", tensor.name, " is missing");
+    } else if (entry->shape == tensor.target.shape() && entry->holds(tensor.target.dtype())) {
+      fitting.push_back(&tensor);
+    } else if (!tensor.required) {
+      notes += message("; ", tensor.name, " is ", entry->str(), " there, and computed instead");
+    } else if (entry->shape == tensor.target.shape() && tensor.target.dtype() == DType::f32 &&
                is_stored_float(entry->stored)) {
-      fitting.push_back(&want);
+      fitting.push_back(&tensor);
       ++converted[entry->stored];
     } else {
-      problems += message("\n  ", want.name, " is ", entry->str(), " in the file and ",
-                          want.target.str(), " in the model");
+      problems += message("\n  ", tensor.name, " is ", entry->str(), " in the file and ",
+                          tensor.target.str(), " in the model");
     }
   }
   TARN_CHECK_AS(IoError, problems.empty(), file.path().string(),
                 prefix.empty() ? "" : message(" (tensors under \"", prefix, "\")"),
                 " does not fit the model of this config:", problems);
-  for (const Wanted* want : fitting) {
-    const std::string name = prefix + want->name;
-    const bool f32 = want->target.dtype() == DType::f32;
+  for (const ExpectedTensor* tensor : fitting) {
+    const std::string name = prefix + tensor->name;
+    const bool f32 = tensor->target.dtype() == DType::f32;
     const Tensor value = f32 ? file.read_f32(name) : file.read(name);
-    copy_into(copy_to(value, want->target.device()), want->target);
+    copy_into(copy_to(value, tensor->target.device()), tensor->target);
   }
   for (const auto& [stored, count] : converted) {
     notes += message("; ", count, count == 1 ? " tensor of " : " tensors of ", stored,
@@ -80,7 +80,7 @@ void load_weights(const std::string& source, nn::Module& model, const DataFacts&
     const std::size_t colon = fs::exists(source) ? std::string::npos : source.rfind(':');
     const std::string prefix = colon == std::string::npos ? "" : source.substr(colon + 1);
     const SafetensorsFile file(source.substr(0, colon));
-    const std::string note = load_tensors(file, prefix, wanted_tensors(model));
+    const std::string note = load_tensors(file, prefix, expected_tensors(model));
     if (!note.empty()) {
       std::fprintf(stderr, "note: %s: %s\n", file.path().c_str(), note.c_str());
     }

@@ -13,22 +13,22 @@ namespace tarn::train {
 // Every parameter and buffer of a model by name, buffers first, as the authors' library has it.
 NamedTensors named_tensors(const nn::Module& model);
 
-// A tensor that a file must hold, to be filled in place; or one that is computed already, and is
-// taken from a file that has it as it is here (the same to the bit where another machine computed
-// it).
-struct Wanted {
+// A tensor to be filled in place from a file. One that is not required is computed already; where
+// the file has it in the same shape and type, the file's is taken, so that a model has the very
+// bits that another machine computed.
+struct ExpectedTensor {
   std::string name;
   Tensor target;
   bool required = true;
 };
-std::vector<Wanted> wanted_tensors(const nn::Module& model);  // buffers are not required
+std::vector<ExpectedTensor> expected_tensors(const nn::Module& model);  // buffers are not required
 
 // Fills the targets from the tensors called prefix + name, of which F64, F16 and BF16 are converted
 // for a target of f32. When a required one is missing or of another shape or dtype, nothing is
 // filled, and the IoError lists all of them at once. Returns what a reader should know, in a line:
-// what was converted, and what is not taken from the file; empty if it is all as it was wanted.
+// what was converted, and what is not taken from the file; empty if the file is as expected.
 std::string load_tensors(const SafetensorsFile& file, const std::string& prefix,
-                         const std::vector<Wanted>& wanted);
+                         const std::vector<ExpectedTensor>& expected);
 
 // Fills the model from the weights that a user names: a folder, which is a run (its best
 // checkpoint) or a checkpoint; or FILE[:PREFIX], a safetensors file and what precedes the

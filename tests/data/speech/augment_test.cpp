@@ -36,8 +36,8 @@ TEST_CASE("stack_frames: neighbours side by side, the last filled with zeros") {
   CHECK(test::to_vector(stacked.lengths) == std::vector<double>{3, 1, 2});
   for (std::int64_t n = 0; n < 3; ++n) {
     for (std::int64_t i = 0; i < 9 * 2; ++i) {
-      const double wanted = i < 14 ? get(batch.features, {n, i / 2, i % 2}) : 0;
-      CHECK(get(stacked.features, {n, i / 6, i % 6}) == wanted);
+      const double expected = i < 14 ? get(batch.features, {n, i / 2, i % 2}) : 0;
+      CHECK(get(stacked.features, {n, i / 6, i % 6}) == expected);
     }
   }
   CHECK(stack_frames(batch, 1).features.shares_storage_with(batch.features));
@@ -58,8 +58,8 @@ TEST_CASE("stack_frames: with context on either side, zeros beyond the ends") {
           const std::int64_t frame = t * count - context + w;
           const bool there = t < own && frame >= 0 && frame < length;
           for (std::int64_t c = 0; c < 2; ++c) {
-            const double wanted = there ? get(batch.features, {n, frame, c}) : 0;
-            REQUIRE(get(stacked.features, {n, t, w * 2 + c}) == wanted);
+            const double expected = there ? get(batch.features, {n, frame, c}) : 0;
+            REQUIRE(get(stacked.features, {n, t, w * 2 + c}) == expected);
           }
         }
       }

@@ -44,33 +44,34 @@ std::map<Labels, double> all_labels(const Tensor& logits) {
 
 TEST_CASE("decode: greedy joins repeats, drops blanks and says when") {
   const Tensor logits = spelt({0, 2, 2, 0, 2, 1, 1, 1, 0}, 4);
-  const Heard heard = decode_greedy(view(logits));
-  CHECK(heard.labels() == std::vector<std::int32_t>{2, 2, 1});
-  REQUIRE(heard.phones.size() == 3);
-  CHECK(heard.phones[0].first == 1);
-  CHECK(heard.phones[0].end == 3);
-  CHECK(heard.phones[1].first == 4);
-  CHECK(heard.phones[1].end == 5);
-  CHECK(heard.phones[2].first == 5);
-  CHECK(heard.phones[2].end == 8);
+  const Hypothesis hypothesis = decode_greedy(view(logits));
+  CHECK(hypothesis.labels() == std::vector<std::int32_t>{2, 2, 1});
+  REQUIRE(hypothesis.phones.size() == 3);
+  CHECK(hypothesis.phones[0].first == 1);
+  CHECK(hypothesis.phones[0].end == 3);
+  CHECK(hypothesis.phones[1].first == 4);
+  CHECK(hypothesis.phones[1].end == 5);
+  CHECK(hypothesis.phones[2].first == 5);
+  CHECK(hypothesis.phones[2].end == 8);
   const double p = std::exp(10) / (std::exp(10) + 3);
-  for (const HeardPhone& phone : heard.phones) CHECK(phone.probability == doctest::Approx(p));
-  CHECK(heard.log_probability == doctest::Approx(9 * std::log(p)));
+  for (const AlignedPhone& phone : hypothesis.phones)
+    CHECK(phone.probability == doctest::Approx(p));
+  CHECK(hypothesis.log_probability == doctest::Approx(9 * std::log(p)));
 }
 
 TEST_CASE("decode: greedy is the likeliest path of all") {
   for (std::uint64_t seed = 1; seed <= 20; ++seed) {
     const Tensor logits = random_logits(5, 3, seed);
     double best = 0;
-    Labels wanted;
+    Labels expected;
     reference::ctc_paths(reference::ctc_probabilities(logits, 5), 3,
                          [&](const Labels& path, double p) {
-                           if (p > best) wanted = reference::ctc_collapse(path);
+                           if (p > best) expected = reference::ctc_collapse(path);
                            best = std::max(best, p);
                          });
-    const Heard heard = decode_greedy(view(logits));
-    CHECK(heard.labels() == wanted);
-    CHECK(heard.log_probability == doctest::Approx(std::log(best)));
+    const Hypothesis hypothesis = decode_greedy(view(logits));
+    CHECK(hypothesis.labels() == expected);
+    CHECK(hypothesis.log_probability == doctest::Approx(std::log(best)));
   }
 }
 
@@ -83,9 +84,9 @@ TEST_CASE("decode: a beam that holds all prefixes finds the likeliest labels, an
       for (const auto& entry : all_labels(logits)) {
         if (entry.second > best.second) best = entry;
       }
-      const Heard heard = decode_beam(view(logits), 1 << 20);
-      CHECK(heard.labels() == best.first);
-      CHECK(heard.log_probability == doctest::Approx(std::log(best.second)).epsilon(1e-9));
+      const Hypothesis hypothesis = decode_beam(view(logits), 1 << 20);
+      CHECK(hypothesis.labels() == best.first);
+      CHECK(hypothesis.log_probability == doctest::Approx(std::log(best.second)).epsilon(1e-9));
     }
   }
 }
@@ -95,8 +96,8 @@ TEST_CASE("decode: a small beam never claims more than the labels' probability")
     const Tensor logits = random_logits(6, 4, seed);
     std::map<Labels, double> sums = all_labels(logits);
     for (const std::int64_t beam : {1, 2, 5}) {
-      const Heard heard = decode_beam(view(logits), beam);
-      CHECK(heard.log_probability <= std::log(sums.at(heard.labels())) + 1e-9);
+      const Hypothesis hypothesis = decode_beam(view(logits), beam);
+      CHECK(hypothesis.log_probability <= std::log(sums.at(hypothesis.labels())) + 1e-9);
     }
   }
 }
@@ -104,25 +105,26 @@ TEST_CASE("decode: a small beam never claims more than the labels' probability")
 TEST_CASE("decode: the beam's times are those of the labels' likeliest path") {
   for (std::uint64_t seed = 1; seed <= 20; ++seed) {
     const Tensor logits = random_logits(6, 3, seed);
-    const Heard heard = decode_beam(view(logits), 50);
+    const Hypothesis hypothesis = decode_beam(view(logits), 50);
     double best = 0;
-    Labels wanted;
+    Labels expected;
     reference::ctc_paths(reference::ctc_probabilities(logits, 6), 3,
                          [&](const Labels& path, double p) {
-                           if (p <= best || reference::ctc_collapse(path) != heard.labels()) return;
+                           if (p <= best || reference::ctc_collapse(path) != hypothesis.labels())
+                             return;
                            best = p;
-                           wanted = path;
+                           expected = path;
                          });
     std::int64_t before = 0;
-    for (const HeardPhone& phone : heard.phones) {
+    for (const AlignedPhone& phone : hypothesis.phones) {
       CHECK(phone.first >= before);
-      for (std::int64_t t = before; t < phone.first; ++t) CHECK(wanted[reference::at(t)] == 0);
+      for (std::int64_t t = before; t < phone.first; ++t) CHECK(expected[reference::at(t)] == 0);
       for (std::int64_t t = phone.first; t < phone.end; ++t) {
-        CHECK(wanted[reference::at(t)] == phone.phone);
+        CHECK(expected[reference::at(t)] == phone.phone);
       }
       before = phone.end;
     }
-    for (std::int64_t t = before; t < 6; ++t) CHECK(wanted[reference::at(t)] == 0);
+    for (std::int64_t t = before; t < 6; ++t) CHECK(expected[reference::at(t)] == 0);
   }
 }
 
@@ -134,14 +136,14 @@ TEST_CASE("decode: what many paths spell may beat the likeliest path") {
     test::set(logits, {t, 1}, std::log(0.4));
   }
   CHECK(decode_greedy(view(logits)).labels().empty());
-  const Heard heard = decode_beam(view(logits), 2);
-  CHECK(heard.labels() == std::vector<std::int32_t>{1});
-  CHECK(heard.log_probability == doctest::Approx(std::log(0.64)));
+  const Hypothesis hypothesis = decode_beam(view(logits), 2);
+  CHECK(hypothesis.labels() == std::vector<std::int32_t>{1});
+  CHECK(hypothesis.log_probability == doctest::Approx(std::log(0.64)));
 }
 
 TEST_CASE("decode: sure frames give greedy and beam the same; no frames give nothing") {
   const Tensor logits = spelt({1, 1, 0, 1, 3, 0, 0, 2}, 4);
-  const Heard greedy = decode_greedy(view(logits)), beam = decode_beam(view(logits), 8);
+  const Hypothesis greedy = decode_greedy(view(logits)), beam = decode_beam(view(logits), 8);
   CHECK(greedy.labels() == beam.labels());
   for (std::size_t i = 0; i < greedy.phones.size(); ++i) {
     CHECK(greedy.phones[i].first == beam.phones[i].first);
@@ -155,9 +157,9 @@ TEST_CASE("decode: sure frames give greedy and beam the same; no frames give not
 }
 
 TEST_CASE("decode: a long utterance") {
-  const Heard heard = decode_beam(view(random_logits(400, 40, 1)), 4);
-  CHECK(std::isfinite(heard.log_probability));
-  CHECK(heard.phones.back().end <= 400);
+  const Hypothesis hypothesis = decode_beam(view(random_logits(400, 40, 1)), 4);
+  CHECK(std::isfinite(hypothesis.log_probability));
+  CHECK(hypothesis.phones.back().end <= 400);
 }
 
 TEST_CASE(
@@ -168,9 +170,10 @@ TEST_CASE(
     for (const std::int64_t frame : {0, 2, 4}) {
       const Tensor logits = random_logits(5, 4, 1);
       test::set(logits, {frame, 1}, bad);
-      const std::string wanted = message("decode: the logits of frame ", frame, " of 5");
-      CHECK_THROWS_WITH_AS(decode_greedy(view(logits)), doctest::Contains(wanted.c_str()), Error);
-      CHECK_THROWS_WITH_AS(decode_beam(view(logits), 3), doctest::Contains(wanted.c_str()), Error);
+      const std::string expected = message("decode: the logits of frame ", frame, " of 5");
+      CHECK_THROWS_WITH_AS(decode_greedy(view(logits)), doctest::Contains(expected.c_str()), Error);
+      CHECK_THROWS_WITH_AS(decode_beam(view(logits), 3), doctest::Contains(expected.c_str()),
+                           Error);
     }
   }
   const Tensor nothing = test::full({3, 4}, DType::f32, -kInfinity);

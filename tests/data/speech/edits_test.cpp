@@ -12,10 +12,11 @@ namespace {
 
 using Phones = std::vector<std::int32_t>;
 
-void check(const Phones& said, const Phones& heard, const std::vector<std::int64_t>& wanted) {
-  const Edits edits = count_edits(said, heard);
-  CHECK(std::vector{edits.substitutions, edits.deletions, edits.insertions} == wanted);
-  CHECK(edits.length == static_cast<std::int64_t>(said.size()));
+void check(const Phones& reference, const Phones& hypothesis,
+           const std::vector<std::int64_t>& expected) {
+  const Edits edits = count_edits(reference, hypothesis);
+  CHECK(std::vector{edits.substitutions, edits.deletions, edits.insertions} == expected);
+  CHECK(edits.length == static_cast<std::int64_t>(reference.size()));
 }
 
 TEST_CASE("edits: substitutions, deletions, insertions") {
@@ -32,28 +33,30 @@ TEST_CASE("edits: substitutions, deletions, insertions") {
 }
 
 // By trying everything: the fewest errors from said[i ..) and heard[j ..) on.
-std::int64_t fewest(const Phones& said, const Phones& heard, std::size_t i, std::size_t j) {
-  if (i == said.size()) return static_cast<std::int64_t>(heard.size() - j);
-  if (j == heard.size()) return static_cast<std::int64_t>(said.size() - i);
-  const std::int64_t here = said[i] == heard[j] ? 0 : 1;
-  return std::min({here + fewest(said, heard, i + 1, j + 1), 1 + fewest(said, heard, i + 1, j),
-                   1 + fewest(said, heard, i, j + 1)});
+std::int64_t fewest(const Phones& reference, const Phones& hypothesis, std::size_t i,
+                    std::size_t j) {
+  if (i == reference.size()) return static_cast<std::int64_t>(hypothesis.size() - j);
+  if (j == hypothesis.size()) return static_cast<std::int64_t>(reference.size() - i);
+  const std::int64_t here = reference[i] == hypothesis[j] ? 0 : 1;
+  return std::min({here + fewest(reference, hypothesis, i + 1, j + 1),
+                   1 + fewest(reference, hypothesis, i + 1, j),
+                   1 + fewest(reference, hypothesis, i, j + 1)});
 }
 
 TEST_CASE("edits: as few as there can be, and their kinds add up") {
   const RngAddress at{1, site_of("edits"), 0};
   std::uint64_t draw = 0;
   for (int i = 0; i < 200; ++i) {
-    Phones said(random_below(at, draw++, 7)), heard(random_below(at, draw++, 7));
-    for (Phones* phones : {&said, &heard}) {
+    Phones reference(random_below(at, draw++, 7)), hypothesis(random_below(at, draw++, 7));
+    for (Phones* phones : {&reference, &hypothesis}) {
       for (std::int32_t& phone : *phones) {
         phone = static_cast<std::int32_t>(random_below(at, draw++, 3));
       }
     }
-    const Edits edits = count_edits(said, heard);
-    CHECK(edits.errors() == fewest(said, heard, 0, 0));
-    CHECK(edits.deletions - edits.insertions ==
-          static_cast<std::int64_t>(said.size()) - static_cast<std::int64_t>(heard.size()));
+    const Edits edits = count_edits(reference, hypothesis);
+    CHECK(edits.errors() == fewest(reference, hypothesis, 0, 0));
+    CHECK(edits.deletions - edits.insertions == static_cast<std::int64_t>(reference.size()) -
+                                                    static_cast<std::int64_t>(hypothesis.size()));
   }
 }
 

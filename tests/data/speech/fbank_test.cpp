@@ -102,8 +102,8 @@ TEST_CASE("fbank: the definition, written out in f64") {
     REQUIRE(features.shape() == Shape{8, 40});
     for (const std::int64_t frame : {0, 3, 7}) {
       for (std::int64_t bin = 0; bin < 40; ++bin) {
-        const double wanted = reference(samples, rate, frame, bin, 40);
-        CHECK(features.data<float>()[frame * 40 + bin] == doctest::Approx(wanted).epsilon(1e-5));
+        const double expected = reference(samples, rate, frame, bin, 40);
+        CHECK(features.data<float>()[frame * 40 + bin] == doctest::Approx(expected).epsilon(1e-5));
       }
     }
   }

@@ -203,12 +203,12 @@ TEST_CASE("feature cache: a spoilt file is told, and computed again") {
 
 // A child process that loads the features; its exit code is 0 if they are those wanted.
 pid_t load_in_child(const SpeechFolder& folder, const std::filesystem::path& cache,
-                    const SpeechFeatures& wanted) {
+                    const SpeechFeatures& expected) {
   const pid_t child = fork();
   if (child != 0) return child;
   int code = 1;
   try {
-    code = equal(load_features(folder, {}, cache), wanted) ? 0 : 1;
+    code = equal(load_features(folder, {}, cache), expected) ? 0 : 1;
   } catch (const std::exception&) {
     code = 2;
   }
@@ -219,11 +219,11 @@ TEST_CASE("feature cache: processes that fill one at the same time") {
   const test::TempDir dir, cache(test::fast_directory());
   test::write_speech_folder(dir.path(), 14);
   const SpeechFolder folder = read_folder(dir.path());
-  const SpeechFeatures wanted = load_features(folder, {}, "");
+  const SpeechFeatures expected = load_features(folder, {}, "");
   for (int round = 0; round < 5; ++round) {
     const auto place = cache / message(round);
     std::vector<pid_t> children;
-    for (int i = 0; i < 3; ++i) children.push_back(load_in_child(folder, place, wanted));
+    for (int i = 0; i < 3; ++i) children.push_back(load_in_child(folder, place, expected));
     for (const pid_t child : children) {
       int status = -1;
       REQUIRE(waitpid(child, &status, 0) == child);
@@ -232,7 +232,7 @@ TEST_CASE("feature cache: processes that fill one at the same time") {
     CHECK(files_in(place).size() == 14);  // and nothing half written beside them
     const SpeechFeatures after = load_features(folder, {}, place);
     CHECK(after.computed == 0);
-    CHECK(equal(after, wanted));
+    CHECK(equal(after, expected));
   }
 }
 
@@ -268,12 +268,12 @@ TEST_CASE("features: mistakes are named with wav.scp's line") {
   const std::string file = (dir / "u1.flac").string();
   refused({.sample_rate = 16000},
           message(file.substr(0, file.size() - 7), "u0.flac has 8000 samples a second, and 16000 ",
-                  "are wanted: what speech.sample_rate says"));
+                  "are expected: what speech.sample_rate says"));
   const std::string flac = read_file(dir / "u1.flac");
   write_file_atomically(dir / "u1.flac", flac.substr(0, flac.size() - 100));
   refused({}, message(second, file, " is damaged or cut short"));
   test::write_audio(dir / "u1.flac", {.samples = test::made_samples(500, 1), .sample_rate = 16000});
-  refused({}, message(second, file, " has 16000 samples a second, and 8000 are wanted"));
+  refused({}, message(second, file, " has 16000 samples a second, and 8000 are expected"));
   test::write_audio(dir / "u1.flac",
                     {.samples = test::made_samples(500, 1), .sample_rate = 8000, .channels = 2});
   refused({}, message(second, file, " has 2 channels"));

@@ -41,8 +41,8 @@ class Folder {
   // That reading fails, with a message that begins with the place and goes on with the reason.
   void check_refused(const std::string& place, const std::string& why) const {
     CAPTURE(place);
-    const std::string wanted = message((dir_ / place).string(), why);
-    CHECK_THROWS_WITH_AS(read(), doctest::Contains(wanted.c_str()), IoError);
+    const std::string expected = message((dir_ / place).string(), why);
+    CHECK_THROWS_WITH_AS(read(), doctest::Contains(expected.c_str()), IoError);
   }
 
  private:
@@ -204,11 +204,11 @@ TEST_CASE("speech folder: words become phones; all that are missing are listed")
   CHECK(folder.utterances[1].phones == Phones{3});
   CHECK(folder.utterances[2].phones.empty());
   dir.write("words", "u0 go over\nu1 go under\nu2 over stop\n");
-  const std::string wanted =
+  const std::string expected =
       message((dir / "words").string(), ": 2 words are not in ", (dir / "lexicon.txt").string(),
               "; add them there:\n  over, 2 times, first in line 1\n  under, 1 time, first in "
               "line 2");
-  CHECK_THROWS_WITH_AS(dir.read_words(), wanted.c_str(), IoError);
+  CHECK_THROWS_WITH_AS(dir.read_words(), expected.c_str(), IoError);
   dir.write("words", "u0 odd\nu1 go\nu2 go\n");
   CHECK_THROWS_WITH_AS(dir.read_words(), doctest::Contains("lexicon.txt:3: X is not a phone of "),
                        IoError);

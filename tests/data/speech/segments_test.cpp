@@ -79,8 +79,8 @@ TEST_CASE("segments: the features are those of the samples cut out by hand") {
     CHECK(features.samples == 2000 + 4000 + 7200 + 4000);
     for (std::size_t i = 0; i < parts.size(); ++i) {
       CAPTURE(i);
-      const Tensor wanted = Fbank(options.fbank, 8000).compute(parts[i]);
-      CHECK(test::to_vector(features.frames[i]) == test::to_vector(wanted));
+      const Tensor expected = Fbank(options.fbank, 8000).compute(parts[i]);
+      CHECK(test::to_vector(features.frames[i]) == test::to_vector(expected));
     }
   }
 }

@@ -23,7 +23,7 @@ Config parse(const std::string& text, const Overrides& overrides = {}) {
 }
 
 // The message of the ConfigError that a file, and overrides, must give.
-std::string complaint(const std::string& text, const Overrides& overrides = {}) {
+std::string error_of(const std::string& text, const Overrides& overrides = {}) {
   try {
     parse(text, overrides);
   } catch (const ConfigError& error) {
@@ -32,7 +32,7 @@ std::string complaint(const std::string& text, const Overrides& overrides = {}) 
   return "no error";
 }
 
-std::string override_complaint(const std::string& override) { return complaint("", {override}); }
+std::string override_error(const std::string& override) { return error_of("", {override}); }
 
 bool contains(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
@@ -118,87 +118,86 @@ TEST_CASE("config: to_toml writes each key in the order of the structs") {
 }
 
 TEST_CASE("config: unknown key names the line and the nearest key") {
-  CHECK(complaint("# one\n\n[optimizer]\nlr = 1e-4\nweight_deacy = 0.1\n") ==
+  CHECK(error_of("# one\n\n[optimizer]\nlr = 1e-4\nweight_deacy = 0.1\n") ==
         "config.toml:5: optimizer.weight_deacy is not a known key; did you mean "
         "optimizer.weight_decay?");
-  CHECK(complaint("[model]\nlr = 1e-4\n") ==
+  CHECK(error_of("[model]\nlr = 1e-4\n") ==
         "config.toml:2: model.lr is not a known key; did you mean optimizer.lr?");
-  CHECK(complaint("steps = 5\n") ==
+  CHECK(error_of("steps = 5\n") ==
         "config.toml:1: steps is not a known key; did you mean train.steps?");
-  CHECK(complaint("[task]\nvocabulary = 5\n") ==
+  CHECK(error_of("[task]\nvocabulary = 5\n") ==
         "config.toml:2: task.vocabulary is not a known key; [task] has kind, sequence_length, "
         "symbols, data, mixtures, validation");
-  CHECK(contains(complaint("vocabulary = 5\n"),
+  CHECK(contains(error_of("vocabulary = 5\n"),
                  "config.toml:1: vocabulary is not a known key; the "
                  "sections are run, task, speech, model"));
-  CHECK(
-      contains(complaint("[run]\n\"\" = 1"), "config.toml:2: run. is not a known key; [run] has"));
+  CHECK(contains(error_of("[run]\n\"\" = 1"), "config.toml:2: run. is not a known key; [run] has"));
 }
 
 TEST_CASE("config: unknown section names the line and the nearest section") {
-  CHECK(complaint("[run]\n[optimiser]\nlr = 1\n") ==
+  CHECK(error_of("[run]\n[optimiser]\nlr = 1\n") ==
         "config.toml:2: [optimiser] is not a known section; did you mean [optimizer]?");
-  CHECK(complaint("\n[network]\n") ==
+  CHECK(error_of("\n[network]\n") ==
         "config.toml:2: [network] is not a known section; the sections are run, task, speech, "
         "model, optimizer, schedule, train");
-  CHECK(complaint("model = 3\n") ==
+  CHECK(error_of("model = 3\n") ==
         "config.toml:1: model must be a section, [model], got the integer 3");
-  CHECK(complaint("[[model]]\n") ==
+  CHECK(error_of("[[model]]\n") ==
         "config.toml:1: model must be a section, [model], got a list that holds a table");
 }
 
 TEST_CASE("config: the first mistake of the file is the one reported") {
   // By name, model comes before train and a before z.
-  CHECK(contains(complaint("[train]\nzzzzz = 1\naaaaa = 1\n[model]\nbbbbb = 1\n"),
-                 "config.toml:2: "));
+  CHECK(
+      contains(error_of("[train]\nzzzzz = 1\naaaaa = 1\n[model]\nbbbbb = 1\n"), "config.toml:2: "));
 }
 
-TEST_CASE("config: wrong type says what was wanted and what was found") {
-  CHECK(complaint("[train]\n\nsteps = \"abc\"") ==
+TEST_CASE("config: wrong type says what was expected and what was found") {
+  CHECK(error_of("[train]\n\nsteps = \"abc\"") ==
         "config.toml:3: train.steps must be an integer, got the string \"abc\"");
-  CHECK(complaint("[train]\nsteps = 1e4") ==
+  CHECK(error_of("[train]\nsteps = 1e4") ==
         "config.toml:2: train.steps must be an integer, got the number 10000.0");
-  CHECK(complaint("[optimizer]\nlr = true") ==
+  CHECK(error_of("[optimizer]\nlr = true") ==
         "config.toml:2: optimizer.lr must be a number, got true");
-  CHECK(complaint("[model]\nlsh_masked = 1") ==
+  CHECK(error_of("[model]\nlsh_masked = 1") ==
         "config.toml:2: model.lsh_masked must be a boolean, got the integer 1");
-  CHECK(complaint("[model]\nattention = 3") ==
+  CHECK(error_of("[model]\nattention = 3") ==
         "config.toml:2: model.attention must be a string, got the integer 3");
-  CHECK(complaint("[model]\nheads = 2024-01-01") ==
+  CHECK(error_of("[model]\nheads = 2024-01-01") ==
         "config.toml:2: model.heads must be an integer, got a date or time");
-  CHECK(complaint("[run]\nseed = -1") ==
+  CHECK(error_of("[run]\nseed = -1") ==
         "config.toml:2: run.seed must be a non-negative integer, got the integer -1");
-  CHECK(complaint("[optimizer.lr]\nx = 1") ==
+  CHECK(error_of("[optimizer.lr]\nx = 1") ==
         "config.toml:1: optimizer.lr must be a number, got a table");
-  CHECK(complaint("[optimizer]\nlr = [1]") ==
+  CHECK(error_of("[optimizer]\nlr = [1]") ==
         "config.toml:2: optimizer.lr must be a number, got a list");
-  CHECK(complaint("[schedule]\nmilestones = 3000") ==
+  CHECK(error_of("[schedule]\nmilestones = 3000") ==
         "config.toml:2: schedule.milestones must be a list of integers, got the integer 3000");
-  CHECK(complaint("[schedule]\nmilestones = [1, 2.5]") ==
+  CHECK(error_of("[schedule]\nmilestones = [1, 2.5]") ==
         "config.toml:2: schedule.milestones must be a list of integers, got a list that holds the "
         "number 2.5");
 }
 
 TEST_CASE("config: out of range says what may be") {
-  CHECK(complaint("[model]\nheads = 2\ndropout = 1.5") ==
+  CHECK(error_of("[model]\nheads = 2\ndropout = 1.5") ==
         "config.toml:3: model.dropout is 1.5; it must be in [0, 1)");
-  CHECK(complaint("[train]\nlog_every = 0") ==
+  CHECK(error_of("[train]\nlog_every = 0") ==
         "config.toml:2: train.log_every is 0; it must be at least 1");
-  CHECK(complaint("[optimizer]\nlr = 0") ==
+  CHECK(error_of("[optimizer]\nlr = 0") ==
         "config.toml:2: optimizer.lr is 0.0; it must be above 0");
-  CHECK(complaint("[optimizer]\nlr = nan") ==
+  CHECK(error_of("[optimizer]\nlr = nan") ==
         "config.toml:2: optimizer.lr is nan; it must be finite");
-  CHECK(complaint("[optimizer]\nweight_decay = inf") ==
+  CHECK(error_of("[optimizer]\nweight_decay = inf") ==
         "config.toml:2: optimizer.weight_decay is inf; it must be finite");
-  CHECK(complaint("[run]\nname = \"\"") == "config.toml:2: run.name is \"\"; it must be non-empty");
-  CHECK(complaint("[schedule]\nmilestones = [0, 5]") ==
+  CHECK(error_of("[run]\nname = \"\"") == "config.toml:2: run.name is \"\"; it must be non-empty");
+  CHECK(error_of("[schedule]\nmilestones = [0, 5]") ==
         "config.toml:2: schedule.milestones is [0, 5]; each entry must be at least 1");
-  CHECK(complaint("[optimizer]\nkind = \"lion\"") ==
+  CHECK(error_of("[optimizer]\nkind = \"lion\"") ==
         "config.toml:2: optimizer.kind is \"lion\"; it must be one of sgd, adam, adamw, radam, "
         "radam-standard");
   // Only whole choices count.
-  CHECK(contains(complaint("[model]\nattention = \"full, linear\""), "it must be one of full,"));
-  CHECK(contains(complaint("[model]\nattention = \"\""), "it must be one of full,"));
+  CHECK(contains(error_of("[model]\nattention = \"full, linear\""), "it must be one of full,"));
+  CHECK(contains(error_of("[model]\nattention = \"\""), "it must be one of full,"));
 }
 
 TEST_CASE("config: ranges at their edges") {
@@ -209,7 +208,7 @@ TEST_CASE("config: ranges at their edges") {
         "run.seed=9223372036854775807", "task.sequence_length=5", "task.sequence_length=1048576",
         "schedule.milestones=[1]", "model.feed_forward=0", "schedule.patience=0"}) {
     CAPTURE(good);
-    CHECK(override_complaint(good) == kNoError);
+    CHECK(override_error(good) == kNoError);
   }
   for (const char* bad :
        {"model.dropout=1", "model.dropout=-1e-9", "optimizer.lr=0.0", "optimizer.lr=-1",
@@ -218,30 +217,30 @@ TEST_CASE("config: ranges at their edges") {
         "train.steps=-1", "run.threads=-1", "run.threads=1025", "task.sequence_length=1048577",
         "schedule.milestones=[0]", "model.feed_forward=-1", "schedule.patience=-1"}) {
     CAPTURE(bad);
-    CHECK(contains(override_complaint(bad), "must be "));
+    CHECK(contains(override_error(bad), "must be "));
   }
 }
 
 TEST_CASE("config: a syntax error names the line and what TOML says") {
-  const std::string text = complaint("[run]\nname = \"a\"\nseed =\n");
+  const std::string text = error_of("[run]\nname = \"a\"\nseed =\n");
   CHECK(text.starts_with("config.toml:3: "));
   CHECK(text.size() > std::string("config.toml:3: ").size());
-  CHECK(complaint("[run]\nseed = 1\nseed = 2\n").starts_with("config.toml:3: "));
-  CHECK(complaint("[run]\n[task]\n[run]\n").starts_with("config.toml:3: "));
-  CHECK(complaint("[run]\nname = \"\xff\"\n").starts_with("config.toml:2: "));
+  CHECK(error_of("[run]\nseed = 1\nseed = 2\n").starts_with("config.toml:3: "));
+  CHECK(error_of("[run]\n[task]\n[run]\n").starts_with("config.toml:3: "));
+  CHECK(error_of("[run]\nname = \"\xff\"\n").starts_with("config.toml:2: "));
   // Text that toml++ 3.3 by itself asserts, or holds, to be impossible.
-  CHECK(complaint("\n[$run]\n").starts_with("config.toml:2: "));
-  CHECK(complaint("\n\n[[[run]]]\n").starts_with("config.toml:3: "));
-  CHECK(complaint("[run]\n\xc3\xa9 = 1\n").starts_with("config.toml:2: "));
-  CHECK(complaint("[run]\nseed = 1 \xcc\x98\n").starts_with("config.toml:2: "));
+  CHECK(error_of("\n[$run]\n").starts_with("config.toml:2: "));
+  CHECK(error_of("\n\n[[[run]]]\n").starts_with("config.toml:3: "));
+  CHECK(error_of("[run]\n\xc3\xa9 = 1\n").starts_with("config.toml:2: "));
+  CHECK(error_of("[run]\nseed = 1 \xcc\x98\n").starts_with("config.toml:2: "));
 }
 
 TEST_CASE("config: a key of dots does not overflow the stack") {
   std::string key = "a";
   for (int i = 0; i < 2000; ++i) key += ".a";
-  CHECK(complaint(key + " = 1").starts_with("config.toml:1: [a] is not a known section"));
-  CHECK(complaint(key + ".a = 1") == "config.toml: has more than 2000 dots");
-  CHECK(override_complaint(key + ".a=1") == "--set: has more than 2000 dots");
+  CHECK(error_of(key + " = 1").starts_with("config.toml:1: [a] is not a known section"));
+  CHECK(error_of(key + ".a = 1") == "config.toml: has more than 2000 dots");
+  CHECK(override_error(key + ".a=1") == "--set: has more than 2000 dots");
 }
 
 TEST_CASE("config: overrides come after the file, the later after the earlier") {
@@ -266,61 +265,60 @@ TEST_CASE("config: an override's string needs no quotes") {
 }
 
 TEST_CASE("config: a wrong override is named in full") {
-  CHECK(override_complaint("optimizer.lrr=1") ==
+  CHECK(override_error("optimizer.lrr=1") ==
         "--set optimizer.lrr=1: optimizer.lrr is not a known key; did you mean optimizer.lr?");
-  CHECK(override_complaint("optimizer.lr") ==
+  CHECK(override_error("optimizer.lr") ==
         "--set optimizer.lr: must have the form section.key=value");
-  CHECK(override_complaint("optimizer.lr=fast") ==
+  CHECK(override_error("optimizer.lr=fast") ==
         "--set optimizer.lr=fast: optimizer.lr must be a number, got the text \"fast\"");
-  CHECK(override_complaint("optimizer.lr=") ==
+  CHECK(override_error("optimizer.lr=") ==
         "--set optimizer.lr=: optimizer.lr must be a number, got the text \"\"");
-  CHECK(override_complaint("train.steps=1.5") ==
+  CHECK(override_error("train.steps=1.5") ==
         "--set train.steps=1.5: train.steps must be an integer, got the number 1.5");
-  CHECK(override_complaint("train.steps=1\nother=2") ==
+  CHECK(override_error("train.steps=1\nother=2") ==
         "--set train.steps=1\nother=2: train.steps must be an integer, got the text "
         "\"1\\nother=2\"");
-  CHECK(override_complaint("model.dropout=1.5") ==
+  CHECK(override_error("model.dropout=1.5") ==
         "--set model.dropout=1.5: model.dropout is 1.5; it must be in [0, 1)");
-  CHECK(override_complaint("run.name=") ==
-        "--set run.name=: run.name is \"\"; it must be non-empty");
-  CHECK(contains(override_complaint("run.name=\xff"), "run.name must be a string, got the text"));
-  CHECK(contains(override_complaint("=1"), "--set =1:  is not a known key"));
+  CHECK(override_error("run.name=") == "--set run.name=: run.name is \"\"; it must be non-empty");
+  CHECK(contains(override_error("run.name=\xff"), "run.name must be a string, got the text"));
+  CHECK(contains(override_error("=1"), "--set =1:  is not a known key"));
 }
 
 TEST_CASE("config: contradictions name the key that was set") {
-  CHECK(complaint("[task]\nsequence_length = 4\n") ==
+  CHECK(error_of("[task]\nsequence_length = 4\n") ==
         "config.toml:2: task.sequence_length is 4, too short for the copy task, which needs at "
         "least 5");
-  CHECK(complaint("[model]\nattention = \"linear\"\n") ==
+  CHECK(error_of("[model]\nattention = \"linear\"\n") ==
         "config.toml:2: model.attention is \"linear\", which sees the symbols that the copy task "
         "asks for; use causal-linear, full or lsh");
-  CHECK(complaint("[task]\nkind = \"images\"\n[model]\nattention = \"linear\"\n") ==
+  CHECK(error_of("[task]\nkind = \"images\"\n[model]\nattention = \"linear\"\n") ==
         "config.toml:4: model.attention is \"linear\", which sees the values that the images task "
         "asks for; use causal-linear, full or lsh");
-  CHECK(complaint("[task]\nkind = \"images\"\nsequence_length = 1\n") == kNoError);
-  CHECK(complaint("[model]\nheads = 3\nhead_dim = 5\n") ==
+  CHECK(error_of("[task]\nkind = \"images\"\nsequence_length = 1\n") == kNoError);
+  CHECK(error_of("[model]\nheads = 3\nhead_dim = 5\n") ==
         "config.toml:3: model.heads * model.head_dim is 15; it must be even: half is the token's "
         "embedding, half the position");
   CHECK(
-      complaint("[model]\nhead_dim = 5\n", {"model.heads=1"}).starts_with("--set model.heads=1: "));
-  CHECK(complaint("[schedule]\nmilestones = [5, 5]\n") ==
+      error_of("[model]\nhead_dim = 5\n", {"model.heads=1"}).starts_with("--set model.heads=1: "));
+  CHECK(error_of("[schedule]\nmilestones = [5, 5]\n") ==
         "config.toml:2: schedule.milestones is [5, 5]; each entry must be greater than the one "
         "before");
   CHECK(
-      complaint("[schedule]\nwarmup_steps = 10\n") ==
+      error_of("[schedule]\nwarmup_steps = 10\n") ==
       "config.toml:2: schedule.warmup_steps is 10, but schedule.kind is \"step\"; only cosine has "
       "a warm-up");
   // An override that contradicts the file is the one to look at.
-  CHECK(complaint("[schedule]\nkind = \"cosine\"\nwarmup_steps = 10\n", {"train.steps=9"}) ==
+  CHECK(error_of("[schedule]\nkind = \"cosine\"\nwarmup_steps = 10\n", {"train.steps=9"}) ==
         "--set train.steps=9: schedule.warmup_steps is 10, but train.steps is only 9");
-  CHECK(complaint("", {"schedule.kind=plateau", "train.steps=50"}) ==
+  CHECK(error_of("", {"schedule.kind=plateau", "train.steps=50"}) ==
         "--set train.steps=50: schedule.kind is \"plateau\", which needs evaluations, but "
         "train.eval_every is 100 and train.steps only 50");
-  CHECK(complaint("", {"schedule.kind=cosine", "schedule.warmup_steps=9", "train.steps=9"}) ==
+  CHECK(error_of("", {"schedule.kind=cosine", "schedule.warmup_steps=9", "train.steps=9"}) ==
         kNoError);
-  CHECK(complaint("", {"schedule.kind=cosine", "schedule.warmup_steps=9", "train.steps=0"}) ==
+  CHECK(error_of("", {"schedule.kind=cosine", "schedule.warmup_steps=9", "train.steps=0"}) ==
         kNoError);
-  CHECK(complaint("", {"model.heads=3", "model.head_dim=4"}) == kNoError);
+  CHECK(error_of("", {"model.heads=3", "model.head_dim=4"}) == kNoError);
 }
 
 TEST_CASE("config: validate checks a config made in code") {

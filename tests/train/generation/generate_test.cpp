@@ -386,8 +386,8 @@ TEST_CASE("generate: other devices make the CPU's images") {
         Arguments other = more;
         other.insert(other.end(), {"--set", "run.device=" + device.str()});
         const std::string name = "out_" + mode;
-        const auto wanted = model.pictures(name, more);
-        CHECK(same(model.pictures(name + "_device", other), wanted));
+        const auto expected = model.pictures(name, more);
+        CHECK(same(model.pictures(name + "_device", other), expected));
       }
     }
   }

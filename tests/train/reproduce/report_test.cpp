@@ -304,15 +304,15 @@ TEST_CASE("report: without gnuplot the error says what to install, and nothing i
   const test::TempDir folder;
   const std::string path = std::getenv("PATH");
   setenv("PATH", folder.path().c_str(), 1);
-  std::string said;
+  std::string text;
   try {
     write_report(test::example_results(), folder / "out");
   } catch (const UserError& error) {
-    said = error.what();
+    text = error.what();
   }
   setenv("PATH", path.c_str(), 1);
-  CHECK(contains(said, "cannot run gnuplot: No such file or directory"));
-  CHECK(contains(said, "apt-get install gnuplot-nox"));
+  CHECK(contains(text, "cannot run gnuplot: No such file or directory"));
+  CHECK(contains(text, "apt-get install gnuplot-nox"));
   CHECK(!std::filesystem::exists(folder / "out"));
 }
 

@@ -200,11 +200,11 @@ TEST_CASE("reproduce: killed again and again, it goes on to the same report") {
   for (const int step : {15, 60, 105}) {
     Program program(tiny.command("cut"));
     // In the middle of a training run, or later if the machine was faster than this test.
-    const std::string wanted = "\"step\":" + std::to_string(step);
+    const std::string expected = "\"step\":" + std::to_string(step);
     wait_until([&] {
       std::error_code absent;
       for (const auto& run : fs::directory_iterator(tiny / "cut/runs", absent)) {
-        if (contains(log_of(run.path()), wanted)) return true;
+        if (contains(log_of(run.path()), expected)) return true;
       }
       return false;
     });

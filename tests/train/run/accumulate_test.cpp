@@ -65,9 +65,9 @@ TEST_CASE("accumulate: three batches of two make the update of one batch of six"
     // Rounding alone; with two of the six images it is another update.
     CHECK(parameter_difference(runs / "six", runs / run) < 1e-6);
     CHECK(parameter_difference(runs / "two", runs / run) > 1e-4);
-    const std::vector<double> wanted = losses(runs / "six"), found = losses(runs / run);
+    const std::vector<double> expected = losses(runs / "six"), found = losses(runs / run);
     REQUIRE(found.size() == 6);
-    for (std::size_t i = 0; i < 6; ++i) CHECK(std::abs(found[i] - wanted[i]) < 1e-5);
+    for (std::size_t i = 0; i < 6; ++i) CHECK(std::abs(found[i] - expected[i]) < 1e-5);
   }
   CHECK(difference(latest_checkpoint(runs / "thrice_false") / "model.safetensors",
                    latest_checkpoint(runs / "thrice_true") / "model.safetensors") == "");

@@ -14,11 +14,11 @@ TEST_CASE("data facts: a list of phones in another order is refused, with both v
   const TinySpeech speech;
   run_ok(speech.runs().train("run", {"train.steps=20"}));
   write_text(speech.data() / "phones.txt", "<blk> 0\nB 1\nA 2\nC 3\n");
-  const std::vector<std::string> said = {"was trained with other data",
-                                         "phones[1]: \"A\" there, \"B\" here"};
-  check_refused({"eval", speech / "run"}, said);
+  const std::vector<std::string> parts = {"was trained with other data",
+                                          "phones[1]: \"A\" there, \"B\" here"};
+  check_refused({"eval", speech / "run"}, parts);
   const auto before = snapshot(speech / "run" / "checkpoints");
-  check_refused(speech.runs().resume("run", {"train.steps=30"}), said);
+  check_refused(speech.runs().resume("run", {"train.steps=30"}), parts);
   CHECK(snapshot(speech / "run" / "checkpoints") == before);
 }
 
@@ -42,10 +42,10 @@ TEST_CASE("data facts: weights of a model with other phones are refused, but for
     return Arguments{"trace",   speech.runs().config(),       "--weights", weights,
                      "--batch", speech / "batch.safetensors", "--out",     speech / "out"};
   };
-  const std::vector<std::string> said = {"phones[2]: \"B\" there, \"C\" here"};
-  check_refused(trace(speech / "run"), said);
+  const std::vector<std::string> parts = {"phones[2]: \"B\" there, \"C\" here"};
+  check_refused(trace(speech / "run"), parts);
   CHECK_FALSE(fs::exists(speech / "out"));
-  check_refused(speech.runs().train("next", {}, {"--weights", speech / "run"}), said);
+  check_refused(speech.runs().train("next", {}, {"--weights", speech / "run"}), parts);
   CHECK_FALSE(fs::exists(speech / "next"));
   run_ok(trace(latest_checkpoint(speech / "run") / "model.safetensors"));
 }
@@ -76,14 +76,14 @@ TEST_CASE("data facts: a run transcribes without its data, and from anywhere") {
   const TinySpeech speech;
   run_ok(speech.runs().train("run", {"train.steps=20"}));
   fs::copy(speech.data() / "u0.flac", speech / "alone.flac");
-  const std::string wanted =
+  const std::string expected =
       run_ok({"transcribe", speech / "run", speech / "alone.flac", "--json"}).out;
   fs::remove_all(speech.data());
   const Outcome outcome = run_script("cd / && \"$TARN\" transcribe \"$RUN\" \"$AUDIO\" --json",
                                      {{"RUN", speech / "run"}, {"AUDIO", speech / "alone.flac"}});
   INFO(outcome.err);
   CHECK(outcome.code == 0);
-  CHECK(outcome.out == wanted);
+  CHECK(outcome.out == expected);
 }
 
 TEST_CASE("data facts: a run is evaluated and goes on without its list of phones") {
@@ -91,13 +91,13 @@ TEST_CASE("data facts: a run is evaluated and goes on without its list of phones
   const Arguments eval = {"eval", speech / "run", "--json"};
   run_ok(speech.runs().train("whole", {"train.steps=30"}));
   run_ok(speech.runs().train("run", {"train.steps=20"}));
-  const std::string wanted = run_ok(eval).out;
+  const std::string expected = run_ok(eval).out;
   fs::remove(speech.data() / "phones.txt");
-  CHECK(run_ok(eval).out == wanted);
+  CHECK(run_ok(eval).out == expected);
   const Outcome elsewhere =
       run_script("cd / && \"$TARN\" eval \"$RUN\" --json", {{"RUN", speech / "run"}});
   INFO(elsewhere.err);
-  CHECK(elsewhere.out == wanted);
+  CHECK(elsewhere.out == expected);
   run_ok(speech.runs().resume("run", {"train.steps=30"}));
   CHECK(run_difference(speech / "whole", speech / "run") == "");
   CHECK(difference(speech / "whole" / "config.toml", speech / "run" / "config.toml") == "");
@@ -109,13 +109,13 @@ TEST_CASE("data facts: with no list named, transcripts are read by the checkpoin
   run_ok(speech.runs().train("whole", {"train.steps=30"}));
   run_ok(speech.runs().train("run", {"train.steps=20"}));
   Arguments eval = {"eval", speech / "run", "--json"};
-  const std::string wanted = run_ok(eval).out;
+  const std::string expected = run_ok(eval).out;
   write_text(speech.data() / "phones.txt", "<blk> 0\nC 1\nB 2\nA 3\n");
   const std::vector<std::string> other = {"phones[1]: \"A\" there, \"C\" here"};
   check_refused(eval, other);
   check_refused(speech.runs().resume("run", {"train.steps=30"}), other);
   eval.insert(eval.end(), none.begin(), none.end());
-  CHECK(run_ok(eval).out == wanted);
+  CHECK(run_ok(eval).out == expected);
   run_ok(speech.runs().resume("run", {"train.steps=30", "speech.phones="}));
   CHECK(run_difference(speech / "whole", speech / "run") == "");
   // And from there on it is the run's own setting.

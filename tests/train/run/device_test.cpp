@@ -38,11 +38,11 @@ void for_other_devices(const F& f) {
 
 // Both runs have the same lines, with every number within the tolerance.
 void check_follows(const std::filesystem::path& run, const std::filesystem::path& cpu) {
-  const std::vector<json> lines = lines_of(run), wanted = lines_of(cpu);
-  REQUIRE(lines.size() == wanted.size());
+  const std::vector<json> lines = lines_of(run), expected = lines_of(cpu);
+  REQUIRE(lines.size() == expected.size());
   double worst = 0;
   for (std::size_t i = 0; i < lines.size(); ++i) {
-    const json all = lines[i].flatten(), other = wanted[i].flatten();
+    const json all = lines[i].flatten(), other = expected[i].flatten();
     REQUIRE(all.size() == other.size());
     for (const auto& item : all.items()) {
       const std::string key = item.key();

@@ -50,8 +50,8 @@ class Kills {
   }
 
   void run() {
-    const std::int64_t wanted = (number_from("TARN_KILLS", 30) + 2) / 3;  // of three tasks
-    while (kills_ < wanted && !failed_) step();
+    const std::int64_t expected = (number_from("TARN_KILLS", 30) + 2) / 3;  // of three tasks
+    while (kills_ < expected && !failed_) step();
     finish();
     std::string text;
     for (std::size_t way = 0; way < kWays.size(); ++way) {

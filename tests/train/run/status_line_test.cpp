@@ -13,25 +13,25 @@ namespace tarn::test {
 namespace {
 
 TEST_CASE("status line: durations as a person writes them") {
-  const std::vector<std::pair<double, std::string>> wanted = {{0, "0 s"},
-                                                              {0.0432, "0.043 s"},
-                                                              {9.94, "9.9 s"},
-                                                              {9.96, "10 s"},
-                                                              {21.4, "21 s"},
-                                                              {59.7, "1 min"},
-                                                              {200, "3 min 20 s"},
-                                                              {599.6, "10 min"},
-                                                              {750, "13 min"},
-                                                              {3599, "1 h"},
-                                                              {15000, "4 h 10 min"},
-                                                              {35999, "10 h"},
-                                                              {52800, "15 h"},
-                                                              {86399, "1 day"},
-                                                              {90000, "1 day 1 h"},
-                                                              {187200, "2 days 4 h"},
-                                                              {863999, "10 days"},
-                                                              {60904.5 * 60, "42 days"}};
-  for (const auto& [seconds, text] : wanted) CHECK(train::duration_text(seconds) == text);
+  const std::vector<std::pair<double, std::string>> expected = {{0, "0 s"},
+                                                                {0.0432, "0.043 s"},
+                                                                {9.94, "9.9 s"},
+                                                                {9.96, "10 s"},
+                                                                {21.4, "21 s"},
+                                                                {59.7, "1 min"},
+                                                                {200, "3 min 20 s"},
+                                                                {599.6, "10 min"},
+                                                                {750, "13 min"},
+                                                                {3599, "1 h"},
+                                                                {15000, "4 h 10 min"},
+                                                                {35999, "10 h"},
+                                                                {52800, "15 h"},
+                                                                {86399, "1 day"},
+                                                                {90000, "1 day 1 h"},
+                                                                {187200, "2 days 4 h"},
+                                                                {863999, "10 days"},
+                                                                {60904.5 * 60, "42 days"}};
+  for (const auto& [seconds, text] : expected) CHECK(train::duration_text(seconds) == text);
 }
 
 TEST_CASE("status line: fields that do not fit are left out, from the right") {

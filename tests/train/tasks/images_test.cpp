@@ -130,11 +130,11 @@ TEST_CASE("images: eval as an RNN gives what all positions at once give, and bf1
       CAPTURE(run);
       run_ok(runs.train(run, {message("model.head=", head), message("model.attention=", attention),
                               "train.steps=20"}));
-      const double wanted = bits(run.c_str(), {});
-      CHECK(std::abs(bits(run.c_str(), {"--recurrent"}) - wanted) < 1e-5);
+      const double expected = bits(run.c_str(), {});
+      CHECK(std::abs(bits(run.c_str(), {"--recurrent"}) - expected) < 1e-5);
       const double rounded = bits(run.c_str(), {"--recurrent", "--set", "model.weights=bf16"});
-      CHECK(rounded != wanted);
-      CHECK(std::abs(rounded - wanted) < 0.02);
+      CHECK(rounded != expected);
+      CHECK(std::abs(rounded - expected) < 0.02);
     }
   }
 }
@@ -205,10 +205,10 @@ class Recorded {
       const Tensor ones = full(values.shape(), DType::f64, 1);
       loss = config_.model.head == "mixture" ? ad::logistic_mixture(logits, y).loss
                                              : ad::cross_entropy(logits, values, ones).loss;
-      const Tensor wanted = config_.model.head == "mixture"
-                                ? reference::logistic_mixture(logits, y).loss
-                                : reference::cross_entropy(logits, values, ones).loss;
-      CHECK(relative_difference(loss, wanted) < 1e-12);
+      const Tensor expected = config_.model.head == "mixture"
+                                  ? reference::logistic_mixture(logits, y).loss
+                                  : reference::cross_entropy(logits, values, ones).loss;
+      CHECK(relative_difference(loss, expected) < 1e-12);
     }
     tape.backward(loss);
     NamedTensors out{{"logits", logits}, {"loss", loss}};
@@ -237,12 +237,12 @@ TEST_CASE("images: trace gives the logits, loss and gradients that f64 gives, wi
     REQUIRE(outcome.code == 0);
     const SafetensorsFile ours(recorded.out());
     double largest = 0, difference = 0;
-    for (const auto& [name, wanted] : recorded.in_f64()) {
+    for (const auto& [name, expected] : recorded.in_f64()) {
       if (name.starts_with("grad.")) {
-        largest = std::max(largest, max_abs(wanted));
-        difference = std::max(difference, max_abs_difference(ours.read(name), wanted));
+        largest = std::max(largest, max_abs(expected));
+        difference = std::max(difference, max_abs_difference(ours.read(name), expected));
       } else {
-        CHECK(relative_difference(ours.read(name), wanted) < 1e-5);
+        CHECK(relative_difference(ours.read(name), expected) < 1e-5);
       }
     }
     CHECK(difference < 1e-5 * largest);
@@ -263,8 +263,8 @@ TEST_CASE("images: recorded batches that do not fit are an error that names them
   };
   const Tensor x = recorded.x(), y = recorded.y();
   refused(x, {}, "\n  y is missing");
-  refused(x, cast(y, DType::f64), "\n  y is f64 [2, 3, 63], wanted f32 [2, 3, 63]");
-  refused(x, full({2, 3, 62}, DType::f32, 0), "\n  y is f32 [2, 3, 62], wanted f32 [2, 3, 63]");
+  refused(x, cast(y, DType::f64), "\n  y is f64 [2, 3, 63], expected f32 [2, 3, 63]");
+  refused(x, full({2, 3, 62}, DType::f32, 0), "\n  y is f32 [2, 3, 62], expected f32 [2, 3, 63]");
   refused(full({1, 1, 64}, DType::i64, 0), full({1, 1, 64}, DType::f32, 0),
           "\n  x has 64 positions; task.sequence_length is 63");
   refused(full({1, 1, 63}, DType::i64, 256), full({1, 1, 63}, DType::f32, 0), "x holds 256; ");

@@ -183,14 +183,14 @@ TEST_CASE("speech: transcribe of a folder and eval agree on the number of errors
   const TinySpeech speech;
   run_ok(speech.runs().train("run", {"optimizer.lr=0.02", "train.steps=60"}));
   const json eval = json::parse(run_ok({"eval", speech / "run", "--json"}).out);
-  std::size_t heard = 0;
+  std::size_t decoded = 0;
   const auto lines =
       lines_of(run_ok({"transcribe", speech / "run", speech.data() / "test", "--json"}).out);
-  for (const json& line : lines) heard += line["phones"].size();
-  const std::size_t said = 8 + 9 + 3;  // u12 to u14, a phone each tenth of a second
+  for (const json& line : lines) decoded += line["phones"].size();
+  const std::size_t spoken = 8 + 9 + 3;  // u12 to u14, a phone each tenth of a second
   const double insertions = eval["insertions"], deletions = eval["deletions"];
-  CHECK(static_cast<double>(heard) ==
-        doctest::Approx(static_cast<double>(said) * (1 + insertions - deletions)));
+  CHECK(static_cast<double>(decoded) ==
+        doctest::Approx(static_cast<double>(spoken) * (1 + insertions - deletions)));
 }
 
 }  // namespace

@@ -75,9 +75,9 @@ class Recorded {
       logits = exact->forward(cast(stacked.features, DType::f64), stacked.lengths, {});
       ctc = ad::ctc(logits, stacked.labels, stacked.lengths, stacked.label_lengths);
     }
-    const reference::Ctc wanted =
+    const reference::Ctc expected =
         reference::ctc(logits, stacked.labels, stacked.lengths, stacked.label_lengths);
-    CHECK(relative_difference(ctc.loss, wanted.loss) < 1e-12);
+    CHECK(relative_difference(ctc.loss, expected.loss) < 1e-12);
     tape.backward(ctc.loss);
     NamedTensors out{{"logits", logits}, {"loss", ctc.loss}};
     for (const ad::Parameter* p : exact->parameters()) {
@@ -157,11 +157,11 @@ TEST_CASE("speech: recorded batches that do not fit are an error that names them
   refused("x", {},
           "speech task are x f32 [steps, batch, frames, 20], lengths i64 [steps, batch], y");
   refused("x", full({2, 3, 33, 40}, DType::f32, 0),
-          "\n  x is f32 [2, 3, 33, 40], wanted f32 [2, 3, 33, 20]");
+          "\n  x is f32 [2, 3, 33, 40], expected f32 [2, 3, 33, 20]");
   refused("x", full({2, 33, 20}, DType::f32, 0),
-          "\n  x is f32 [2, 33, 20], wanted f32 [steps, batch, frames, 20]");
-  refused("lengths", full({2, 2}, DType::i64, 1), "\n  lengths is i64 [2, 2], wanted i64 [2, 3]");
-  refused("y", full({2, 3, 3}, DType::i32, 1), "\n  y is i32 [2, 3, 3], wanted i64 [2, 3, 3]");
+          "\n  x is f32 [2, 33, 20], expected f32 [steps, batch, frames, 20]");
+  refused("lengths", full({2, 2}, DType::i64, 1), "\n  lengths is i64 [2, 2], expected i64 [2, 3]");
+  refused("y", full({2, 3, 3}, DType::i32, 1), "\n  y is i32 [2, 3, 3], expected i64 [2, 3, 3]");
   refused("y_lengths", {}, "\n  y_lengths is missing");
   refused("lengths", full({2, 3}, DType::i64, 0), "lengths holds 0; lengths are 1 to the frames");
   refused("lengths", full({2, 3}, DType::i64, 34), "lengths holds 34; ");

@@ -64,10 +64,10 @@ TEST_CASE("trace: logits, loss and gradients of the authors' model") {
   const SafetensorsFile ours(trace.out()), theirs(golden_file());
   CHECK(max_abs_difference(ours.read("logits"), theirs.read("logits")) < 5e-6);
   CHECK(std::abs(get(ours.read("loss"), 0) - get(theirs.read("loss"), 0)) < 1e-6);
-  const NamedTensors wanted = tensors_under(theirs, "grad.");
-  CHECK(wanted.size() == tensors_under(ours, "grad.").size());
+  const NamedTensors expected = tensors_under(theirs, "grad.");
+  CHECK(expected.size() == tensors_under(ours, "grad.").size());
   double largest = 0, difference = 0;
-  for (const auto& [name, grad] : wanted) {
+  for (const auto& [name, grad] : expected) {
     largest = std::max(largest, max_abs(grad));
     difference = std::max(difference, max_abs_difference(ours.read("grad." + name), grad));
   }
@@ -82,9 +82,9 @@ TEST_CASE("trace: ten updates of the authors' model") {
   REQUIRE(outcome.code == 0);
   const SafetensorsFile ours(trace.out()), theirs(golden_file());
   CHECK(max_abs_difference(ours.read("losses"), theirs.read("losses")) < 2e-6);
-  const NamedTensors wanted = tensors_under(theirs, "step10.");
-  CHECK(wanted.size() == 37);
-  for (const auto& entry : wanted) {
+  const NamedTensors expected = tensors_under(theirs, "step10.");
+  CHECK(expected.size() == 37);
+  for (const auto& entry : expected) {
     CAPTURE(entry.first);
     CHECK(max_abs_difference(ours.read("step10." + entry.first), entry.second) < 1e-5);
   }
@@ -101,9 +101,9 @@ TEST_CASE("trace: the whole file's parameters after one, five and six updates") 
     REQUIRE(trace.run_golden({"--steps", steps}).code == 0);
     const SafetensorsFile ours(trace.out());
     const std::string prefix = message("step", steps, ".");
-    const NamedTensors wanted = tensors_under(theirs, prefix);
-    CHECK(wanted.size() == 37);
-    for (const auto& entry : wanted) {
+    const NamedTensors expected = tensors_under(theirs, prefix);
+    CHECK(expected.size() == 37);
+    for (const auto& entry : expected) {
       CAPTURE(entry.first);
       CHECK(max_abs_difference(ours.read(prefix + entry.first), entry.second) < 1e-5);
     }
@@ -189,7 +189,7 @@ TEST_CASE("trace: batches that do not fit are an error that names them") {
   write_safetensors(
       batch, {{"x", full({1, 2, 32}, DType::i64, 1)}, {"mask", full({1, 2, 31}, DType::f32, 1)}});
   check(trace.run(weights, batch), {"batch.safetensors", "\n  y is missing",
-                                    "\n  mask is f32 [1, 2, 31], wanted f32 [1, 2, 32]"});
+                                    "\n  mask is f32 [1, 2, 31], expected f32 [1, 2, 32]"});
   write_safetensors(batch, {{"x", full({1, 2, 32}, DType::i64, 11)},
                             {"y", full({1, 2, 32}, DType::i64, 1)},
                             {"mask", full({1, 2, 32}, DType::f32, 1)}});

@@ -145,12 +145,12 @@ TEST_CASE("weights: of f64 or bf16 are converted, and that is said in a line") {
     write_as(type, first, runs / name);
     const std::string run = message("run_", name);
     const Outcome outcome = run_ok(runs.train(run, {"train.steps=0"}, {"--weights", runs / name}));
-    const std::string wanted =
+    const std::string expected =
         message("note: ", (runs / name).string(), ": pos_embedding.pe is ", name_of(type),
                 " [1, 16, 8] there, and computed instead; ", first.entries().size() - 1,
                 " tensors of ", name, " converted to f32\n");
     INFO(outcome.err);
-    CHECK(contains(outcome.err, wanted));
+    CHECK(contains(outcome.err, expected));
     const SafetensorsFile ours(latest_checkpoint(runs / run) / "model.safetensors");
     for (const auto& entry : ours.entries()) {
       CAPTURE(entry.name);

@@ -103,25 +103,28 @@ data::SpeechBatch batch_of(const Sound& sound) {
   return batch;
 }
 
-void print_text(const Sound& sound, const data::Heard& heard, const SpeechRecogniser& recogniser) {
+void print_text(const Sound& sound, const data::Hypothesis& hypothesis,
+                const SpeechRecogniser& recogniser) {
   std::string line = sound.name + " ";
-  for (const data::HeardPhone& phone : heard.phones) {
+  for (const data::AlignedPhone& phone : hypothesis.phones) {
     line += " " + recogniser.phones().name(phone.phone);
   }
-  std::printf("%s  (log-probability %.3f)\n", line.c_str(), heard.log_probability);
+  std::printf("%s  (log-probability %.3f)\n", line.c_str(), hypothesis.log_probability);
   const double seconds = recogniser.seconds_per_position();
-  for (const data::HeardPhone& phone : heard.phones) {
+  for (const data::AlignedPhone& phone : hypothesis.phones) {
     std::printf("  %8.3f %8.3f  %-4s %.3f\n", static_cast<double>(phone.first) * seconds,
                 static_cast<double>(phone.end) * seconds,
                 recogniser.phones().name(phone.phone).c_str(), phone.probability);
   }
 }
 
-void print_json(const Sound& sound, const data::Heard& heard, const SpeechRecogniser& recogniser) {
+void print_json(const Sound& sound, const data::Hypothesis& hypothesis,
+                const SpeechRecogniser& recogniser) {
   const double seconds = recogniser.seconds_per_position();
-  nlohmann::ordered_json line{{"audio", sound.name}, {"log_probability", heard.log_probability}};
+  nlohmann::ordered_json line{{"audio", sound.name},
+                              {"log_probability", hypothesis.log_probability}};
   line["phones"] = nlohmann::ordered_json::array();
-  for (const data::HeardPhone& phone : heard.phones) {
+  for (const data::AlignedPhone& phone : hypothesis.phones) {
     line["phones"].push_back({{"phone", recogniser.phones().name(phone.phone)},
                               {"start", static_cast<double>(phone.first) * seconds},
                               {"end", static_cast<double>(phone.end) * seconds},
@@ -174,9 +177,9 @@ int transcribe_command(const TranscribeCommand& command) try {
       stop_if_signalled();
       check_fits(config, sound.frames.size(0), sound.name);
       const data::SpeechBatch batch = recogniser.prepare(batch_of(sound), {});
-      const data::Heard heard =
+      const data::Hypothesis hypothesis =
           recogniser.decode(recogniser.logits(batch, {}), batch, config.speech.beam).front();
-      (command.json ? print_json : print_text)(sound, heard, recogniser);
+      (command.json ? print_json : print_text)(sound, hypothesis, recogniser);
       flush_standard_output();
       if (!command.features.empty()) features.emplace_back(sound.name, sound.frames);
     }
