@@ -3,6 +3,7 @@
 #include <array>
 #include <bit>
 #include <memory>
+#include <utility>
 
 #include "core/check.h"
 
@@ -61,13 +62,26 @@ std::size_t Allocator::block_size(std::size_t bytes) {
   return (bytes + step - 1) / step * step;
 }
 
-void* Allocator::take_cached(std::size_t size) {
-  const auto found = free_.find(size);
-  if (found == free_.end() || found->second.empty()) return nullptr;
+void* Allocator::take(MemoryBlocks& blocks, std::size_t size) {
+  const auto found = blocks.find(size);
+  if (found == blocks.end() || found->second.empty()) return nullptr;
   void* block = found->second.back();
   found->second.pop_back();
   stats_.cached -= static_cast<std::int64_t>(size);
   return block;
+}
+
+void Allocator::put(MemoryBlocks& blocks, std::size_t size, void* block) {
+  blocks[size].push_back(block);
+  stats_.cached += static_cast<std::int64_t>(size);
+}
+
+void Allocator::retire(std::size_t size, void* block) {
+  if (kCaching) {
+    put(free_, size, block);
+  } else {
+    runtime_.release(device_.index, block, size);
+  }
 }
 
 void* Allocator::allocate(std::size_t bytes) {
@@ -75,7 +89,8 @@ void* Allocator::allocate(std::size_t bytes) {
   TARN_CHECK(bytes <= kLargest, "out of memory on ", device_, ": ", bytes, " bytes were asked for");
   const std::size_t size = block_size(bytes + kGuard);
   const std::lock_guard lock(mutex_);
-  void* block = take_cached(size);
+  void* block = held_ ? take(held_->released, size) : nullptr;
+  if (block == nullptr) block = take(free_, size);
   if (block == nullptr) {
     block = runtime_.allocate(device_.index, size);
     ++stats_.system_blocks;
@@ -85,6 +100,7 @@ void* Allocator::allocate(std::size_t bytes) {
     block = runtime_.allocate(device_.index, size);
   }
   if (block == nullptr) fail_out_of_memory(size);
+  if (held_) held_->in_use.insert(block);
   stats_.live += static_cast<std::int64_t>(size);
   if (stats_.live > stats_.peak) stats_.peak = stats_.live;
   if (kChecked) guard(block, bytes);
@@ -104,11 +120,51 @@ void Allocator::release(void* block, std::size_t bytes) {
   const std::size_t size = block_size(bytes + kGuard);
   const std::lock_guard lock(mutex_);
   stats_.live -= static_cast<std::int64_t>(size);
-  if (kCaching) {
-    free_[size].push_back(block);
-    stats_.cached += static_cast<std::int64_t>(size);
-  } else {
-    runtime_.release(device_.index, block, size);
+  if (!held_) return retire(size, block);
+  held_->in_use.erase(block);
+  put(held_->released, size, block);
+}
+
+void Allocator::hold() {
+  const std::lock_guard lock(mutex_);
+  TARN_CHECK(!held_, "allocator: blocks of ", device_, " are held already");
+  held_.emplace();
+}
+
+MemoryBlocks Allocator::end_hold() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (held_->in_use.empty()) {
+      const MemoryBlocks blocks = std::move(held_->released);
+      held_.reset();
+      for (const auto& [size, of_size] : blocks) {
+        const auto bytes = static_cast<std::int64_t>(size * of_size.size());
+        stats_.cached -= bytes;
+        stats_.live += bytes;
+      }
+      return blocks;
+    }
+  }
+  cancel_hold();
+  fail<Error>("allocator: a tensor on ", device_, " outlives the work that is recorded");
+}
+
+void Allocator::cancel_hold() {
+  const std::lock_guard lock(mutex_);
+  if (!held_) return;
+  const MemoryBlocks blocks = std::move(held_->released);
+  held_.reset();
+  for (const auto& [size, of_size] : blocks) {
+    stats_.cached -= static_cast<std::int64_t>(size * of_size.size());
+    for (void* block : of_size) retire(size, block);
+  }
+}
+
+void Allocator::give_back(const MemoryBlocks& blocks) {
+  const std::lock_guard lock(mutex_);
+  for (const auto& [size, of_size] : blocks) {
+    stats_.live -= static_cast<std::int64_t>(size * of_size.size());
+    for (void* block : of_size) retire(size, block);
   }
 }
 
@@ -130,9 +186,9 @@ void Allocator::release_cached() {
 void Allocator::drop_cache() {
   for (auto& [size, blocks] : free_) {
     for (void* block : blocks) runtime_.release(device_.index, block, size);
+    stats_.cached -= static_cast<std::int64_t>(size * blocks.size());
     blocks.clear();
   }
-  stats_.cached = 0;
 }
 
 Allocator& allocator(Device device) {

@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <map>
 #include <mutex>
+#include <optional>
+#include <set>
 #include <vector>
 
 #include "core/device_runtime.h"
@@ -18,6 +20,8 @@ struct MemoryStats {
   std::int64_t cached = 0;         // bytes in blocks that wait for reuse
   std::int64_t system_blocks = 0;  // blocks ever asked of the system
 };
+
+using MemoryBlocks = std::map<std::size_t, std::vector<void*>>;  // by block size
 
 // Thread-safe. Blocks are aligned to 64 bytes; large ones ask for huge pages.
 class Allocator {
@@ -34,6 +38,15 @@ class Allocator {
   void release(void* block, std::size_t bytes);  // with the bytes that were asked for
   void zero(void* block, std::size_t bytes) const { runtime_.fill(device_.index, block, 0, bytes); }
 
+  // From hold() to end_hold() released blocks serve the requests of this time alone; end_hold()
+  // gives them out, and they stay in use until give_back(). For work that is recorded here and done
+  // later, in whose memory nothing else may lie. Throws Error if a block that was allocated in
+  // this time is not released yet; then, as after cancel_hold(), nothing is held.
+  void hold();
+  MemoryBlocks end_hold();
+  void cancel_hold();
+  void give_back(const MemoryBlocks& blocks);
+
   MemoryStats stats() const;
   void reset_peak();
   void release_cached();  // gives every waiting block back to the system
@@ -43,7 +56,16 @@ class Allocator {
   static std::size_t block_size(std::size_t bytes);
 
  private:
-  void* take_cached(std::size_t size);  // the mutex is held in both
+  // What is held between hold() and end_hold().
+  struct Held {
+    MemoryBlocks released;
+    std::set<void*> in_use;  // that were allocated in this time
+  };
+
+  // The mutex is held in these.
+  void* take(MemoryBlocks& blocks, std::size_t size);
+  void put(MemoryBlocks& blocks, std::size_t size, void* block);
+  void retire(std::size_t size, void* block);  // to the cache, or the system
   void drop_cache();
   [[noreturn]] void fail_out_of_memory(std::size_t size) const;
 
@@ -53,7 +75,8 @@ class Allocator {
   DeviceRuntime runtime_;
   Device device_;
   mutable std::mutex mutex_;
-  std::map<std::size_t, std::vector<void*>> free_;  // by block size
+  MemoryBlocks free_;
+  std::optional<Held> held_;
   MemoryStats stats_;
 };
 

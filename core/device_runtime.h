@@ -23,6 +23,29 @@ class PendingCopy {
   virtual const std::byte* wait() = 0;
 };
 
+// A copy to a device that may be made beside what it computes.
+class SideCopy {
+ public:
+  SideCopy() = default;
+  virtual ~SideCopy() = default;  // joins, if nothing did
+  SideCopy(const SideCopy&) = delete;
+  SideCopy& operator=(const SideCopy&) = delete;
+
+  // What the device is asked for from now on is done when the copy has been made.
+  virtual void join() = 0;
+};
+
+// Work that a device recorded, to be asked for as a whole.
+class DeviceGraph {
+ public:
+  DeviceGraph() = default;
+  virtual ~DeviceGraph() = default;
+  DeviceGraph(const DeviceGraph&) = delete;
+  DeviceGraph& operator=(const DeviceGraph&) = delete;
+
+  virtual void launch() = 0;
+};
+
 // All functions take the index of a device of the kind. Work is done in the order in which it is
 // asked for; fill() and copies to a device may still be under way when they return, and copies from
 // a device to the program's memory are finished. Failures throw DeviceError with the call's name.
@@ -42,7 +65,15 @@ struct DeviceRuntime {
   // it.
   std::unique_ptr<PendingCopy> (*copy_out_later)(std::int32_t index, const void* from,
                                                  std::size_t bytes);
+  // Copies what `from` holds now, when what was asked for before is done, and beside what is asked
+  // for afterwards, until join(). Null where a kind computes while it is asked.
+  std::unique_ptr<SideCopy> (*copy_in_beside)(std::int32_t index, void* to, const void* from,
+                                              std::size_t bytes) = nullptr;
   void (*wait)(std::int32_t index);  // until all that was asked for is done
+  // What is asked for between these two is recorded instead of done: kernels, fill() and
+  // copy_within(); other copies and wait() fail. Null where a kind has no graphs.
+  void (*begin_capture)(std::int32_t index) = nullptr;
+  std::unique_ptr<DeviceGraph> (*end_capture)(std::int32_t index) = nullptr;
 };
 
 // Null for a kind that this build lacks.

@@ -56,8 +56,8 @@ PinnedBlock::~PinnedBlock() {
   all.blocks[{index_, size_}].push_back({memory_, copied_});
 }
 
-void PinnedBlock::record() const {
-  check(cudaEventRecord(copied_, compute_stream(index_)), "cudaEventRecord", index_);
+void PinnedBlock::record(cudaStream_t stream) const {
+  check(cudaEventRecord(copied_, stream), "cudaEventRecord", index_);
 }
 
 void PinnedBlock::wait() const {

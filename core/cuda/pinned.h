@@ -9,7 +9,7 @@
 
 namespace tarn::cuda {
 
-// A block of pinned memory for one copy on the compute stream of a device. Given back to a store
+// A block of pinned memory for one copy on a stream of a device. Given back to a store
 // when it goes away; the store hands it out again when the copy has been made.
 class PinnedBlock {
  public:
@@ -19,8 +19,9 @@ class PinnedBlock {
   PinnedBlock& operator=(const PinnedBlock&) = delete;
 
   std::byte* bytes() const { return memory_; }
-  void record() const;  // the copy was asked for
-  void wait() const;    // until it is made
+  void record(cudaStream_t stream) const;  // the copy was asked for
+  cudaEvent_t copied() const { return copied_; }
+  void wait() const;  // until it is made
 
  private:
   std::int32_t index_;

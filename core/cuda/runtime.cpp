@@ -3,6 +3,7 @@
 #include <cstring>
 #include <map>
 #include <memory>
+#include <type_traits>
 
 #include "core/check.h"
 #include "core/cuda/pinned.h"
@@ -10,22 +11,33 @@
 namespace tarn::cuda {
 namespace {
 
+struct Streams {
+  cudaStream_t compute = nullptr, copy = nullptr;
+  cudaEvent_t asked = nullptr;  // what the compute stream was asked for before the latest side copy
+  bool captured = false;        // what the compute stream is asked for is recorded
+};
+
 // Made when the device is first used, and kept to the program's end, since tensors may live as
 // long.
-class Streams {
- public:
-  cudaStream_t of(std::int32_t index) {
-    cudaStream_t& stream = compute_[index];
-    if (stream == nullptr) {
-      const DeviceGuard guard(index);
-      check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "cudaStreamCreate", index);
+Streams& streams(std::int32_t index) {
+  static std::map<std::int32_t, Streams> all;
+  Streams& found = all[index];
+  if (found.compute == nullptr) {
+    const DeviceGuard guard(index);
+    for (cudaStream_t* stream : {&found.compute, &found.copy}) {
+      check(cudaStreamCreateWithFlags(stream, cudaStreamNonBlocking), "cudaStreamCreate", index);
     }
-    return stream;
+    check(cudaEventCreateWithFlags(&found.asked, cudaEventDisableTiming), "cudaEventCreate", index);
   }
+  return found;
+}
 
- private:
-  std::map<std::int32_t, cudaStream_t> compute_;
-};
+// What the host takes part in would be done once, when it is recorded.
+void refuse_in_capture(std::int32_t index, const char* what) {
+  if (streams(index).captured) {
+    fail<DeviceError>(what, " on cuda:", index, ": not while work is recorded for a graph");
+  }
+}
 
 std::string text_of(cudaError_t error) {
   return message(cudaGetErrorString(error), " (", cudaGetErrorName(error), ")");
@@ -100,7 +112,17 @@ void fill(std::int32_t index, void* block, int byte, std::size_t bytes) {
 // Larger copies to a device are read from where they lie, and wait for it.
 constexpr std::size_t kStagedBytes = std::size_t{16} << 20;
 
+// Through pinned memory, which the device reads when it comes to it.
+void copy_staged(std::int32_t index, cudaStream_t stream, void* to, const void* from,
+                 std::size_t bytes, const PinnedBlock& staged) {
+  std::memcpy(staged.bytes(), from, bytes);
+  check(cudaMemcpyAsync(to, staged.bytes(), bytes, cudaMemcpyHostToDevice, stream), "cudaMemcpy",
+        index);
+  staged.record(stream);
+}
+
 void copy_in(std::int32_t index, void* to, const void* from, std::size_t bytes) {
+  refuse_in_capture(index, "a copy from the host");
   const DeviceGuard guard(index);
   const cudaStream_t stream = compute_stream(index);
   if (bytes > kStagedBytes) {
@@ -108,20 +130,51 @@ void copy_in(std::int32_t index, void* to, const void* from, std::size_t bytes) 
                  index);
   }
   const PinnedBlock staged(index, bytes);
-  std::memcpy(staged.bytes(), from, bytes);
-  check(cudaMemcpyAsync(to, staged.bytes(), bytes, cudaMemcpyHostToDevice, stream), "cudaMemcpy",
-        index);
-  staged.record();
+  copy_staged(index, stream, to, from, bytes, staged);
 }
+
+// On the copy stream: behind what the compute stream has been asked for, since that may use the
+// memory still, and before what it is asked for after join().
+class CopyBeside final : public SideCopy {
+ public:
+  CopyBeside(std::int32_t index, void* to, const void* from, std::size_t bytes)
+      : index_(index), staged_(index, bytes) {
+    refuse_in_capture(index, "a copy from the host");
+    const DeviceGuard guard(index);
+    const Streams& of = streams(index);
+    check(cudaEventRecord(of.asked, of.compute), "cudaEventRecord", index);
+    check(cudaStreamWaitEvent(of.copy, of.asked, 0), "cudaStreamWaitEvent", index);
+    copy_staged(index, of.copy, to, from, bytes, staged_);
+  }
+  ~CopyBeside() override {
+    try {
+      join();
+    } catch (const DeviceError&) {  // the device has failed, which the next call will say
+    }
+  }
+  void join() override {
+    if (joined_) return;
+    joined_ = true;
+    const DeviceGuard guard(index_);
+    check(cudaStreamWaitEvent(compute_stream(index_), staged_.copied(), 0), "cudaStreamWaitEvent",
+          index_);
+  }
+
+ private:
+  std::int32_t index_;
+  PinnedBlock staged_;
+  bool joined_ = false;
+};
 
 class CopyFromDevice final : public PendingCopy {
  public:
   CopyFromDevice(std::int32_t index, const void* from, std::size_t bytes) : block_(index, bytes) {
+    refuse_in_capture(index, "a copy to the host");
     const DeviceGuard guard(index);
     check(
         cudaMemcpyAsync(block_.bytes(), from, bytes, cudaMemcpyDeviceToHost, compute_stream(index)),
         "cudaMemcpy", index);
-    block_.record();
+    block_.record(compute_stream(index));
   }
   const std::byte* wait() override {
     block_.wait();
@@ -132,19 +185,60 @@ class CopyFromDevice final : public PendingCopy {
   PinnedBlock block_;
 };
 
-template <cudaMemcpyKind Kind>
-void copy(std::int32_t index, void* to, const void* from, std::size_t bytes) {
+void copy_out(std::int32_t index, void* to, const void* from, std::size_t bytes) {
+  refuse_in_capture(index, "a copy to the host");
   const DeviceGuard guard(index);
   const cudaStream_t stream = compute_stream(index);
-  check(cudaMemcpyAsync(to, from, bytes, Kind, stream), "cudaMemcpy", index);
-  if (Kind == cudaMemcpyDeviceToHost) {
-    check(cudaStreamSynchronize(stream), "cudaStreamSynchronize", index);
-  }
+  check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, stream), "cudaMemcpy", index);
+  check(cudaStreamSynchronize(stream), "cudaStreamSynchronize", index);
+}
+
+void copy_within(std::int32_t index, void* to, const void* from, std::size_t bytes) {
+  const DeviceGuard guard(index);
+  check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, compute_stream(index)),
+        "cudaMemcpy", index);
 }
 
 void wait(std::int32_t index) {
+  refuse_in_capture(index, "a wait");
   const DeviceGuard guard(index);
   check(cudaStreamSynchronize(compute_stream(index)), "cudaStreamSynchronize", index);
+}
+
+class Graph final : public DeviceGraph {
+ public:
+  Graph(std::int32_t index, cudaGraph_t recorded) : index_(index) {
+    check(cudaGraphInstantiate(&executable_, recorded, 0), "cudaGraphInstantiate", index);
+  }
+  // One that is being run is destroyed when it has ended.
+  ~Graph() override { cudaGraphExecDestroy(executable_); }
+
+  void launch() override {
+    const DeviceGuard guard(index_);
+    check(cudaGraphLaunch(executable_, compute_stream(index_)), "cudaGraphLaunch", index_);
+  }
+
+ private:
+  std::int32_t index_;
+  cudaGraphExec_t executable_ = nullptr;
+};
+
+// Relaxed: a block that the cache lacks may be had of the driver meanwhile.
+void begin_capture(std::int32_t index) {
+  const DeviceGuard guard(index);
+  check(cudaStreamBeginCapture(compute_stream(index), cudaStreamCaptureModeRelaxed),
+        "cudaStreamBeginCapture", index);
+  streams(index).captured = true;
+}
+
+std::unique_ptr<DeviceGraph> end_capture(std::int32_t index) {
+  const DeviceGuard guard(index);
+  streams(index).captured = false;
+  cudaGraph_t recorded = nullptr;
+  check(cudaStreamEndCapture(compute_stream(index), &recorded), "cudaStreamEndCapture", index);
+  const std::unique_ptr<std::remove_pointer_t<cudaGraph_t>, cudaError_t (*)(cudaGraph_t)> owner(
+      recorded, cudaGraphDestroy);
+  return std::make_unique<Graph>(index, recorded);
 }
 
 }  // namespace
@@ -159,13 +253,19 @@ const DeviceRuntime& runtime() {
       .free_bytes = free_bytes,
       .fill = fill,
       .copy_in = copy_in,
-      .copy_out = copy<cudaMemcpyDeviceToHost>,
-      .copy_within = copy<cudaMemcpyDeviceToDevice>,
+      .copy_out = copy_out,
+      .copy_within = copy_within,
       .copy_out_later = [](std::int32_t index, const void* from,
                            std::size_t bytes) -> std::unique_ptr<PendingCopy> {
         return std::make_unique<CopyFromDevice>(index, from, bytes);
       },
+      .copy_in_beside = [](std::int32_t index, void* to, const void* from,
+                           std::size_t bytes) -> std::unique_ptr<SideCopy> {
+        return std::make_unique<CopyBeside>(index, to, from, bytes);
+      },
       .wait = wait,
+      .begin_capture = begin_capture,
+      .end_capture = end_capture,
   };
   return kRuntime;
 }
@@ -177,10 +277,7 @@ DeviceGuard::DeviceGuard(std::int32_t index) {
 
 DeviceGuard::~DeviceGuard() { cudaSetDevice(before_); }
 
-cudaStream_t compute_stream(std::int32_t index) {
-  static Streams streams;
-  return streams.of(index);
-}
+cudaStream_t compute_stream(std::int32_t index) { return streams(index).compute; }
 
 void check(cudaError_t error, const char* call, std::int32_t index) {
   if (error == cudaSuccess) return;

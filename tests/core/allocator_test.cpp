@@ -156,6 +156,37 @@ TEST_CASE("allocator: its end gives every waiting block back") {
   CHECK(system_live == 0);
 }
 
+TEST_CASE("allocator: what is held serves nobody else, and comes back") {
+  const bool cached = caches();
+  Allocator cpu(limited_source(10), Device::cpu());
+  const auto block = static_cast<std::int64_t>(Allocator::block_size(1000 + kGuard));
+  void* before = cpu.allocate(1000);
+  cpu.hold();
+  void* a = cpu.allocate(1000);
+  cpu.release(a, 1000);
+  CHECK(cpu.allocate(1000) == a);  // within the time it is used again
+  cpu.release(a, 1000);
+  cpu.release(before, 1000);  // and so is what was there before
+  const MemoryBlocks held = cpu.end_hold();
+  CHECK(cpu.stats().live == 2 * block);
+  CHECK(cpu.stats().cached == 0);
+  void* other = cpu.allocate(1000);
+  CHECK(other != a);
+  CHECK(other != before);
+  cpu.release(other, 1000);
+  cpu.give_back(held);
+  CHECK(cpu.stats().live == 0);
+  CHECK(cpu.stats().cached == (cached ? 3 * block : 0));
+
+  cpu.hold();
+  void* left = cpu.allocate(1000);
+  CHECK_THROWS_WITH_AS(cpu.end_hold(), doctest::Contains("outlives"), Error);
+  cpu.hold();  // nothing is held after it
+  cpu.cancel_hold();
+  cpu.release(left, 1000);
+  CHECK(cpu.stats().live == 0);
+}
+
 TEST_CASE("allocator: a device that this build lacks is an error that names it") {
   CHECK_THROWS_WITH_AS(allocator(Device::cuda(3)), doctest::Contains("cuda:3"), DeviceError);
 }

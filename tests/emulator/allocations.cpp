@@ -14,7 +14,8 @@ constexpr std::size_t kAlign = 256;
 
 struct Registry {
   std::map<const char*, std::unique_ptr<Allocation>> by_begin;
-  Allocation* last = nullptr;  // the one found last: most accesses go to few allocations
+  std::uint64_t allocated = 0;  // so far
+  Allocation* last = nullptr;   // the one found last: most accesses go to few allocations
 };
 
 Registry& registry() {
@@ -33,7 +34,8 @@ void* allocate(std::size_t bytes, int device) {
   auto* memory = static_cast<char*>(std::aligned_alloc(kAlign, reserved));
   if (memory == nullptr) return nullptr;
   std::memset(memory, 0xFF, reserved);
-  auto allocation = std::make_unique<Allocation>(Allocation{memory, bytes, device, {}});
+  auto allocation =
+      std::make_unique<Allocation>(Allocation{memory, bytes, device, ++registry().allocated, {}});
   if (checking() && device != kPinnedHost) {
     allocation->cells.resize((bytes + kCellBytes - 1) / kCellBytes);
   }

@@ -15,6 +15,7 @@ struct Allocation {
   char* begin;
   std::size_t bytes;
   int device;               // or kPinnedHost
+  std::uint64_t number;     // no other allocation has it, not even one in the same place
   std::vector<Cell> cells;  // of the checker, one for every kCellBytes; empty without it
 
   bool holds(const void* address, std::size_t count) const {

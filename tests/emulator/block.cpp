@@ -8,6 +8,7 @@
 
 #include "tests/emulator/emulator.h"
 #include "tests/emulator/faults.h"
+#include "tests/emulator/random.h"
 
 uint3 threadIdx, blockIdx, blockDim, gridDim;
 
@@ -15,13 +16,6 @@ namespace emulator {
 namespace {
 
 Block* g_running = nullptr;
-
-std::uint64_t next_random(std::uint64_t& state) {  // xorshift64
-  state ^= state << 13;
-  state ^= state >> 7;
-  state ^= state << 17;
-  return state;
-}
 
 // Puts numbers into the order in which the settings want them run.
 void arrange(std::vector<unsigned>& numbers, std::uint64_t& random) {

@@ -88,7 +88,9 @@ cublasStatus_t enqueue(cublasHandle_t handle, Product<T> p, long long stride_a, 
                              p.m, p.n, p.k, p.lda, p.ldb, p.ldc));
     return CUBLAS_STATUS_INVALID_VALUE;
   }
-  emulator::Stream::of(handle->stream)->add([=] {
+  emulator::Stream* stream = emulator::Stream::of(handle->stream);
+  if (!stream->capturing()) ++emulator::counters().submissions;
+  stream->add("cuBLAS product", {p.a, p.b, p.c}, [=] {
     ++emulator::counters().launches;
     for (int i = 0; i < batch; ++i) {
       Product<T> one = p;

@@ -1,7 +1,7 @@
 // What a test sets and reads of the emulated device. The device itself is used through the CUDA
 // runtime's own names, from include/cuda_runtime.h.
 //
-// Everything runs on the thread that waits: nothing happens at a launch or an asynchronous copy
+// Everything runs on the thread that calls: nothing happens at a launch or an asynchronous copy
 // under Schedule::late, and all of it at once under Schedule::eager. Not for use from several host
 // threads at the same time.
 #pragma once
@@ -15,12 +15,14 @@ namespace emulator {
 // The order in which the threads of a block run between two barriers, and the blocks of a grid.
 enum class Order { ascending, descending, random };
 
-// When queued work is done: when something waits for it, or as soon as it is queued.
-enum class Schedule { late, eager };
+// When queued work is done: when something waits for it, as soon as it is queued, or, whenever more
+// is queued, as much of each stream as chance says. In the last, streams overtake each other where
+// no event keeps them from it.
+enum class Schedule { late, eager, random };
 
 struct Settings {
   Order order = Order::ascending;
-  std::uint64_t seed = 1;  // of Order::random
+  std::uint64_t seed = 1;  // of Order::random and Schedule::random
   Schedule schedule = Schedule::late;
   int devices = 1;  // that cudaGetDeviceCount reports
   std::size_t device_bytes = std::size_t{8}
@@ -53,6 +55,7 @@ void clear_faults();
 struct Counters {
   std::uint64_t launches = 0;  // of kernels, those of graphs included
   std::uint64_t graph_launches = 0;
+  std::uint64_t submissions = 0;  // calls that launch a kernel or a graph, but for recorded ones
   std::uint64_t waits = 0;        // calls in which the host waits for a device
   std::uint64_t allocations = 0;  // of device memory
   std::uint64_t copies = 0;       // between host and device, either way

@@ -46,6 +46,23 @@ void copy_now(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind
   counters().bytes_copied += bytes;
 }
 
+// The words among a kernel's arguments that could be addresses.
+std::vector<const void*> addresses_in(const std::vector<unsigned char>& arguments) {
+  std::vector<const void*> addresses;
+  for (std::size_t at = 0; at + sizeof(void*) <= arguments.size(); at += sizeof(void*)) {
+    std::memcpy(&addresses.emplace_back(), arguments.data() + at, sizeof(void*));
+  }
+  return addresses;
+}
+
+// Of calls that may wait for the device, which a strict capture does not allow.
+bool refused_by_capture(const char* call) {
+  if (!Stream::any_capturing_strictly()) return false;
+  refuse(cudaErrorStreamCaptureUnsupported,
+         text_of("%s while a stream is captured, and not relaxed", call));
+  return true;
+}
+
 cudaMemcpyKind kind_of(const void* to, const void* from, cudaMemcpyKind given) {
   if (given != cudaMemcpyDefault) return given;
   const auto on_device = [](const void* address) {
@@ -89,7 +106,9 @@ cudaError_t enqueue(Launch launch, const void* arguments, std::size_t bytes, con
                   text_of("%s: the stream is of device %d, but device %d is the current one",
                           launch.name, launch.device, g_device));
   }
-  target->add([launch = std::move(launch)] {
+  if (!target->capturing()) ++counters().submissions;
+  const auto addresses = addresses_in(launch.arguments);
+  target->add(launch.name, addresses, [launch = std::move(launch)] {
     ++counters().launches;
     run_grid(launch);
   });
@@ -168,12 +187,14 @@ const char* cudaGetErrorName(cudaError_t error) {
 const char* cudaGetErrorString(cudaError_t error) { return cudaGetErrorName(error); }
 
 cudaError_t cudaMalloc(void** memory, std::size_t bytes) {
+  if (refused_by_capture("cudaMalloc")) return cudaErrorStreamCaptureUnsupported;
   *memory = allocate(bytes, g_device);
   ++counters().allocations;
   return *memory == nullptr ? cudaErrorMemoryAllocation : cudaSuccess;
 }
 cudaError_t cudaFree(void* memory) {
   if (memory == nullptr) return cudaSuccess;
+  if (refused_by_capture("cudaFree")) return cudaErrorStreamCaptureUnsupported;
   for (int device = 0; device < settings().devices; ++device) Stream::finish_device(device);
   if (release(memory, false)) return cudaSuccess;
   return refuse(cudaErrorInvalidValue, text_of("cudaFree of %p, which is no allocation", memory));
@@ -205,7 +226,7 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaM
     target->add([=] { copy_now(to, staged->data(), bytes, kind); });
     return cudaSuccess;
   }
-  target->add([=] { copy_now(to, from, bytes, kind); });
+  target->add("cudaMemcpy", {to, from}, [=] { copy_now(to, from, bytes, kind); });
   const bool waits = kind == cudaMemcpyDeviceToHost && is_pageable(to) && !target->capturing();
   return waits ? cudaStreamSynchronize(stream) : cudaSuccess;
 }
@@ -214,7 +235,7 @@ cudaError_t cudaMemcpy(void* to, const void* from, std::size_t bytes, cudaMemcpy
   return queued != cudaSuccess ? queued : cudaStreamSynchronize(nullptr);
 }
 cudaError_t cudaMemsetAsync(void* memory, int value, std::size_t bytes, cudaStream_t stream) {
-  Stream::of(stream)->add([=] {
+  Stream::of(stream)->add("cudaMemset", {memory}, [=] {
     check_write(memory, bytes, "cudaMemset");
     std::memset(memory, value, bytes);
   });

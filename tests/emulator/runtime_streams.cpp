@@ -1,4 +1,5 @@
 // The runtime's calls for streams, events and graphs.
+#include "tests/emulator/allocations.h"
 #include "tests/emulator/emulator.h"
 #include "tests/emulator/faults.h"
 #include "tests/emulator/stream.h"
@@ -19,6 +20,19 @@ bool refuse_in_capture(const Stream& stream, const char* call) {
 cudaError_t waited() {
   ++counters().waits;
   return cudaPeekAtLastError();
+}
+
+// Whether all that a captured piece of work was given is still what it was.
+bool memory_is_there(const Node& node) {
+  for (const auto& [address, number] : node.memory) {
+    const Allocation* allocation = find_allocation(address);
+    if (allocation != nullptr && allocation->number == number) continue;
+    report(FaultKind::usage, text_of("%s in a graph: the memory at %p was freed after the capture",
+                                     node.name.c_str(), address));
+    set_error(cudaErrorInvalidValue);
+    return false;
+  }
+  return true;
 }
 
 bool passed(const Event& event) {
@@ -105,13 +119,13 @@ cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t start, cudaEve
   return cudaSuccess;
 }
 
-cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
+cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode mode) {
   Stream* target = Stream::of(stream);
   if (stream == nullptr || target->capturing()) {
     report(FaultKind::usage, "cudaStreamBeginCapture of the default stream, or of one twice");
     return cudaErrorStreamCaptureUnsupported;
   }
-  target->begin_capture();
+  target->begin_capture(mode != cudaStreamCaptureModeRelaxed);
   return cudaSuccess;
 }
 cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
@@ -124,9 +138,13 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph,
   return cudaSuccess;
 }
 cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream) {
-  ++counters().graph_launches;
   Stream* target = Stream::of(stream);
-  for (const Work& work : executable->work) target->add(work);
+  for (const Node& node : executable->nodes) {
+    if (!memory_is_there(node)) return cudaErrorInvalidValue;
+  }
+  ++counters().graph_launches;
+  if (!target->capturing()) ++counters().submissions;
+  for (const Node& node : executable->nodes) target->add(node);
   return cudaSuccess;
 }
 cudaError_t cudaGraphDestroy(cudaGraph_t graph) {

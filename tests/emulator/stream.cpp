@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <map>
 
+#include "tests/emulator/allocations.h"
 #include "tests/emulator/emulator.h"
+#include "tests/emulator/random.h"
 
 namespace emulator {
 namespace {
@@ -58,15 +60,50 @@ void Stream::wait_for_default_order() {
   }
 }
 
-void Stream::add(Work work) {
-  if (captured_ != nullptr) {
-    captured_->work.push_back(std::move(work));
-    return;
+void Stream::begin_capture(bool strict) {
+  captured_ = std::make_unique<Graph>();
+  strict_ = strict;
+}
+
+bool Stream::any_capturing_strictly() {
+  return std::any_of(streams().begin(), streams().end(),
+                     [](const Stream* stream) { return stream->capturing() && stream->strict_; });
+}
+
+void Stream::add(const char* name, const std::vector<const void*>& addresses, Work work) {
+  Node node{name, {}, std::move(work)};
+  for (const void* address : addresses) {
+    if (!capturing()) break;
+    const Allocation* allocation = find_allocation(address);
+    if (allocation != nullptr) node.memory.push_back({address, allocation->number});
   }
+  add(std::move(node));
+}
+
+void Stream::add(Node node) {
+  if (!capturing()) return add(std::move(node.work));
+  captured_->nodes.push_back(std::move(node));
+}
+
+void Stream::add(Work work) {
   wait_for_default_order();
   queue_.push_back(std::move(work));
   ++added_;
   if (settings().schedule == Schedule::eager) finish();
+  if (settings().schedule == Schedule::random) go_on_at_random();
+}
+
+void Stream::go_on_at_random() {
+  static std::uint64_t seed = 0, random = 0;
+  if (seed != settings().seed) {
+    seed = settings().seed;
+    random = seed * 0x9E3779B97F4A7C15ULL + 1;
+  }
+  const std::vector<Stream*> all = streams();
+  for (Stream* stream : all) {
+    while (next_random(random) % 2 == 0 && stream->do_one()) {
+    }
+  }
 }
 
 bool Stream::do_one() {

@@ -6,6 +6,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "tests/emulator/runtime.h"
@@ -17,8 +18,21 @@ using Work = std::function<void()>;
 // What cudaGetLastError() returns next.
 void set_error(cudaError_t error);
 
+// The memory that an address meant when a graph was captured.
+struct MemoryUse {
+  const void* address;
+  std::uint64_t allocation;  // its number
+};
+
+// A piece of work that was captured, and what it was given.
+struct Node {
+  std::string name;
+  std::vector<MemoryUse> memory;
+  Work work;
+};
+
 struct Graph {
-  std::vector<Work> work;
+  std::vector<Node> nodes;
 };
 
 class Stream {
@@ -33,8 +47,12 @@ class Stream {
   static void finish_device(int device);
 
   int device() const { return device_; }
-  // Queues work behind all that is queued, or adds it to the graph that is captured.
+  // Queues work behind all that is queued.
   void add(Work work);
+  // The same, or adds it to the graph that is captured, under a name and with those of the given
+  // addresses that lie in memory of a device.
+  void add(const char* name, const std::vector<const void*>& addresses, Work work);
+  void add(Node node);
   // How much was queued so far; finish(n) does the first n of it.
   std::uint64_t added() const { return added_; }
   bool finished(std::uint64_t count) const { return done_ >= count; }
@@ -42,18 +60,22 @@ class Stream {
   void finish() { finish(added_); }
   bool do_one();  // one piece of work; false if there is none
 
-  void begin_capture() { captured_ = std::make_unique<Graph>(); }
+  // strict: what may wait for the device is refused meanwhile, such as cudaMalloc.
+  void begin_capture(bool strict);
   bool capturing() const { return captured_ != nullptr; }
   std::unique_ptr<Graph> end_capture() { return std::move(captured_); }
+  static bool any_capturing_strictly();
 
  private:
   void wait_for_default_order();
+  static void go_on_at_random();
 
   int device_;
   bool blocking_;
   std::deque<Work> queue_;
   std::uint64_t added_ = 0, done_ = 0;
   std::unique_ptr<Graph> captured_;
+  bool strict_ = false;
 };
 
 struct Event {

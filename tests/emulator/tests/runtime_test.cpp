@@ -1,105 +1,14 @@
-// Memory, streams, events, graphs and cuBLAS.
+// Memory and cuBLAS.
 #include <cublas_v2.h>
 #include <doctest/doctest.h>
 
-#include <cmath>
 #include <vector>
 
 #include "tests/emulator/emulator.h"
 #include "tests/emulator/tests/device_memory.h"
-#include "tests/emulator/tests/good_kernels.h"
 
 namespace emulator::test {
 namespace {
-
-cudaStream_t new_stream() {
-  cudaStream_t stream = nullptr;
-  cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking);
-  return stream;
-}
-
-TEST_CASE("runtime: what is queued is done when something waits for it") {
-  clear_faults();
-  DeviceMemory<float> memory(std::vector<float>(4, 0.0F));
-  float* pinned = nullptr;
-  cudaMallocHost(&pinned, 4 * sizeof(float));
-  cudaStream_t stream = new_stream();
-  increment(memory.data(), 4, stream);
-  cudaMemcpyAsync(pinned, memory.data(), 4 * sizeof(float), cudaMemcpyDeviceToHost, stream);
-  CHECK(std::isnan(pinned[0]));  // nobody has waited
-  cudaStreamSynchronize(stream);
-  CHECK(pinned[3] == 1.0F);
-  cudaStreamDestroy(stream);
-  cudaFreeHost(pinned);
-  CHECK(faults().empty());
-}
-
-TEST_CASE("runtime: pinned memory is read when the copy runs, pageable memory at once") {
-  cudaStream_t stream = new_stream();
-  DeviceMemory<float> a(1), b(1);
-  float* pinned = nullptr;
-  cudaMallocHost(&pinned, sizeof(float));
-  float pageable = *pinned = 1;
-  cudaMemcpyAsync(a.data(), pinned, sizeof(float), cudaMemcpyHostToDevice, stream);
-  cudaMemcpyAsync(b.data(), &pageable, sizeof(float), cudaMemcpyHostToDevice, stream);
-  pageable = *pinned = 2;  // a mistake for pinned memory: the copy has not run
-  cudaStreamSynchronize(stream);
-  CHECK(a.read()[0] == 2.0F);
-  CHECK(b.read()[0] == 1.0F);
-  cudaStreamDestroy(stream);
-  cudaFreeHost(pinned);
-}
-
-TEST_CASE("runtime: an event orders two streams, and only it does") {
-  cudaStream_t first = new_stream(), second = new_stream();
-  cudaEvent_t event = nullptr;
-  cudaEventCreateWithFlags(&event, cudaEventDisableTiming);
-  for (const bool ordered : {false, true}) {
-    DeviceMemory<float> a(std::vector<float>(1, 0.0F)), b(std::vector<float>(1, 5.0F));
-    increment(a.data(), 1, first);
-    cudaEventRecord(event, first);
-    CHECK(cudaEventQuery(event) == cudaErrorNotReady);
-    increment(a.data(), 1, first);
-    if (ordered) cudaStreamWaitEvent(second, event);
-    cudaMemcpyAsync(b.data(), a.data(), sizeof(float), cudaMemcpyDeviceToDevice, second);
-    cudaStreamSynchronize(second);
-    float got = 0;
-    cudaMemcpyAsync(&got, b.data(), sizeof(float), cudaMemcpyDeviceToHost, second);
-    // Without the wait the query did the first increment, and nothing has done the second.
-    CHECK(got == 1.0F);
-    CHECK(cudaEventQuery(event) == (ordered ? cudaSuccess : cudaErrorNotReady));
-    cudaStreamSynchronize(first);
-  }
-  cudaEventDestroy(event);
-  cudaStreamDestroy(first);
-  cudaStreamDestroy(second);
-}
-
-TEST_CASE("runtime: a captured graph runs as often as it is launched") {
-  clear_faults();
-  cudaStream_t stream = new_stream();
-  DeviceMemory<float> memory(std::vector<float>(3, 0.0F));
-  cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal);
-  increment(memory.data(), 3, stream);
-  increment(memory.data(), 2, stream);
-  CHECK(cudaStreamSynchronize(stream) == cudaErrorStreamCaptureUnsupported);
-  CHECK(faults().size() == 1);
-  cudaGraph_t graph = nullptr;
-  cudaGraphExec_t executable = nullptr;
-  CHECK(cudaStreamEndCapture(stream, &graph) == cudaSuccess);
-  cudaGraphInstantiate(&executable, graph);
-  cudaGraphDestroy(graph);
-  counters() = {};
-  for (int i = 0; i < 5; ++i) cudaGraphLaunch(executable, stream);
-  cudaStreamSynchronize(stream);
-  CHECK(memory.read() == std::vector<float>{10, 10, 5});
-  CHECK(counters().launches == 10);
-  CHECK(counters().graph_launches == 5);
-  CHECK(counters().waits == 2);
-  cudaGraphExecDestroy(executable);
-  cudaStreamDestroy(stream);
-  clear_faults();
-}
 
 TEST_CASE("runtime: memory ends, and comes back") {
   settings().device_bytes = 1000;
@@ -127,21 +36,6 @@ TEST_CASE("runtime: copies outside of an allocation, and pointers of others, are
   CHECK(cudaFreeHost(memory.data()) == cudaErrorInvalidValue);
   REQUIRE(faults().size() == 2);
   CHECK(faults()[0].kind == FaultKind::usage);
-  clear_faults();
-}
-
-TEST_CASE("runtime: a stream of another device is refused") {
-  settings().devices = 2;
-  clear_faults();
-  cudaStream_t stream = new_stream();
-  CHECK(cudaSetDevice(1) == cudaSuccess);
-  DeviceMemory<float> memory(std::vector<float>(1, 0.0F));
-  increment(memory.data(), 1, stream);
-  CHECK(faults().size() == 1);
-  CHECK(cudaSetDevice(2) == cudaErrorInvalidDevice);
-  cudaSetDevice(0);
-  cudaStreamDestroy(stream);
-  settings() = {};
   clear_faults();
 }
 
