@@ -115,6 +115,9 @@ Tensor encoder_step(const EncoderStep& step) {
     check_state(step, step.layers[i], step.states[i]);
   }
   check_norm(step.x, step.norm);
+  if (step.device_position.defined()) {
+    check.integers({"device_position", step.device_position}, {1}, step.x.device());
+  }
   if (step.head.panels.defined()) {
     check.required({{"head bias", step.head.bias}});
     check_linear(step.x, {"head panels", step.head.panels}, {"head bias", step.head.bias},
@@ -131,6 +134,7 @@ Tensor encoder_step(const EncoderStep& step) {
                                 .norm = step.norm,
                                 .head = step.head,
                                 .position = step.position,
+                                .device_position = step.device_position,
                                 .out = make({step.x.size(0), outputs})};
   kernels::run(&Table::encoder_step, step.x.device(), args);
   return args.out;

@@ -26,6 +26,8 @@ struct EncoderStep {
   const NormWeights& norm;
   const PackedLinear& head;  // its panels undefined: none
   std::int64_t position = 0;
+  // i32 [1] on x's device: read there in place of `position`, which it should be.
+  Tensor device_position = {};
 };
 
 // Moves the state on by one position; returns [N, width], or [N, outputs] of the head.

@@ -18,6 +18,9 @@ void check_sample(const char* op, const Tensor& outputs, const SampleOptions& op
   check.rank(argument, 2, "[N, outputs]");
   check.widths(argument);
   check.contiguous({argument});
+  if (options.device_step.defined()) {
+    check.integers({"device_step", options.device_step}, {1}, outputs.device());
+  }
   TARN_CHECK(std::isfinite(options.temperature) && options.temperature >= 0, op,
              ": the temperature is ", options.temperature, "; it must be finite and at least 0");
 }
@@ -40,6 +43,7 @@ Tensor sample_logistic_mixture(const Tensor& outputs, LogisticScale scale,
                 .temperature = options.temperature,
                 .compat = scale == LogisticScale::compat,
                 .address = options.address,
+                .device_step = options.device_step,
                 .first = options.first});
   return values;
 }
@@ -52,6 +56,7 @@ Tensor sample_categorical(const Tensor& logits, const SampleOptions& options) {
                 .values = values,
                 .temperature = options.temperature,
                 .address = options.address,
+                .device_step = options.device_step,
                 .first = options.first});
   return values;
 }

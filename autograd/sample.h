@@ -12,6 +12,7 @@ struct SampleOptions {
   double temperature = 1;  // 0: the likeliest; finite and not negative
   RngAddress address;
   std::uint32_t first = 0;
+  Tensor device_step = {};  // i32 [1] on the outputs' device: read there in place of address.step
 };
 
 enum class LogisticScale {

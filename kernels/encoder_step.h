@@ -66,6 +66,7 @@ struct EncoderStepArgs {
   NormWeights norm;
   PackedLinear head;          // its panels undefined: none
   std::int64_t position = 0;  // softmax: where in the cache this one goes
+  Tensor device_position;     // i32 [1]: read in place of it; undefined: none
   Tensor out;                 // [N, width], or [N, outputs] of the head
 };
 

@@ -1,5 +1,6 @@
 // Values drawn from the distributions that a model predicts. Row r draws the numbers of block
-// first + r at the address: what a sequence draws does not depend on the batch it stands in.
+// first + r at the address: what a sequence draws does not depend on the batch it stands in. Where
+// device_step (i32 [1]) is defined, it is read in place of the address's step.
 #pragma once
 
 #include "core/rng.h"
@@ -18,6 +19,7 @@ struct SampleLogisticMixtureArgs {
   double temperature = 1;
   bool compat = false;
   RngAddress address;
+  Tensor device_step;
   std::uint32_t first = 0;
 };
 
@@ -27,6 +29,7 @@ struct SampleCategoricalArgs {
   Tensor logits, values;
   double temperature = 1;
   RngAddress address;
+  Tensor device_step;
   std::uint32_t first = 0;
 };
 

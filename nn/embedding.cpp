@@ -55,4 +55,9 @@ Tensor PositionEmbedding::concat_to(const Tensor& x, std::int64_t position) cons
   return ad::concat(x, pe_.select(1, position).expand({x.size(0), pe_.size(2)}));
 }
 
+Tensor PositionEmbedding::concat_to(const Tensor& x, const Tensor& position) const {
+  const Tensor row = ad::embedding(position, pe_.select(0, 0));
+  return ad::concat(x, row.expand({x.size(0), row.size(1)}));
+}
+
 }  // namespace tarn::nn

@@ -27,6 +27,8 @@ class PositionEmbedding : public Module {
   Tensor concat_to(const Tensor& x) const;
   // x [N, d] and one position joined to [N, d + width].
   Tensor concat_to(const Tensor& x, std::int64_t position) const;
+  // The same of a position that lies on the device: i32 [1].
+  Tensor concat_to(const Tensor& x, const Tensor& position) const;
 
  private:
   Tensor pe_;

@@ -92,7 +92,7 @@ Tensor Encoder::prefill(const Tensor& x, EncoderState& state) const {
   return norm_.forward(y);
 }
 
-Tensor Encoder::step(const Tensor& x, EncoderState& state) const {
+Tensor Encoder::step(const Tensor& x, EncoderState& state, const Tensor& device_position) const {
   std::vector<ad::StepState> states;
   states.reserve(state.layers.size());
   for (const AttentionState& layer : state.layers) {
@@ -103,8 +103,9 @@ Tensor Encoder::step(const Tensor& x, EncoderState& state) const {
                                  .states = states,
                                  .norm = state.weights.norm,
                                  .head = state.weights.head,
-                                 .position = state.position()});
-  for (AttentionState& layer : state.layers) ++layer.position;
+                                 .position = state.position(),
+                                 .device_position = device_position});
+  state.set_position(state.position() + 1);
   return out;
 }
 

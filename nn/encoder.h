@@ -62,8 +62,9 @@ class Encoder : public Module {
   EncoderState start(std::int64_t batch, std::int64_t capacity, StepWeights weights) const;
   // A prefix [N, L, width] in one parallel pass; the state is then as after L steps, to rounding.
   Tensor prefill(const Tensor& x, EncoderState& state) const;
-  // [N, width] to [N, width], or to [N, outputs] of the head among the weights.
-  Tensor step(const Tensor& x, EncoderState& state) const;
+  // [N, width] to [N, width], or to [N, outputs] of the head among the weights. device_position:
+  // where the device reads the state's position, i32 [1]; undefined: it is told.
+  Tensor step(const Tensor& x, EncoderState& state, const Tensor& device_position = {}) const;
 
  private:
   std::vector<EncoderLayer*> layers_;

@@ -15,6 +15,10 @@ std::string name_of_tensor(std::size_t layer, const std::string& tensor) {
 
 }  // namespace
 
+void EncoderState::set_position(std::int64_t position) {
+  for (AttentionState& layer : layers) layer.position = position;
+}
+
 EncoderState EncoderState::copy() const {
   EncoderState out{weights, {}};
   for (const AttentionState& state : layers) out.layers.push_back(state.copy());

@@ -25,6 +25,7 @@ struct EncoderState {
   std::vector<AttentionState> layers;
 
   std::int64_t position() const { return layers.empty() ? 0 : layers.front().position; }
+  void set_position(std::int64_t position);
   EncoderState copy() const;
 
   // The state by name, for a file; it shares the elements. Names: position, layers.{i}.{tensor}.

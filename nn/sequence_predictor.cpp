@@ -35,6 +35,12 @@ Tensor SequencePredictor::step(const Tensor& tokens, EncoderState& state) const 
   return transformer_.step(x, state);
 }
 
+Tensor SequencePredictor::step(const Tensor& tokens, EncoderState& state,
+                               const Tensor& device_position) const {
+  const Tensor x = pos_embedding_.concat_to(value_embedding_.forward(tokens), device_position);
+  return transformer_.step(x, state, device_position);
+}
+
 Tensor SequencePredictor::prefill(const Tensor& tokens, EncoderState& state) const {
   TARN_CHECK_SHAPE(tokens.rank() == 2 && tokens.size(1) > 0,
                    "prefill: tokens are [N, L] with one position at least, not ", tokens.shape());

@@ -19,6 +19,8 @@ class SequencePredictor : public Module {
  public:
   SequencePredictor(const Build& build, const SequencePredictorOptions& options);
 
+  std::int64_t max_length() const { return max_length_; }
+
   Tensor forward(const Tensor& tokens, const AttentionMask& mask, const Pass& pass) const;
 
   // As an RNN: tokens i32 [N], position by position; returns [N, outputs]. The weights are a copy
@@ -28,6 +30,9 @@ class SequencePredictor : public Module {
   EncoderState start(std::int64_t batch, StepWeights weights) const;
   EncoderState start(std::int64_t batch) const { return start(batch, step_weights(build().dtype)); }
   Tensor step(const Tensor& tokens, EncoderState& state) const;
+  // The same, but what the device does reads the state's position there, from i32 [1]: recorded
+  // (core/replay.h), it steps from whatever position it finds.
+  Tensor step(const Tensor& tokens, EncoderState& state, const Tensor& device_position) const;
   // A prefix i32 [N, L], L >= 1, in one parallel pass: returns what the last of L steps returns and
   // leaves the state as they do, both to rounding. The state must be at position 0.
   Tensor prefill(const Tensor& tokens, EncoderState& state) const;

@@ -34,6 +34,7 @@ template <class T>
 struct Workspace {
   explicit Workspace(const EncoderStepArgs& args)
       : rows(args.x.size(0)), width(args.x.size(1)), position(args.position) {
+    if (args.device_position.defined()) position = *args.device_position.data<std::int32_t>();
     if (args.layers.empty()) return;
     const StepLayer& layer = args.layers.front();
     heads = layer.heads;

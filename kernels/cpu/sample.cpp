@@ -31,10 +31,19 @@ std::int64_t choose(const T* logits, std::int64_t count, double temperature, dou
   return likeliest;  // rounding left the rest just above 0
 }
 
+// The address of either kernel's arguments.
+template <class Args>
+RngAddress address_of(const Args& args) {
+  RngAddress address = args.address;
+  if (args.device_step.defined()) {
+    address.step = static_cast<std::uint32_t>(*args.device_step.template data<std::int32_t>());
+  }
+  return address;
+}
+
 template <class T>
 std::int32_t draw(const T* row, std::int64_t components, const SampleLogisticMixtureArgs& args,
-                  std::uint32_t block) {
-  const auto bits = random_block(args.address, block);
+                  const std::array<std::uint32_t, 4>& bits) {
   const std::int64_t k = choose(row, components, args.temperature, open_uniform(bits[0]));
   const auto mean = static_cast<double>(row[components + k]);
   if (args.temperature == 0) return value_of(mean);
@@ -59,20 +68,22 @@ void for_rows(const Tensor& outputs, const Tensor& values, std::uint32_t first, 
 
 void sample_logistic_mixture(const SampleLogisticMixtureArgs& args) {
   const std::int64_t components = args.outputs.size(-1) / 3;
+  const RngAddress address = address_of(args);
   with_float_type(args.outputs.dtype(), [&](auto zero) {
     using T = decltype(zero);
     for_rows<T>(args.outputs, args.values, args.first, [&](const T* row, std::uint32_t block) {
-      return draw(row, components, args, block);
+      return draw(row, components, args, random_block(address, block));
     });
   });
 }
 
 void sample_categorical(const SampleCategoricalArgs& args) {
   const std::int64_t count = args.logits.size(-1);
+  const RngAddress address = address_of(args);
   with_float_type(args.logits.dtype(), [&](auto zero) {
     using T = decltype(zero);
     for_rows<T>(args.logits, args.values, args.first, [&](const T* row, std::uint32_t block) {
-      const double u = open_uniform(random_block(args.address, block)[0]);
+      const double u = open_uniform(random_block(address, block)[0]);
       return static_cast<std::int32_t>(choose(row, count, args.temperature, u));
     });
   });

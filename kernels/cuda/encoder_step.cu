@@ -89,13 +89,27 @@ __global__ void linear_head_steps(StepHeads<T> all, Unary feature_map, T eps, T*
   });
 }
 
+// The position of a step, which may lie on the device.
+struct StepPosition {
+  std::int64_t value;
+  const std::int32_t* device;
+
+  explicit StepPosition(const EncoderStepArgs& args)
+      : value(args.position),
+        device(args.device_position.defined() ? args.device_position.data<std::int32_t>()
+                                              : nullptr) {}
+
+  __device__ std::int64_t read() const { return device == nullptr ? value : *device; }
+};
+
 // out = softmax(scale * query . keys[s]) values over the first position + 1 positions (eq. 2), of
 // which the last is made of this key and value. `weights` is working memory, [N, H, capacity].
 template <class T>
 __global__ void softmax_head_steps(StepHeads<T> all, T scale, T* all_keys, T* all_values,
-                                   std::int64_t capacity, std::int64_t position, T* all_weights) {
+                                   std::int64_t capacity, StepPosition at, T* all_weights) {
   const StepHead<T> head(all);
-  const std::int64_t e = all.query_width, m = all.value_width, seen = position + 1;
+  const std::int64_t position = at.read(), seen = position + 1;
+  const std::int64_t e = all.query_width, m = all.value_width;
   T* keys = all_keys + blockIdx.x * capacity * e;
   T* values = all_values + blockIdx.x * capacity * m;
   T* weights = all_weights + blockIdx.x * capacity;
@@ -210,7 +224,7 @@ void multiply(const StepBuffers<T>& b, const T* x, const AddNorm<T>& norm,
 
 template <class T>
 void attend(const StepBuffers<T>& b, const StepRule& rule, const StepState& state,
-            std::int64_t position) {
+            const StepPosition& position) {
   const dim3 grid(static_cast<unsigned>(b.rows * b.heads));
   T* first = state.first.mutable_data<T>();
   T* second = state.second.mutable_data<T>();
@@ -233,7 +247,7 @@ void step(const EncoderStepArgs& args, T* scratch) {
     const StepLayer& layer = args.layers[i];
     multiply(b, x, norm, layer.qkv, b.width, b.qkv);
     if (i > 0) x = b.x;
-    attend(b, layer.rule, args.states[i], args.position);
+    attend(b, layer.rule, args.states[i], StepPosition(args));
     multiply(b, static_cast<const T*>(b.attended), {}, layer.out, b.heads * b.value_width,
              b.branch);
     multiply(b, x, AddNorm<T>(layer.norm1, b.branch, b.normal), layer.linear1, b.width, b.hidden,

@@ -43,14 +43,29 @@ __device__ std::int64_t choose(const T* logits, std::int64_t count, double tempe
 
 }  // namespace
 
+// An address whose step may lie on the device.
+struct DeviceAddress {
+  RngAddress address;
+  const std::int32_t* step;
+
+  DeviceAddress(const RngAddress& given, const Tensor& device_step)
+      : address(given), step(device_step.defined() ? device_step.data<std::int32_t>() : nullptr) {}
+
+  __device__ RngAddress read() const {
+    RngAddress at = address;
+    if (step != nullptr) at.step = static_cast<std::uint32_t>(*step);
+    return at;
+  }
+};
+
 template <class T>
 __global__ void sample_mixtures(const T* outputs, std::int32_t* values, std::int64_t components,
-                                double temperature, bool compat, RngAddress address,
+                                double temperature, bool compat, DeviceAddress address,
                                 std::uint32_t first, std::int64_t rows) {
   const std::int64_t r = warp_row();
   if (r >= rows) return;
   const T* row = outputs + r * 3 * components;
-  const auto bits = random_block(address, first + static_cast<std::uint32_t>(r));
+  const auto bits = random_block(address.read(), first + static_cast<std::uint32_t>(r));
   const std::int64_t k = choose(row, components, temperature, open_uniform(bits[0]));
   if (lane() != 0) return;
   const auto mean = static_cast<double>(row[components + k]);
@@ -64,11 +79,11 @@ __global__ void sample_mixtures(const T* outputs, std::int32_t* values, std::int
 
 template <class T>
 __global__ void sample_classes(const T* logits, std::int32_t* values, std::int64_t count,
-                               double temperature, RngAddress address, std::uint32_t first,
+                               double temperature, DeviceAddress address, std::uint32_t first,
                                std::int64_t rows) {
   const std::int64_t r = warp_row();
   if (r >= rows) return;
-  const auto bits = random_block(address, first + static_cast<std::uint32_t>(r));
+  const auto bits = random_block(address.read(), first + static_cast<std::uint32_t>(r));
   const std::int64_t k = choose(logits + r * count, count, temperature, open_uniform(bits[0]));
   if (lane() == 0) values[r] = static_cast<std::int32_t>(k);
 }
@@ -80,8 +95,8 @@ void sample_logistic_mixture(const SampleLogisticMixtureArgs& args, Scratch /*no
     using T = decltype(zero);
     TARN_LAUNCH((sample_mixtures<T>), blocks_for_rows(rows), kThreads, 0, args.values.device(),
                 args.outputs.data<T>(), args.values.mutable_data<std::int32_t>(),
-                args.outputs.size(-1) / 3, args.temperature, args.compat, args.address, args.first,
-                rows);
+                args.outputs.size(-1) / 3, args.temperature, args.compat,
+                DeviceAddress(args.address, args.device_step), args.first, rows);
   });
 }
 
@@ -92,7 +107,8 @@ void sample_categorical(const SampleCategoricalArgs& args, Scratch /*none*/) {
     using T = decltype(zero);
     TARN_LAUNCH((sample_classes<T>), blocks_for_rows(rows), kThreads, 0, args.values.device(),
                 args.logits.data<T>(), args.values.mutable_data<std::int32_t>(),
-                args.logits.size(-1), args.temperature, args.address, args.first, rows);
+                args.logits.size(-1), args.temperature,
+                DeviceAddress(args.address, args.device_step), args.first, rows);
   });
 }
 

@@ -1,8 +1,10 @@
 #include "train/generation/generate.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "autograd/views.h"
+#include "core/replay.h"
 #include "core/transfer.h"
 #include "kernels/optimizer.h"
 #include "kernels/table.h"
@@ -38,52 +40,49 @@ void copy_sequence(const nn::EncoderState& from, nn::EncoderState& to, std::int6
   }
 }
 
-constexpr std::int64_t kCheckEvery = 16;  // positions
-
-// nonfinite: [length], how many outputs of each position were not finite.
-void check_finite(const Tensor& nonfinite) {
-  HostCopy copy(nonfinite);
-  const std::span<const double> counts = copy.wait<double>();
-  const auto bad = std::find_if(counts.begin(), counts.end(), [](double n) { return n > 0; });
-  TARN_CHECK(bad == counts.end(), "the model's outputs for value ", bad - counts.begin(),
-             " are not finite");
+// 0 .. count - 1 on a device.
+Tensor numbers(std::int64_t count, Device device) {
+  std::vector<std::int32_t> values(static_cast<std::size_t>(count));
+  std::iota(values.begin(), values.end(), 0);
+  return from_values<std::int32_t>(values, {count}, device);
 }
 
-// The outputs for the value after the last one, [N, outputs]. values: [count, N], all so far, one
-// more than in the last call.
-class Distributions {
- public:
-  Distributions(const nn::SequencePredictor& model, const nn::StepWeights& weights,
-                GenerateMode mode, std::int64_t batch)
-      : model_(model), weights_(weights), mode_(mode) {
-    if (mode != GenerateMode::full) state_ = model.start(batch, weights);
-  }
-
-  Tensor after(const Tensor& values) {
-    const std::int64_t last = values.size(0) - 1;
-    if (mode_ == GenerateMode::full) {
-      return by_sequence(values, [&](std::int64_t, const Tensor& tokens) {
-        const Tensor outputs = model_.forward(tokens, {.causal = true, .lengths = {}}, {});
-        return ad::contiguous(outputs.select(1, last));
-      });
-    }
-    if (state_.position() == last) return model_.step(values.select(0, last), state_);
-    return by_sequence(values, [&](std::int64_t row, const Tensor& tokens) {
-      nn::EncoderState own = model_.start(1, weights_);
-      Tensor outputs = model_.prefill(tokens, own);
-      copy_sequence(own, state_, row);
-      return outputs;
-    });
-  }
-
- private:
-  const nn::SequencePredictor& model_;
-  const nn::StepWeights& weights_;
-  GenerateMode mode_;
-  nn::EncoderState state_;
-};
+constexpr std::int64_t kBlock = 16;  // values that are drawn between two questions to the device
 
 }  // namespace
+
+// What complete() works with. All of it lies on the model's device and stays where it is, so that a
+// device is asked for the steps of a block by one launch: they read the values before and their
+// positions from `values` and `positions`, which are those of the block at hand.
+struct Generator::Sequences {
+  Sequences(std::int64_t length, std::int64_t batch, Device device)
+      : all(Tensor::empty({length, batch}, DType::i32, device)),
+        all_positions(numbers(length, device)),
+        values(Tensor::empty({kBlock + 1, batch}, DType::i32, device)),
+        positions(Tensor::empty({kBlock + 1}, DType::i32, device)),
+        nonfinite(Tensor::zeros({kBlock}, DType::f64, device)) {}
+
+  // Copies the last value that is there, and the positions of it and of `count` more.
+  void begin(std::int64_t position, std::int64_t count) const {
+    copy_into(all.slice(0, position - 1, 1), values.slice(0, 0, 1));
+    copy_into(all_positions.slice(0, position - 1, count + 1), positions.slice(0, 0, count + 1));
+  }
+  // Copies the values that were drawn back, and waits for whether they could be.
+  void end(std::int64_t position, std::int64_t count) const {
+    copy_into(values.slice(0, 1, count), all.slice(0, position, count));
+    HostCopy copy(nonfinite.slice(0, 0, count));
+    const std::span<const double> counts = copy.wait<double>();
+    const auto bad = std::find_if(counts.begin(), counts.end(), [](double n) { return n > 0; });
+    TARN_CHECK(bad == counts.end(), "the model's outputs for value ",
+               position + (bad - counts.begin()), " are not finite");
+  }
+
+  // A row a position, so that what a step reads and writes is contiguous.
+  Tensor all, all_positions;  // [length, N] and [length]
+  Tensor values, positions;  // [kBlock + 1, N] and [kBlock + 1], from the last value that was there
+  Tensor nonfinite;          // [kBlock]: how many outputs were not finite
+  nn::EncoderState state;
+};
 
 std::string_view name_of(GenerateMode mode) {
   switch (mode) {
@@ -124,32 +123,71 @@ Tensor Generator::complete(const Tensor& given, std::int64_t length, std::uint32
   const std::int64_t batch = given.size(0), kept = given.size(1);
   TARN_CHECK_SHAPE(kept >= 1 && kept <= length, "generate: ", kept, " values of ", length,
                    " are given; at least the first must be");
-  // A row a position, so that what a step reads and writes is contiguous. All stays on the model's
-  // device, and it is asked now and then only whether the outputs were finite, since the program
-  // would wait for the answer.
-  const Device device = model_.device();
-  const Tensor values = Tensor::empty({length, batch}, DType::i32, device);
-  copy_into(copy_to(given.transpose(0, 1), Device::cpu()), values.slice(0, 0, kept));
-  const Tensor nonfinite = Tensor::zeros({length}, DType::f64, device);
-  Distributions distributions(model_, weights_, options_.mode, batch);
-  for (std::int64_t position = kept; position < length; ++position) {
-    if (!watch(position)) return {};
-    const Tensor outputs = distributions.after(values.slice(0, 0, position));
-    kernels::run(&kernels::Table::count_nonfinite, device,
-                 {.x = {outputs}, .totals = nonfinite.slice(0, position, 1)});
-    copy_into(draw(outputs, position, first), values.select(0, position));
-    if ((position + 1) % kCheckEvery == 0 || position + 1 == length) check_finite(nonfinite);
+  // Behind the last, nothing would stop what a device reads its positions for.
+  TARN_CHECK_SHAPE(length <= model_.max_length() + 1, "generate: ", length,
+                   " values; the model was built for ", model_.max_length() + 1);
+  Sequences sequences(length, batch, model_.device());
+  copy_into(copy_to(given.transpose(0, 1), Device::cpu()), sequences.all.slice(0, 0, kept));
+  const bool steps = options_.mode != GenerateMode::full;
+  if (steps) sequences.state = model_.start(batch, weights_);
+  Replay block(model_.device(), [&] { draw_by_steps(sequences, kBlock, first); });
+
+  std::int64_t count = 0;
+  for (std::int64_t position = kept; position < length; position += count) {
+    const bool prefilled = steps && sequences.state.position() == position - 1;
+    count = prefilled ? std::min(kBlock, length - position) : 1;
+    for (std::int64_t i = 0; i < count; ++i) {
+      if (!watch(position + i)) return {};
+    }
+    sequences.begin(position, count);
+    if (!prefilled) {
+      draw(sequences, 0, first, outputs_after(sequences, position));
+    } else if (count == kBlock) {
+      block.run();
+    } else {
+      draw_by_steps(sequences, count, first);
+    }
+    // Which the program counts only where it asks for each step.
+    if (steps) sequences.state.set_position(position - 1 + count);
+    sequences.end(position, count);
   }
-  return copy_to(copy_to(values, Device::cpu()).transpose(0, 1), Device::cpu());
+  return copy_to(copy_to(sequences.all, Device::cpu()).transpose(0, 1), Device::cpu());
 }
 
-Tensor Generator::draw(const Tensor& outputs, std::int64_t position, std::uint32_t first) const {
-  const ad::SampleOptions options{
-      options_.temperature,
-      {options_.seed, site_of("generate"), static_cast<std::uint32_t>(position)},
-      first};
-  return options_.categorical ? ad::sample_categorical(outputs, options)
-                              : ad::sample_logistic_mixture(outputs, options_.scale, options);
+Tensor Generator::outputs_after(Sequences& sequences, std::int64_t count) const {
+  const Tensor values = sequences.all.slice(0, 0, count);
+  return by_sequence(values, [&](std::int64_t row, const Tensor& tokens) {
+    if (options_.mode == GenerateMode::full) {
+      const Tensor outputs = model_.forward(tokens, {.causal = true, .lengths = {}}, {});
+      return ad::contiguous(outputs.select(1, count - 1));
+    }
+    nn::EncoderState own = model_.start(1, weights_);
+    Tensor outputs = model_.prefill(tokens, own);
+    copy_sequence(own, sequences.state, row);
+    return outputs;
+  });
+}
+
+void Generator::draw_by_steps(Sequences& sequences, std::int64_t count, std::uint32_t first) const {
+  for (std::int64_t i = 0; i < count; ++i) {
+    draw(sequences, i, first,
+         model_.step(sequences.values.select(0, i), sequences.state,
+                     sequences.positions.slice(0, i, 1)));
+  }
+}
+
+void Generator::draw(const Sequences& sequences, std::int64_t index, std::uint32_t first,
+                     const Tensor& outputs) const {
+  kernels::run(&kernels::Table::count_nonfinite, outputs.device(),
+               {.x = {outputs}, .totals = sequences.nonfinite.slice(0, index, 1)});
+  const ad::SampleOptions options{options_.temperature,
+                                  {options_.seed, site_of("generate"), 0},
+                                  first,
+                                  sequences.positions.slice(0, index + 1, 1)};
+  const Tensor drawn = options_.categorical
+                           ? ad::sample_categorical(outputs, options)
+                           : ad::sample_logistic_mixture(outputs, options_.scale, options);
+  copy_into(drawn, sequences.values.select(0, index + 1));
 }
 
 }  // namespace tarn::train

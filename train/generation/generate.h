@@ -36,8 +36,8 @@ struct GenerateOptions {
   DType storage = DType::f32;  // of the weights that steps read; or bf16
 };
 
-// Called before each value but the given ones, with the number of values there are. False ends the
-// generation.
+// Called for each value but the given ones before it is asked for, with the number of values before
+// it; steps are asked for several at a time. False ends the generation.
 using GenerateWatch = std::function<bool(std::int64_t values)>;
 
 // Makes sequences longer. A sequence is the same whatever the batch it stands in.
@@ -55,7 +55,16 @@ class Generator {
                   const GenerateWatch& watch) const;
 
  private:
-  Tensor draw(const Tensor& outputs, std::int64_t position, std::uint32_t first) const;
+  struct Sequences;
+
+  // What a parallel pass over the first `count` values gives for the next: [N, outputs]. The state,
+  // if there is one, is then behind them.
+  Tensor outputs_after(Sequences& sequences, std::int64_t count) const;
+  // Draws values 1 .. count of the block, each by a step from the one before.
+  void draw_by_steps(Sequences& sequences, std::int64_t count, std::uint32_t first) const;
+  // Draws value index + 1 of the block from its distributions.
+  void draw(const Sequences& sequences, std::int64_t index, std::uint32_t first,
+            const Tensor& outputs) const;
 
   const nn::SequencePredictor& model_;
   GenerateOptions options_;

@@ -68,6 +68,9 @@ TEST_CASE("generator: outputs that are not finite, and nothing to begin with, ar
   CHECK_THROWS_WITH_AS(
       Generator(model, {}).complete(test::random_tokens({1, 21}, 256, "long"), kLength, 0, go_on),
       doctest::Contains("21 values of 20 are given"), ShapeError);
+  CHECK_THROWS_WITH_AS(
+      Generator(model, {}).complete(test::random_tokens({1, 1}, 256, "short"), 21, 0, go_on),
+      doctest::Contains("21 values; the model was built for 20"), ShapeError);
   test::set(model.parameters().back()->value(), 0, std::numeric_limits<double>::infinity());
   for (const GenerateMode mode : {GenerateMode::recurrent, GenerateMode::full}) {
     const Generator generator(model, {.mode = mode});
