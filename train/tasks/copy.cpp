@@ -5,6 +5,7 @@
 #include "data/copy_task.h"
 #include "nn/sequence_predictor.h"
 #include "train/run/signals.h"
+#include "train/tasks/batches_ahead.h"
 #include "train/tasks/model.h"
 #include "train/tasks/totals.h"
 #include "train/weights/recorded.h"
@@ -27,14 +28,17 @@ class CopyTraining final : public Task {
       : config_(config),
         device_(device),
         data_({config.task.sequence_length, config.task.symbols, config.run.seed}),
-        model_(build_of(config, device), predictor_options(config)) {}
+        model_(build_of(config, device), predictor_options(config)),
+        training_(device, [this](std::int64_t index, const data::Shard& shard) {
+          return on_device(data_.batch("train", index, config_.train.batch_size, shard));
+        }) {}
 
   nn::Module& model() override { return model_; }
 
   ForwardResult train_batch(std::int64_t index, const data::Shard& shard,
                             const nn::Pass& pass) override {
     const std::int64_t size = config_.train.batch_size;
-    ForwardResult result = forward(data_.batch("train", index, size, shard), pass);
+    ForwardResult result = forward(training_.take(index, shard), pass);
     result.share = static_cast<double>(data_.targets("train", index, size, shard)) /
                    static_cast<double>(data_.targets("train", index, size));
     return result;
@@ -50,7 +54,7 @@ class CopyTraining final : public Task {
     for (std::int64_t i = 0; i < config_.train.eval_batches; ++i) {
       stop_if_signalled();
       const auto batch = data_.batch("evaluation", i, config_.train.batch_size);
-      sum.add(run(batch, {}).totals);
+      sum.add(forward(on_device(batch), {}).totals);
     }
     return metrics(sum.totals());
   }
@@ -60,27 +64,26 @@ class CopyTraining final : public Task {
                                const nn::Pass& pass) override;
 
  private:
-  struct Run {
-    Tensor logits, loss, totals;
+  struct Batch {
+    DeviceCopy x, y, mask;
   };
 
-  Run run(const data::CopyBatch& batch, const nn::Pass& pass) {
-    const Tensor logits =
-        model_.forward(copy_to(batch.x, device_), {.causal = true, .lengths = {}}, pass);
-    const auto result =
-        ad::cross_entropy(logits, copy_to(batch.y, device_), copy_to(batch.mask, device_));
-    return {logits, result.loss, result.totals};
+  Batch on_device(const data::CopyBatch& batch) const {
+    return {{batch.x, device_}, {batch.y, device_}, {batch.mask, device_}};
   }
 
-  ForwardResult forward(const data::CopyBatch& batch, const nn::Pass& pass) {
-    const Run result = run(batch, pass);
-    return {result.loss, result.logits, result.totals, batch.x.elements()};
+  ForwardResult forward(Batch batch, const nn::Pass& pass) {
+    const Tensor& x = batch.x.tensor();
+    const Tensor logits = model_.forward(x, {.causal = true, .lengths = {}}, pass);
+    const auto result = ad::cross_entropy(logits, batch.y.tensor(), batch.mask.tensor());
+    return {result.loss, logits, result.totals, x.elements()};
   }
 
   Config config_;
   Device device_;
   data::CopyTask data_;
   nn::SequencePredictor model_;
+  BatchesAhead<Batch> training_;
 };
 
 std::int64_t CopyTraining::count_recorded(const SafetensorsFile& file) const {
@@ -95,9 +98,9 @@ ForwardResult CopyTraining::recorded_batch(const SafetensorsFile& file, std::int
                                            const nn::Pass& pass) {
   const std::int64_t symbols = config_.task.symbols;
   const std::string meaning = message("tokens are 0 to task.symbols = ", symbols);
-  return forward({recorded_tokens(file, "x", index, {0, symbols}, meaning),
-                  recorded_tokens(file, "y", index, {0, symbols}, meaning),
-                  recorded_step(file, "mask", index)},
+  return forward(on_device({recorded_tokens(file, "x", index, {0, symbols}, meaning),
+                            recorded_tokens(file, "y", index, {0, symbols}, meaning),
+                            recorded_step(file, "mask", index)}),
                  pass);
 }
 

@@ -12,6 +12,7 @@
 #include "kernels/copy.h"
 #include "kernels/table.h"
 #include "train/run/signals.h"
+#include "train/tasks/batches_ahead.h"
 #include "train/tasks/model.h"
 #include "train/tasks/totals.h"
 #include "train/weights/recorded.h"
@@ -68,7 +69,11 @@ class ImageTraining final : public Task {
       : config_(config),
         device_(device),
         categorical_(config.model.head == "categorical"),
-        model_(build_of(config, device), image_predictor_options(config)) {}
+        model_(build_of(config, device), image_predictor_options(config)),
+        training_(device, [this](std::int64_t index, const data::Shard& shard) {
+          return on_device(batch_of(data::training_batch(
+              data_->train, index, config_.train.batch_size, config_.run.seed, shard)));
+        }) {}
 
   nn::Module& model() override { return model_; }
 
@@ -81,11 +86,10 @@ class ImageTraining final : public Task {
 
   ForwardResult train_batch(std::int64_t index, const data::Shard& shard,
                             const nn::Pass& pass) override {
-    const std::int64_t size = config_.train.batch_size;
-    const Batch batch =
-        batch_of(data::training_batch(data_->train, index, size, config_.run.seed, shard));
-    ForwardResult result = forward(batch, pass);
-    result.share = static_cast<double>(batch.x.size(0)) / static_cast<double>(size);
+    DeviceBatch batch = training_.take(index, shard);
+    const std::int64_t images = batch.x.tensor().size(0);
+    ForwardResult result = forward(std::move(batch), pass);
+    result.share = static_cast<double>(images) / static_cast<double>(config_.train.batch_size);
     return result;
   }
 
@@ -135,6 +139,9 @@ class ImageTraining final : public Task {
   struct Batch {
     Tensor x, y;
   };
+  struct DeviceBatch {
+    DeviceCopy x, y;
+  };
   struct Loss {
     Tensor loss, totals;
   };
@@ -148,8 +155,8 @@ class ImageTraining final : public Task {
     return {batch.x, mapped<std::int32_t, float>(batch.target, DType::f32, scaled)};
   }
 
-  Tensor logits_of(const Batch& batch, const nn::Pass& pass) const {
-    return model_.forward(copy_to(batch.x, device_), {.causal = true, .lengths = {}}, pass);
+  DeviceBatch on_device(const Batch& batch) const {
+    return {{batch.x, device_}, {batch.y, device_}};
   }
 
   Loss loss_of(const Tensor& logits, const Tensor& y) const {
@@ -161,10 +168,11 @@ class ImageTraining final : public Task {
     return {result.loss, result.totals};
   }
 
-  ForwardResult forward(const Batch& batch, const nn::Pass& pass) const {
-    const Tensor logits = logits_of(batch, pass);
-    const Loss result = loss_of(logits, copy_to(batch.y, device_));
-    return {result.loss, logits, result.totals, batch.x.elements()};
+  ForwardResult forward(DeviceBatch batch, const nn::Pass& pass) const {
+    const Tensor& x = batch.x.tensor();
+    const Tensor logits = model_.forward(x, {.causal = true, .lengths = {}}, pass);
+    const Loss result = loss_of(logits, batch.y.tensor());
+    return {result.loss, logits, result.totals, x.elements()};
   }
 
   // Over the first `count` images. add(batch, sum) adds the totals of a batch of up to `size`.
@@ -180,10 +188,9 @@ class ImageTraining final : public Task {
   }
 
   Metrics metrics_at_once(const data::ImageSet& set, std::int64_t count) const {
-    return metrics_over(set, count, config_.train.batch_size,
-                        [&](const Batch& batch, TotalsSum& sum) {
-                          sum.add(loss_of(logits_of(batch, {}), copy_to(batch.y, device_)).totals);
-                        });
+    return metrics_over(
+        set, count, config_.train.batch_size,
+        [&](const Batch& batch, TotalsSum& sum) { sum.add(forward(on_device(batch), {}).totals); });
   }
 
   // The same by the model as an RNN: equal to rounding, and to that of the weights.
@@ -214,6 +221,7 @@ class ImageTraining final : public Task {
   nn::SequencePredictor model_;
   std::optional<Data> data_;
   SplitOptions split_;  // that was opened
+  BatchesAhead<DeviceBatch> training_;
 };
 
 ForwardResult ImageTraining::recorded_batch(const SafetensorsFile& file, std::int64_t index,
@@ -226,7 +234,7 @@ ForwardResult ImageTraining::recorded_batch(const SafetensorsFile& file, std::in
                   "; targets are in [-1, 1], a value v as v / 255 * 2 - 1");
   }
   if (categorical_) batch.y = mapped<float, std::int32_t>(batch.y, DType::i32, unscaled);
-  return forward(batch, pass);
+  return forward(on_device(batch), pass);
 }
 
 }  // namespace
