@@ -7,21 +7,12 @@
 #define TARN_KERNELS_CPU_UNARY_INL_H_
 #endif
 
-#include <cmath>
-#include <numbers>
-
+#include "kernels/common/unary.h"
 #include "kernels/cpu/exp-inl.h"
 #include "kernels/cpu/simd-inl.h"
-#include "kernels/unary.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace tarn::kernels::cpu::HWY_NAMESPACE {
-
-// The normal distribution function, by the exact erf.
-template <class T>
-HWY_INLINE T normal_cdf(T x) {
-  return T{0.5} * (T{1} + std::erf(x * static_cast<T>(1 / std::numbers::sqrt2)));
-}
 
 // row[i] = f(x[i]); x and row may be the same. A NaN stays one, so that a diverged run is seen: the
 // comparisons below are written to be false for it.
@@ -37,7 +28,7 @@ HWY_INLINE void unary_row(Unary op, const T* x, T* row, std::int64_t n) {
         hn::StoreU(hn::IfThenElse(hn::Lt(v, hn::Zero(d)), hn::Zero(d), v), d, row + i);
       });
     case Unary::gelu:
-      for (std::int64_t i = 0; i < n; ++i) row[i] = x[i] * normal_cdf(x[i]);
+      for (std::int64_t i = 0; i < n; ++i) row[i] = gelu(x[i]);
       return;
     case Unary::elu_plus_one:
       return for_vectors<T>(n, [&](auto d, std::int64_t i) HWY_ATTR {
@@ -61,14 +52,9 @@ HWY_INLINE void unary_backward_row(Unary op, const T* saved, T* grad, std::int64
         const auto on = hn::Gt(hn::LoadU(d, saved + i), hn::Zero(d));
         hn::StoreU(hn::IfThenElseZero(on, hn::LoadU(d, grad + i)), d, grad + i);
       });
-    case Unary::gelu: {
-      const T inverse_sqrt_two_pi = static_cast<T>(std::numbers::inv_sqrtpi / std::numbers::sqrt2);
-      for (std::int64_t i = 0; i < n; ++i) {
-        const T x = saved[i];
-        grad[i] *= normal_cdf(x) + x * inverse_sqrt_two_pi * std::exp(T{-0.5} * x * x);
-      }
+    case Unary::gelu:
+      for (std::int64_t i = 0; i < n; ++i) grad[i] *= gelu_derivative(saved[i]);
       return;
-    }
     case Unary::elu_plus_one:  // 1 for x > 0, else exp(x): the smaller of 1 and f(x)
       return for_vectors<T>(n, [&](auto d, std::int64_t i) HWY_ATTR {
         const auto derivative = hn::Min(hn::LoadU(d, saved + i), hn::Set(d, T{1}));

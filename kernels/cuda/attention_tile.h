@@ -8,17 +8,9 @@
 #include <limits>
 #include <type_traits>
 
-#include "kernels/cuda/gpu.h"
+#include "kernels/cuda/tile_products.h"
 
 namespace tarn::kernels::cuda {
-
-// Numbers that a thread reads from shared memory at once.
-template <class T, int kCount>
-struct alignas(kCount * sizeof(T) < 16 ? kCount * sizeof(T) : 16) Pack {
-  T at[kCount];
-
-  static __device__ Pack of(const T* from) { return *reinterpret_cast<const Pack*>(from); }
-};
 
 // kRows queries, as many keys, and kColumns columns of what the weights are multiplied by. The
 // threads form a square. Thread (x, y) has the scores of queries y + i * kSide and keys 4 x + j.
@@ -63,19 +55,9 @@ struct AttentionTile {
       load<kRows, kSlice>(a, first, width, of_a, kSliceStride);
       load<kRows, kSlice>(permuted, first, width, of_b, kSliceStride);
       __syncthreads();
-      TARN_UNROLL(1)
-      for (int e = 0; e < kSlice; e += 4) {
-        Pack<T, 4> rows[4], keys[4];
-        for (int i = 0; i < 4; ++i) {
-          rows[i] = Pack<T, 4>::of(of_a + query(i) * kSliceStride + e);
-          keys[i] = Pack<T, 4>::of(of_b + (i * kSide + x()) * kSliceStride + e);
-        }
-        for (int i = 0; i < 4; ++i) {
-          for (int j = 0; j < 4; ++j) {
-            for (int d = 0; d < 4; ++d) products[i][j] += rows[i].at[d] * keys[j].at[d];
-          }
-        }
-      }
+      // Of queries and of keys, a thread has each kSide'th row.
+      add_product_of_rows<1>(of_a + y() * kSliceStride, kSide * kSliceStride,
+                             of_b + x() * kSliceStride, kSide * kSliceStride, kSlice, products);
     }
   }
 
@@ -84,8 +66,8 @@ struct AttentionTile {
     store_row(query(i), row, weights);
   }
   static __device__ void store_row(int r, const T (&row)[4], Weights& weights) {
-    *reinterpret_cast<Pack<T, 4>*>(weights.at + r * kWeightStride + key(0)) = {row[0], row[1],
-                                                                               row[2], row[3]};
+    *reinterpret_cast<Quad<T>*>(weights.at + r * kWeightStride + key(0)) = {row[0], row[1], row[2],
+                                                                            row[3]};
   }
 
   // sums[i][c] += sum over keys k of weights[query(i)][k] * values(k)[first + column(c)]. With
@@ -102,14 +84,14 @@ struct AttentionTile {
       __syncthreads();
       TARN_UNROLL(1)
       for (int k = 0; k < kValueRows; k += 4) {
-        Pack<T, 4> w[4];
+        Quad<T> w[4];
         for (int i = 0; i < 4; ++i) {
-          w[i] = Pack<T, 4>::of(weights.at + (kTransposed ? (k0 + k + i) * kWeightStride + 4 * y()
-                                                          : query(i) * kWeightStride + k0 + k));
+          w[i] = load_quad(weights.at + (kTransposed ? (k0 + k + i) * kWeightStride + 4 * y()
+                                                     : query(i) * kWeightStride + k0 + k));
         }
         for (int d = 0; d < 4; ++d) {
           for (int c = 0; c < kEach; c += kPack) {
-            const auto v = Pack<T, kPack>::of(operands.at + (k + d) * kColumns + column(c));
+            const auto v = load_pack<kPack>(operands.at + (k + d) * kColumns + column(c));
             for (int i = 0; i < 4; ++i) {
               const T weight = kTransposed ? w[d].at[i] : w[i].at[d];
               for (int e = 0; e < kPack; ++e) sums[i][c + e] += weight * v.at[e];

@@ -1,7 +1,7 @@
+#include "kernels/common/unary.h"
 #include "kernels/cuda/blas.h"
 #include "kernels/cuda/column_sums.h"
 #include "kernels/cuda/dropout.h"
-#include "kernels/cuda/unary-inl.h"
 #include "kernels/dtype_switch.h"
 #include "kernels/gemm.h"
 #include "kernels/table.h"

@@ -8,15 +8,21 @@
 
 namespace tarn::kernels::cuda {
 
-// Four neighbours, which one instruction moves.
-template <class T>
-struct alignas(16) Quad {
-  T at[4];
+// Neighbours that one instruction moves, where they have no more than 16 bytes.
+template <class T, int kCount>
+struct alignas(kCount * sizeof(T) < 16 ? kCount * sizeof(T) : 16) Pack {
+  T at[kCount];
 };
+template <class T>
+using Quad = Pack<T, 4>;
 
+template <int kCount, class T>
+__device__ inline Pack<T, kCount> load_pack(const T* from) {
+  return *reinterpret_cast<const Pack<T, kCount>*>(from);
+}
 template <class T>
 __device__ inline Quad<T> load_quad(const T* from) {
-  return *reinterpret_cast<const Quad<T>*>(from);
+  return load_pack<4>(from);
 }
 
 // Whether an address is one that a Quad may have.

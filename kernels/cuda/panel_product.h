@@ -6,7 +6,7 @@
 #include <cmath>
 
 #include "kernels/common/bf16.h"
-#include "kernels/cuda/unary-inl.h"
+#include "kernels/common/unary.h"
 #include "kernels/cuda/warps.h"
 #include "kernels/encoder_step.h"
 

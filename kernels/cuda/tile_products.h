@@ -41,11 +41,12 @@ __device__ void add_product(const T* a, int a_step, const T* b, int b_stride, in
   }
 }
 
-// sums[r][c] += sum over k < depth of a[r * a_step + k] * b[c * b_step + k].
-template <class T, int kOfThread, int kColumns>
+// sums[r][c] += sum over k < depth of a[r * a_step + k] * b[c * b_step + k]; kUnroll times four k
+// at once.
+template <int kUnroll = 2, class T, int kOfThread, int kColumns>
 __device__ void add_product_of_rows(const T* a, int a_step, const T* b, int b_step, int depth,
                                     T (&sums)[kOfThread][kColumns]) {
-  TARN_UNROLL(2)
+  TARN_UNROLL(kUnroll)
   for (int k = 0; k < depth; k += 4) {
     Quad<T> x[kOfThread];
     for (int r = 0; r < kOfThread; ++r) x[r] = load_quad(a + r * a_step + k);

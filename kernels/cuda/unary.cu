@@ -1,5 +1,5 @@
+#include "kernels/common/unary.h"
 #include "kernels/cuda/gpu.h"
-#include "kernels/cuda/unary-inl.h"
 #include "kernels/dtype_switch.h"
 #include "kernels/table.h"
 #include "kernels/unary.h"

@@ -108,7 +108,7 @@ TEST_CASE("cuda: dropout keeps the elements that the CPU keeps") {
 
 TEST_CASE("cuda: embedding, and its gradient of tokens that repeat") {
   for (const DType dtype : kFloats) {
-    for (const std::int64_t n : {0, 1, 63, 257}) {
+    for (const std::int64_t n : {0, 1, 63, 257, 1024, 2100}) {
       compare(dtype, rounding(dtype), [&](Device device) {
         constexpr std::int64_t kVocabulary = 7, kWidth = 33;
         std::vector<std::int32_t> tokens(static_cast<std::size_t>(n));
