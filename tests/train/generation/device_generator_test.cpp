@@ -54,10 +54,9 @@ std::vector<std::int32_t> by_single_steps(const nn::SequencePredictor& model, co
 }
 
 TEST_CASE("device: several positions at once draw what one after another does, as on the CPU") {
-  for (const auto& [attention, mode] : {std::pair{"causal-linear", GenerateMode::recurrent},
-                                        std::pair{"full", GenerateMode::cached}}) {
+  for (const std::string attention : {"causal-linear", "full"}) {
     CAPTURE(attention);
-    const GenerateOptions options{.mode = mode, .seed = 5};
+    const GenerateOptions options{.mode = find_generate_mode("", attention), .seed = 5};
     const Tensor given = test::random_tokens({3, 1}, 256, "given");
     std::vector<std::int32_t> wanted;
     test::for_each_device([&](Device device) {
@@ -108,14 +107,13 @@ TEST_CASE("device: outputs that are not finite are told with their value, of gra
 #if defined(TARN_EMULATED) && !defined(TARN_CHECKED)  // which reads memory back to check it
 TEST_CASE("device: launches, graphs and waits of a generated image") {
   const Device device = Device::cuda(0);
-  for (const auto& [attention, mode] : {std::pair{"causal-linear", GenerateMode::recurrent},
-                                        std::pair{"full", GenerateMode::cached}}) {
+  for (const std::string attention : {"causal-linear", "full"}) {
     CAPTURE(attention);
     constexpr std::int64_t kLong = 1 + 96;  // a plain block, and five graphs
     nn::SequencePredictorOptions options = image_options(attention);
     options.max_length = kLong - 1;
     const nn::SequencePredictor model(on(device), options);
-    const Generator generator(model, {.mode = mode});
+    const Generator generator(model, {.mode = find_generate_mode("", attention)});
     const Tensor given = test::random_tokens({1, 1}, 256, "given");
     generator.complete(given, kLong, 0, go_on);
     emulator::counters() = {};
@@ -128,9 +126,9 @@ TEST_CASE("device: launches, graphs and waits of a generated image") {
     CHECK(counts.allocations == 0);
     // Whether the outputs of a block were finite; and the image, which waits twice.
     CHECK(counts.waits == 6 + 2);
-    MESSAGE(std::string(attention), ", 96 positions of ", of_position,
-            " launches: ", counts.submissions, " launches and graphs were asked for, ",
-            counts.waits, " waits, ", counts.copies, " copies of ", counts.bytes_copied, " bytes");
+    MESSAGE(attention, ", 96 positions of ", of_position, " launches: ", counts.submissions,
+            " launches and graphs were asked for, ", counts.waits, " waits, ", counts.copies,
+            " copies of ", counts.bytes_copied, " bytes");
   }
 }
 #endif
