@@ -15,9 +15,9 @@
 HWY_BEFORE_NAMESPACE();
 namespace tarn::kernels::cpu::HWY_NAMESPACE {
 
-// Lines are transposed in groups of this many, for which a buffer of pairs fits beside them in the
-// first-level cache.
-constexpr std::int64_t kGroup = 16;
+// What is transposed at once: this many lines of kDepthPairs pairs, or pairs of kWidth lines. Both
+// fit the first-level cache.
+constexpr std::int64_t kGroup = 16, kWidth = 64;
 
 constexpr std::int64_t multiple_of_4(std::int64_t n) { return (n + 3) / 4 * 4; }
 
@@ -110,19 +110,23 @@ inline void PackLines(const Factor& factor, const Part& part, std::uint32_t* to)
     }
     return;
   }
-  HWY_ALIGN std::uint32_t buffer[kDepthPairs * kGroup];
+  HWY_ALIGN std::uint32_t buffer[kGroup * kWidth];
   const std::int64_t pairs = (part.depth + 1) / 2;
-  for (std::int64_t line = 0; line < part.lines; line += kGroup) {
-    const std::int64_t width = std::min(kGroup, part.lines - line);
-    const float* row = factor.at + part.first_inner * factor.stride + part.first_line + line;
-    for (std::int64_t p = 0; p < pairs; ++p, row += 2 * factor.stride) {
-      const float* second = 2 * p + 1 < part.depth ? row + factor.stride : nullptr;
-      pair_across(row, second, width, buffer + p * kGroup);
-      std::fill(buffer + p * kGroup + width, buffer + (p + 1) * kGroup, 0);
+  for (std::int64_t first = 0; first < pairs; first += kGroup) {
+    const std::int64_t count = std::min(kGroup, pairs - first);
+    for (std::int64_t line = 0; line < part.lines; line += kWidth) {
+      const std::int64_t width = std::min(kWidth, part.lines - line);
+      const float* row =
+          factor.at + (part.first_inner + 2 * first) * factor.stride + part.first_line + line;
+      for (std::int64_t p = 0; p < count; ++p, row += 2 * factor.stride) {
+        const bool has_second = 2 * (first + p) + 1 < part.depth;
+        pair_across(row, has_second ? row + factor.stride : nullptr, width, buffer + p * kWidth);
+        std::fill(buffer + p * kWidth + width, buffer + (p + 1) * kWidth, 0);
+      }
+      std::fill(buffer + count * kWidth, buffer + multiple_of_4(count) * kWidth, 0);
+      transpose(buffer, kWidth, multiple_of_4(count), multiple_of_4(width),
+                to + line * kDepthPairs + first, kDepthPairs);
     }
-    std::fill(buffer + pairs * kGroup, buffer + multiple_of_4(pairs) * kGroup, 0);
-    transpose(buffer, kGroup, multiple_of_4(pairs), multiple_of_4(width), to + line * kDepthPairs,
-              kDepthPairs);
   }
 }
 
