@@ -135,7 +135,7 @@ MemoryBlocks Allocator::end_hold() {
   {
     const std::lock_guard lock(mutex_);
     if (held_->in_use.empty()) {
-      const MemoryBlocks blocks = std::move(held_->released);
+      MemoryBlocks blocks = std::move(held_->released);
       held_.reset();
       for (const auto& [size, of_size] : blocks) {
         const auto bytes = static_cast<std::int64_t>(size * of_size.size());
