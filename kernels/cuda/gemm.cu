@@ -1,4 +1,5 @@
 #include "kernels/common/unary.h"
+#include "kernels/backend.h"
 #include "kernels/cuda/blas.h"
 #include "kernels/cuda/column_sums.h"
 #include "kernels/cuda/dropout.h"
@@ -108,6 +109,7 @@ void gemm(const GemmArgs& args, Scratch /*none*/) {
   const std::int64_t rows = args.out.size(0), columns = args.out.size(1);
   if (rows * columns == 0) return;
   const Device device = args.out.device();
+  check_compute(args.compute, device);
   with_float_type(args.out.dtype(), [&](auto zero) {
     using T = decltype(zero);
     blas_gemm<T>(device, args.transpose_a, args.transpose_b, rows, columns,
