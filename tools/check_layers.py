@@ -17,10 +17,11 @@ LAYERS = {
     "nn": {"core", "autograd"},
     "optim": {"core", "kernels", "autograd/parameter.h"},
     "data": {"core"},
-    "train": ALL,
-    "train/program": ALL | {"bench"},
+    "train": ALL | {"train/distributed"},
+    "train/distributed": {"core", "kernels", "data/shard.h"},
+    "train/program": ALL | {"train/distributed", "bench"},
     "bench": ALL | {"tests"},
-    "tests": ALL,
+    "tests": ALL | {"train/distributed"},
 }
 
 PROGRAM = ("train/program/",)
@@ -48,6 +49,7 @@ TOKENS = [
     ("toml++", r'[<"]toml\+\+/|\btoml::',
      ("train/config/config.cpp", "train/config/toml.h", "train/reproduce/toml_table.h",
       "train/reproduce/experiment.cpp")),
+    ("<mpi.h>", r'[<"]mpi\.h', ("train/distributed/mpi/",)),
     ("cxxopts", r'[<"]cxxopts|\bcxxopts::', ("train/program/parse.cpp",)),
     ("<png.h>", r'[<"]png\.h', ("data/png.cpp", "tests/support/")),
     ("<doctest/...>", r'[<"]doctest/', ("tests/",)),
@@ -56,7 +58,7 @@ TOKENS = [
     ("atomicAdd", r"\batomicAdd\b", ("tests/emulator/",)),
     ("std::cout", r"\bstd::cout\b|<iostream>", ("train/", "tests/", "bench/")),
     ("exit()", r"(?<![.>\w])(std::)?(_exit|exit|abort)\(",
-     PROGRAM + ("tests/", "train/reproduce/child_process.cpp")),
+     PROGRAM + ("tests/", "train/reproduce/child_process.cpp", "train/distributed/")),
 ]
 
 INCLUDE = re.compile(r'\s*#\s*include\s+"([^"]+)"')

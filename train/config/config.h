@@ -21,6 +21,7 @@ struct RunConfig {
   std::string device = "cpu";
   std::int64_t threads = 0;  // 0: as `tarn info` says
   bool tensorboard = false;
+  std::int64_t timeout = 60;  // seconds; 0: none
   bool operator==(const RunConfig&) const = default;
 };
 

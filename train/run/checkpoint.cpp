@@ -28,52 +28,6 @@ json file_record(const fs::path& file) {
   return {{"bytes", fs::file_size(file)}, {"crc32", crc32_of_file(file)}};
 }
 
-json to_json(const TrainState& state, const optim::Optimizer& optimizer) {
-  const kernels::CpuBackend cpu = kernels::cpu_backend();
-  return {{"format", kFormat},
-          {"step", state.step},
-          {"updates", optimizer.updates()},
-          {"metrics_bytes", state.metrics_bytes},
-          {"plateau",
-           {{"best", state.plateau.best},
-            {"any", state.plateau.any},
-            {"bad_evaluations", state.plateau.bad_evaluations},
-            {"factor", state.plateau.factor}}},
-          {"best", state.best ? json(*state.best) : json(nullptr)},
-          {"best_step", state.best_step},
-          {"lowest", state.lowest ? json(*state.lowest) : json(nullptr)},
-          {"lowest_step", state.lowest_step},
-          {"evaluation_due", state.evaluation_due},
-          {"data", state.data},
-          {"made_by",
-           {{"tarn", kVersion},
-            {"commit", kGitCommit},
-            {"processor", cpu.processor},
-            {"instruction_set", cpu.instruction_set},
-            {"blas", cpu.blas + " " + cpu.blas_core},
-            {"threads", cpu.threads}}}};
-}
-
-TrainState state_from(const json& j) {
-  TrainState state;
-  state.step = j.at("step");
-  state.metrics_bytes = j.at("metrics_bytes");
-  const json& plateau = j.at("plateau");
-  state.plateau = {plateau.at("best"), plateau.at("any"), plateau.at("bad_evaluations"),
-                   plateau.at("factor")};
-  const auto value = [&j](const char* key) {
-    return j.at(key).is_null() ? std::nullopt : std::optional(j.at(key).get<double>());
-  };
-  state.best = value("best");
-  state.best_step = j.at("best_step");
-  // Older checkpoints have one pair for both.
-  state.lowest = value(j.contains("lowest") ? "lowest" : "best");
-  state.lowest_step = j.value("lowest_step", state.best_step);
-  state.evaluation_due = j.value("evaluation_due", false);  // absent before 0.2
-  state.data = j.value("data", DataFacts{});                // nor this
-  return state;
-}
-
 // The checksum in state.json of state.json itself: of the text of everything else in it.
 std::uint32_t checksum_of(json record) {
   record.erase("crc32");
@@ -116,6 +70,52 @@ void write_whole(const fs::path& file, std::string_view content) {
 
 }  // namespace
 
+json state_json(const TrainState& state, const optim::Optimizer& optimizer) {
+  const kernels::CpuBackend cpu = kernels::cpu_backend();
+  return {{"format", kFormat},
+          {"step", state.step},
+          {"updates", optimizer.updates()},
+          {"metrics_bytes", state.metrics_bytes},
+          {"plateau",
+           {{"best", state.plateau.best},
+            {"any", state.plateau.any},
+            {"bad_evaluations", state.plateau.bad_evaluations},
+            {"factor", state.plateau.factor}}},
+          {"best", state.best ? json(*state.best) : json(nullptr)},
+          {"best_step", state.best_step},
+          {"lowest", state.lowest ? json(*state.lowest) : json(nullptr)},
+          {"lowest_step", state.lowest_step},
+          {"evaluation_due", state.evaluation_due},
+          {"data", state.data},
+          {"made_by",
+           {{"tarn", kVersion},
+            {"commit", kGitCommit},
+            {"processor", cpu.processor},
+            {"instruction_set", cpu.instruction_set},
+            {"blas", cpu.blas + " " + cpu.blas_core},
+            {"threads", cpu.threads}}}};
+}
+
+TrainState state_from_json(const json& j) {
+  TrainState state;
+  state.step = j.at("step");
+  state.metrics_bytes = j.at("metrics_bytes");
+  const json& plateau = j.at("plateau");
+  state.plateau = {plateau.at("best"), plateau.at("any"), plateau.at("bad_evaluations"),
+                   plateau.at("factor")};
+  const auto value = [&j](const char* key) {
+    return j.at(key).is_null() ? std::nullopt : std::optional(j.at(key).get<double>());
+  };
+  state.best = value("best");
+  state.best_step = j.at("best_step");
+  // Older checkpoints have one pair for both.
+  state.lowest = value(j.contains("lowest") ? "lowest" : "best");
+  state.lowest_step = j.value("lowest_step", state.best_step);
+  state.evaluation_due = j.value("evaluation_due", false);  // absent before 0.2
+  state.data = j.value("data", DataFacts{});                // nor this
+  return state;
+}
+
 void write_checkpoint(const fs::path& directory, const TrainState& state,
                       const std::string& config_toml, const nn::Module& model,
                       const optim::Optimizer& optimizer) {
@@ -132,7 +132,7 @@ void write_checkpoint(const fs::path& directory, const TrainState& state,
 
 void write_state(const fs::path& directory, const TrainState& state,
                  const optim::Optimizer& optimizer) {
-  json record = to_json(state, optimizer);
+  json record = state_json(state, optimizer);
   for (const char* file : kRecordedFiles) {
     record["files"][file] = file_record(directory / file);
   }
@@ -160,7 +160,7 @@ Checkpoint::Checkpoint(fs::path directory, Use use) : directory_(std::move(direc
     check_file(config, record);
     if (model) check_file(*model, record);
     if (optimizer) check_file(*optimizer, record);
-    state_ = state_from(record);
+    state_ = state_from_json(record);
     updates_ = record.at("updates");
     for (const auto& [key, value] : record.at("made_by").items()) {
       made_by_.emplace_back(key, value.is_string() ? value.get<std::string>() : value.dump());

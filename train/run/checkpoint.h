@@ -33,6 +33,10 @@ struct TrainState {
   bool evaluation_due = false;  // a signal came before the evaluation after this step was made
 };
 
+// The state and the optimizer's count of updates, as state.json has them, and back.
+nlohmann::json state_json(const TrainState& state, const optim::Optimizer& optimizer);
+TrainState state_from_json(const nlohmann::json& state);
+
 // Writes the files of a checkpoint into the directory, which is made if absent; each is synced.
 void write_checkpoint(const std::filesystem::path& directory, const TrainState& state,
                       const std::string& config_toml, const nn::Module& model,

@@ -18,6 +18,7 @@ constexpr std::array<Watched, 6> kWatched{{{SIGINT, "Ctrl-C"},
 
 volatile std::sig_atomic_t received = 0;
 volatile std::sig_atomic_t demands = 0;  // SIGINT and SIGTERM so far
+bool agreed = false;                     // when to stop is
 
 void note(int signal) {
   if (signal == SIGINT || signal == SIGTERM) {
@@ -61,7 +62,9 @@ std::string signal_name(int signal) {
 }
 
 void stop_if_signalled() {
-  if (received != 0) throw Interrupted();
+  if (received != 0 && !agreed) throw Interrupted();
 }
+
+void leave_stopping_to_agreement() { agreed = true; }
 
 }  // namespace tarn::train

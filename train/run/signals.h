@@ -46,4 +46,8 @@ class Interrupted : public std::exception {
 // Throws Interrupted once a signal was noted.
 void stop_if_signalled();
 
+// From now on stop_if_signalled() does nothing: the processes of a run stop at the same step, on
+// which they agree.
+void leave_stopping_to_agreement();
+
 }  // namespace tarn::train

@@ -57,10 +57,10 @@ TrainOutcome Trainer::run() {
   };
   // One that was interrupted may not be wanted any more.
   state_.evaluation_due = state_.evaluation_due && due(train.eval_every);
-  if (config_.run.tensorboard) events_.emplace(home_.tensorboard(), read_log(home_));
+  if (config_.run.tensorboard && home_) events_.emplace(home_->tensorboard(), read_log(*home_));
   try {
     while (!complete()) {
-      stop_if_signalled();
+      stop_if_asked();
       if (!state_.evaluation_due) {
         train_step();
         state_.evaluation_due = due(train.eval_every);
@@ -72,7 +72,13 @@ TrainOutcome Trainer::run() {
     // Half an update and half an evaluation are dropped: the state is still that of the last step.
   }
   save();
-  return {state_.step, last_evaluation_, complete() ? 0 : signal_received()};
+  const int signal = ranks_.alone() ? signal_received() : stop_signal_;
+  return {state_.step, last_evaluation_, complete() ? 0 : signal};
+}
+
+void Trainer::stop_if_asked() const {
+  stop_if_signalled();
+  if (stop_signal_ != 0) throw Interrupted();
 }
 
 double Trainer::learning_rate() const {
@@ -81,14 +87,19 @@ double Trainer::learning_rate() const {
 }
 
 void Trainer::train_step() {
-  const UpdateBatches batches = run_batches(*task_, config_, state_.step, tape_);
+  const std::int64_t sent = ranks_.bytes_sent();
+  const UpdateBatches batches = run_batches(*task_, config_, state_.step, tape_, ranks_);
   const double lr = learning_rate();
-  PendingStep step{optimizer_->queue(lr, batches.totals), lr, batches.tokens};
+  PendingStep step{optimizer_->queue(lr, batches.totals), lr, batches.tokens,
+                   ranks_.bytes_sent() - sent};
   settle();
   pending_ = std::move(step);
   ++state_.step;
   // The CPU has done all of it already.
   if (batches.totals.device() == Device::cpu()) settle();
+  if (batches.stop && !ranks_.alone()) {
+    stop_signal_ = static_cast<int>(ranks_.largest(signal_received()));
+  }
 }
 
 void Trainer::settle() {
@@ -104,32 +115,34 @@ void Trainer::settle() {
     explain_nonfinite(loss, figures.norm);
   }
   progress_.step(report);
-  if (report.step % config_.train.log_every == 0) log(report);
+  if (report.step % config_.train.log_every == 0) log(report, step.bytes_sent);
 }
 
-void Trainer::log(const StepReport& report) {
+void Trainer::log(const StepReport& report, std::int64_t bytes_sent) {
   ordered_json line{{"step", report.step}};
   add(line, report.metrics);
   line["lr"] = report.lr;
   line["grad_norm"] = report.grad_norm;
   // What depends on the machine has a file of its own, so that metrics.jsonl can be compared.
   const MemoryStats memory = allocator(task_->model().device()).stats();
-  const ordered_json timing{{"step", report.step},
-                            {"time", unix_time()},
-                            {"seconds_per_step", progress_.seconds_per_step()},
-                            {"tokens_per_s", progress_.tokens_per_second()},
-                            {"peak_bytes", memory.peak},
-                            {"system_blocks", memory.system_blocks}};
+  ordered_json timing{{"step", report.step},
+                      {"time", unix_time()},
+                      {"seconds_per_step", progress_.seconds_per_step()},
+                      {"tokens_per_s", progress_.tokens_per_second()},
+                      {"peak_bytes", memory.peak},
+                      {"system_blocks", memory.system_blocks}};
+  if (!ranks_.alone()) timing["bytes_sent"] = bytes_sent;
   write(line.dump(), timing.dump());
 }
 
 void Trainer::write(const std::string& metrics, const std::string& timing) {
-  metrics_.append(metrics + "\n");
-  if (!timing.empty()) timing_.append(timing + "\n");
+  if (!home_) return;
+  metrics_->append(metrics + "\n");
+  if (!timing.empty()) timing_->append(timing + "\n");
   if (!events_) return;
   // From the text, as when the events are made anew of the log.
-  LogLine line = parse_metrics_line(metrics, home_.metrics());
-  if (!timing.empty()) add_timing_line(line, timing, home_.timing());
+  LogLine line = parse_metrics_line(metrics, home_->metrics());
+  if (!timing.empty()) add_timing_line(line, timing, home_->timing());
   events_->append(line);
 }
 
@@ -161,11 +174,17 @@ void Trainer::evaluate() {
 void Trainer::save() {
   settle();
   if (saved_step_ == state_.step) return;
-  check_weights();
-  metrics_.sync();
-  state_.metrics_bytes = metrics_.size();
-  checkpoints_.save(state_, config_toml_, task_->model(), *optimizer_, config_.train.keep_last);
+  ranks_.together([this] { write_checkpoint(); });
   saved_step_ = state_.step;
+}
+
+void Trainer::write_checkpoint() {
+  check_weights();
+  if (!home_) return;
+  metrics_->sync();
+  state_.metrics_bytes = metrics_->size();
+  home_->checkpoints().save(state_, config_toml_, task_->model(), *optimizer_,
+                            config_.train.keep_last);
 }
 
 // An update can overflow although its gradient was finite; such weights must not replace good ones.
@@ -178,7 +197,8 @@ void Trainer::check_weights() {
 }
 
 std::string Trainer::last_checkpoint() const {
-  const auto kept = checkpoints_.latest();
+  if (!home_) return "The last checkpoint is as it was";
+  const auto kept = home_->checkpoints().latest();
   return kept ? "The last checkpoint is " + kept->string() : "No checkpoint was written yet";
 }
 
@@ -190,7 +210,8 @@ void Trainer::explain_nonfinite(double loss, double norm) {
   Config config = config_;
   config.train.recompute = false;  // a layer that runs again in the backward is not watched before
   for (ad::Parameter* parameter : task_->model().parameters()) parameter->clear_grad();
-  for (std::int64_t s = 0; s < config.train.shards && !watched.first_nonfinite(); ++s) {
+  const auto [from, count] = data::range_of({ranks_.rank(), ranks_.size()}, config.train.shards);
+  for (std::int64_t s = from; s < from + count && !watched.first_nonfinite(); ++s) {
     run_shard(*task_, config, state_.step, {s, config.train.shards}, watched);
   }
   const auto& first = watched.first_nonfinite();
@@ -200,10 +221,17 @@ void Trainer::explain_nonfinite(double loss, double norm) {
       first ? message(first->op, first->in_backward ? "'s gradient" : "", " at or after ",
                       first->near.empty() ? "the input" : first->near)
             : std::string("the update itself");
-  fail<NonFiniteError>("step ", state_.step + 1, ": the ", what,
-                       " is not finite; it arose first in ", where,
-                       ". The weights of this step were not changed. ", last_checkpoint(),
-                       ". A lower optimizer.lr or a smaller optimizer.max_grad_norm may help");
+  const auto stop = [&] {
+    fail<NonFiniteError>("step ", state_.step + 1, ": the ", what,
+                         " is not finite; it arose first in ", where,
+                         ". The weights of this step were not changed. ", last_checkpoint(),
+                         ". A lower optimizer.lr or a smaller optimizer.max_grad_norm may help");
+  };
+  // The processes that found nothing hear it from the first of those that did.
+  ranks_.together([&] {
+    if (first) stop();
+  });
+  ranks_.together(stop);
 }
 
 }  // namespace tarn::train

@@ -34,36 +34,45 @@ struct TrainOutcome {
   int signal = 0;      // the one that ended it early, after saving; 0: the run is complete
 };
 
-// One run in one folder: config.toml, metrics.jsonl, timing.jsonl and checkpoints/.
+// One run in one folder: config.toml, metrics.jsonl, timing.jsonl and checkpoints/. Of several
+// processes that share it each has a Trainer, with the same weights and the same state at every
+// step, and the first alone has the folder.
 class Trainer {
  public:
   // A new run, in a folder as RunFolder wants it. It starts from the weights that load_weights()
   // takes, or from fresh ones if they are empty. Throws UserError.
   static std::unique_ptr<Trainer> start(const Config& config, const std::filesystem::path& folder,
-                                        const std::string& weights);
+                                        const std::string& weights, Communicator& ranks);
   // Goes on from a checkpoint of this run; std::nullopt is its latest. The config may differ from
   // the run's in what does not change the past (more steps, other intervals, threads).
   static std::unique_ptr<Trainer> resume(const Config& config, const std::filesystem::path& folder,
-                                         const std::optional<std::filesystem::path>& checkpoint);
+                                         const std::optional<std::filesystem::path>& checkpoint,
+                                         Communicator& ranks);
 
   TrainOutcome run();
 
  private:
-  Trainer(const Config& config, RunFolder home, std::unique_ptr<Task> task,
-          std::unique_ptr<optim::Optimizer> optimizer, const TrainState& state);
+  Trainer(const Config& config, std::optional<RunFolder> home, std::unique_ptr<Task> task,
+          std::unique_ptr<optim::Optimizer> optimizer, const TrainState& state,
+          Communicator& ranks);
+
+  void publish();      // makes the folder hold a run
+  void share_state();  // gives the first process's weights, moments and state to all
+  void write_checkpoint();
+  void stop_if_asked() const;  // throws Interrupted
 
   void train_step();
   void settle();  // reads what the pending step gave, and reports it; stops at what is not finite
   void evaluate();
   void save();
-  void log(const StepReport& report);
+  void log(const StepReport& report, std::int64_t bytes_sent);
   // A line of metrics.jsonl, and the one of timing.jsonl that belongs to it, if it is not empty.
   void write(const std::string& metrics, const std::string& timing);
   bool complete() const { return is_complete(config_.train, state_); }
   double learning_rate() const;
   void check_weights();
   std::string last_checkpoint() const;  // for messages
-  [[noreturn]] void explain_nonfinite(double loss, double norm);
+  void explain_nonfinite(double loss, double norm);
 
   // A step that was asked for, the state_.step-th: its figures are read when the next one has been
   // asked for, so that a device has work while the program waits, or before they are needed.
@@ -71,22 +80,23 @@ class Trainer {
     optim::QueuedUpdate update;
     double lr = 0;
     std::int64_t tokens = 0;
+    std::int64_t bytes_sent = 0;  // by this process
   };
 
   Config config_;
-  RunFolder home_;
+  Communicator& ranks_;
+  std::optional<RunFolder> home_;  // of the first process
   std::string config_toml_;
   std::unique_ptr<Task> task_;
   std::unique_ptr<optim::Optimizer> optimizer_;
-  CheckpointFolder checkpoints_;
   TrainState state_;
-  AppendFile metrics_;
-  AppendFile timing_;
-  std::optional<EventFile> events_;  // while it trains, with run.tensorboard
+  std::optional<AppendFile> metrics_, timing_;  // of the first process
+  std::optional<EventFile> events_;             // while it trains, with run.tensorboard
   Progress progress_;
   ad::Tape tape_;
   Metrics last_evaluation_;
   std::int64_t saved_step_ = -1;
+  int stop_signal_ = 0;  // that all processes agreed to stop for
   std::optional<PendingStep> pending_;
 };
 

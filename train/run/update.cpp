@@ -62,21 +62,28 @@ UpdateBatches run_shard(Task& task, const Config& config, std::int64_t step,
 }
 
 UpdateBatches run_batches(Task& task, const Config& config, std::int64_t step, ad::Tape& tape) {
+  Communicator alone;
+  return run_batches(task, config, step, tape, alone);
+}
+
+UpdateBatches run_batches(Task& task, const Config& config, std::int64_t step, ad::Tape& tape,
+                          Communicator& ranks) {
   const std::int64_t shards = config.train.shards;
   if (shards == 1) return run_shard(task, config, step, {}, tape);
   const std::vector<ad::Parameter*> parameters = task.model().parameters();
   const auto run = [&](std::int64_t shard) {
     // Zeros, for a shard of no rows leaves its gradient as it is.
-    ShardSum sum{zero_gradient(parameters), {}, 0};
+    ShardSum sum{.gradient = zero_gradient(parameters)};
     place(parameters, sum.gradient, false);
     const UpdateBatches batches = run_shard(task, config, step, {shard, shards}, tape);
     sum.totals = batches.totals;
     sum.tokens = batches.tokens;
+    sum.stops = signal_received() != 0 ? 1 : 0;
     return sum;
   };
-  const ShardSum sum = sum_over_shards(shards, run);
+  const ShardSum sum = sum_over_shards(shards, ranks, run);
   place(parameters, sum.gradient, true);
-  return {sum.totals, sum.tokens};
+  return {sum.totals, sum.tokens, sum.stops > 0};
 }
 
 Metrics mean_metrics(const Task& task, std::span<const double> totals, std::int64_t batches) {

@@ -16,11 +16,14 @@ struct UpdateBatches {
   // f64 [batches, n], on the task's device: a row a batch, as ForwardResult has them.
   Tensor totals;
   std::int64_t tokens = 0;  // of all batches
+  bool stop = false;        // a signal asked one of the processes to end
 };
 
 // Forward and backward of the train.accumulate batches of the update after `step` of them, each in
-// train.shards parts. The mean of their gradients is left with the parameters, in place of what
-// they hold. Does not wait for the device.
+// train.shards parts, which the processes share. The mean of their gradients is left with the
+// parameters of each, in place of what they hold. A process alone does not wait for the device.
+UpdateBatches run_batches(Task& task, const Config& config, std::int64_t step, ad::Tape& tape,
+                          Communicator& ranks);
 UpdateBatches run_batches(Task& task, const Config& config, std::int64_t step, ad::Tape& tape);
 
 // The same of one shard of each batch alone; its part of the mean gradient is added to what the

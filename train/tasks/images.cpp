@@ -7,6 +7,7 @@
 
 #include "autograd/cross_entropy.h"
 #include "autograd/logistic_mixture.h"
+#include "core/io/file.h"
 #include "core/transfer.h"
 #include "data/image_batches.h"
 #include "kernels/copy.h"
@@ -63,6 +64,12 @@ Data read_data(const TaskConfig& task) {
   return out;
 }
 
+std::string checksum_of(const data::ImageSet& images) {
+  return message(
+      images.count, " of ", images.shape.str(), ", CRC-32 ",
+      crc32_of({reinterpret_cast<const char*>(images.pixels.data()), images.pixels.size()}));
+}
+
 class ImageTraining final : public Task {
  public:
   ImageTraining(const Config& config, Device device)
@@ -82,6 +89,12 @@ class ImageTraining final : public Task {
   DataFacts data_facts() const override {
     if (!data_) return {};
     return {{"images", data_->test.shape.str()}};
+  }
+
+  DataFacts data_checksums() const override {
+    if (!data_) return {};
+    return {{"training images", checksum_of(data_->train)},
+            {"validation images", checksum_of(data_->validation)}};
   }
 
   ForwardResult train_batch(std::int64_t index, const data::Shard& shard,

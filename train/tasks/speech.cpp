@@ -48,6 +48,12 @@ class SpeechTraining final : public Task {
     return facts;
   }
 
+  DataFacts data_checksums() const override {
+    if (!train_) return {};
+    return {{"training utterances", train_->checksum()},
+            {"validation utterances", validation_->checksum()}};
+  }
+
   void open_data() override {
     train_ = open(config_.speech.train);
     validation_ = open(config_.speech.validation);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/io/file.h"
 #include "core/names.h"
 
 namespace tarn::train {
@@ -77,6 +78,18 @@ SpeechSplit::SpeechSplit(const Config& config, const std::string& name,
   batches_.emplace(
       folder_, features_,
       data::SpeechBatchOptions{.frames = config.speech.batch_frames, .seed = config.run.seed});
+}
+
+std::string SpeechSplit::checksum() const {
+  std::string sums;
+  for (std::size_t i = 0; i < features_.frames.size(); ++i) {
+    const Tensor& frames = features_.frames[i];
+    sums += message(crc32_of({reinterpret_cast<const char*>(frames.raw()),
+                              static_cast<std::size_t>(frames.bytes())}),
+                    ":");
+    for (const std::int32_t phone : folder_.utterances[i].phones) sums += message(phone, " ");
+  }
+  return message(features_.frames.size(), ", CRC-32 ", crc32_of(sums));
 }
 
 double SpeechSplit::count_feasible(const std::vector<std::int64_t>& utterances) const {

@@ -41,6 +41,7 @@ class SpeechSplit {
   const data::SpeechBatches& batches() const { return *batches_; }
   // How many of these utterances have a path, and so a loss.
   double count_feasible(const std::vector<std::int64_t>& utterances) const;
+  std::string checksum() const;                                       // of features and phones
   std::int64_t sample_rate() const { return features_.sample_rate; }  // of all the audio, in Hz
   // What a person should know: spoilt cache entries, utterances that count for nothing.
   const std::vector<std::string>& notes() const { return notes_; }

@@ -70,6 +70,9 @@ class Task {
   // What the model depends on that the data says, as far as it has been read.
   virtual DataFacts data_facts() const { return {}; }
 
+  // Checksums of the data that were opened: processes that share a run must have the same.
+  virtual DataFacts data_checksums() const { return {}; }
+
   // What a reader must know of the metrics, in a line; empty if their names say it all.
   virtual std::string note() const { return ""; }
 

@@ -88,7 +88,7 @@ TEST_CASE("config: what to_toml writes is read back equal") {
   CHECK(parse(to_toml(Config{})) == Config{});
 
   Config c;
-  c.run = {"a \"b\" \\ \n\t\x01\x7f \xc3\xa9", 9223372036854775807u, "cuda:1", 1024};
+  c.run = {"a \"b\" \\ \n\t\x01\x7f \xc3\xa9", 9223372036854775807u, "cuda:1", 1024, true, 7};
   c.task = {"speech", 5, 1, "a/b c", 7, 3};
   c.model = {"full",    "relu",        1, 2, 7,  9,     "gelu",   0.0,
              0.1 + 0.2, "categorical", 7, 8, 29, false, "bilstm", 6};

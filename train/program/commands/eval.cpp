@@ -2,6 +2,7 @@
 #include <nlohmann/json.hpp>
 
 #include "kernels/backend.h"
+#include "train/distributed/launch.h"
 #include "train/generation/generate.h"
 #include "train/program/commands.h"
 #include "train/run/checkpoint_folder.h"
@@ -32,6 +33,7 @@ Metrics evaluate(Task& task) {
 }  // namespace
 
 int eval_command(const EvalCommand& command) try {
+  refuse_ranks("eval");
   const Checkpoint checkpoint =
       open_checkpoint(command.target, Prefer::best, Checkpoint::Use::model);
   const std::string name = checkpoint.directory().string();

@@ -8,6 +8,7 @@
 
 #include "core/io/file.h"
 #include "kernels/backend.h"
+#include "train/distributed/launch.h"
 #include "train/generation/given_images.h"
 #include "train/program/commands.h"
 #include "train/run/checkpoint_folder.h"
@@ -157,6 +158,7 @@ void write_record(const GenerateCommand& command, const GenerateOptions& options
 }  // namespace
 
 int generate_command(const GenerateCommand& command) {
+  refuse_ranks("generate");
   check_numbers(command);
   const Checkpoint checkpoint =
       open_checkpoint(command.target, Prefer::best, Checkpoint::Use::model);

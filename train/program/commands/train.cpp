@@ -6,6 +6,7 @@
 #include "core/allocator.h"
 #include "core/check.h"
 #include "kernels/backend.h"
+#include "train/distributed/launch.h"
 #include "train/program/commands.h"
 #include "train/run/signals.h"
 #include "train/run/trainer.h"
@@ -85,29 +86,17 @@ int dry_run(const Config& config, const std::string& weights) {
   return 0;
 }
 
-}  // namespace
-
-int train_command(const TrainCommand& command) {
-  TARN_CHECK_AS(ConfigError, command.weights.empty() || !command.resume,
-                "--weights excludes --resume: a run that goes on has weights of its own");
-  const Config config = load_config(command.config, command.set);
-  kernels::set_cpu_threads(config.run.threads);
-  const Device device = parse_device(config.run.device);  // throws before anything is made
-  announce(device, config.model.compute);
-  const std::string advice = kernels::cpu_backend().advice;
-  if (device == Device::cpu() && !advice.empty()) {
-    std::fprintf(stderr, "note: %s\n", advice.c_str());
-  }
-  if (command.dry_run) return dry_run(config, command.weights);
+// Makes the trainer, and trains. The config and the device were checked.
+int train_run(const TrainCommand& command, const Config& config, Communicator& ranks) {
   const std::filesystem::path folder =
       command.out.empty() ? std::filesystem::path("runs") / config.run.name : command.out;
   std::unique_ptr<Trainer> trainer;
   if (!command.resume) {
-    trainer = Trainer::start(config, folder, command.weights);
+    trainer = Trainer::start(config, folder, command.weights, ranks);
   } else if (*command.resume == "latest") {
-    trainer = Trainer::resume(config, folder, std::nullopt);
+    trainer = Trainer::resume(config, folder, std::nullopt, ranks);
   } else {
-    trainer = Trainer::resume(config, folder, *command.resume);
+    trainer = Trainer::resume(config, folder, *command.resume, ranks);
   }
   const SignalWatch watch;  // from here on there is something to save
   const TrainOutcome outcome = trainer->run();
@@ -123,6 +112,33 @@ int train_command(const TrainCommand& command) {
   std::fprintf(stderr, "done: %lld steps in %s\n", static_cast<long long>(outcome.step),
                folder.c_str());
   return 0;
+}
+
+}  // namespace
+
+int train_command(const TrainCommand& command) {
+  TARN_CHECK_AS(ConfigError, command.weights.empty() || !command.resume,
+                "--weights excludes --resume: a run that goes on has weights of its own");
+  return run_as_rank([&](Communicator& ranks) {
+    Config config;
+    ranks.together([&] {
+      config = load_config(command.config, command.set);
+      TARN_CHECK_AS(ConfigError, ranks.alone() || !command.dry_run,
+                    "--dry-run is the work of one process; start it without mpirun");
+      check_shards(config.train.shards, ranks);
+      ranks.set_timeout(static_cast<double>(config.run.timeout));
+      kernels::set_cpu_threads(config.run.threads);
+      parse_device(config.run.device);  // throws before anything is made
+    });
+    const Device device = parse_device(config.run.device);
+    announce(device, config.model.compute);
+    const std::string advice = kernels::cpu_backend().advice;
+    if (device == Device::cpu() && !advice.empty()) {
+      std::fprintf(stderr, "note: %s\n", advice.c_str());
+    }
+    if (command.dry_run) return dry_run(config, command.weights);
+    return train_run(command, config, ranks);
+  });
 }
 
 }  // namespace tarn::train

@@ -8,6 +8,7 @@
 #include "core/names.h"
 #include "data/speech/audio.h"
 #include "kernels/backend.h"
+#include "train/distributed/launch.h"
 #include "train/program/commands.h"
 #include "train/run/checkpoint_folder.h"
 #include "train/run/progress.h"
@@ -154,6 +155,7 @@ Config config_of(const Checkpoint& checkpoint, const TranscribeCommand& command)
 }  // namespace
 
 int transcribe_command(const TranscribeCommand& command) try {
+  refuse_ranks("transcribe");
   const Checkpoint checkpoint =
       open_checkpoint(command.target, Prefer::best, Checkpoint::Use::model);
   const Config config = config_of(checkpoint, command);

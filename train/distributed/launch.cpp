@@ -1,0 +1,86 @@
+#include "train/distributed/launch.h"
+
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+
+namespace tarn::train {
+namespace {
+
+namespace fs = std::filesystem;
+
+// How many processes were started: 1 where there is no sign of more, 0 where their number is not
+// known.
+int processes_started() {
+  for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE"}) {
+    if (const char* size = std::getenv(name)) return std::atoi(size);
+  }
+  for (const char* name : {"PMIX_RANK", "PMI_RANK"}) {
+    if (std::getenv(name) != nullptr) return 0;
+  }
+  return 1;
+}
+
+// Beside the program where it was built, or where it is installed.
+std::unique_ptr<Transport> load_mpi() {
+  const fs::path folder = fs::read_symlink("/proc/self/exe").parent_path();
+  fs::path module = folder / "tarn_mpi.so";
+  if (!fs::exists(module)) module = folder / TARN_MODULE_FOLDER / "tarn_mpi.so";
+  TARN_CHECK_AS(ConfigError, fs::exists(module), "mpirun started ", processes_started(),
+                " processes, and this tarn was built without MPI: each would train by itself. "
+                "Build it with -D TARN_MPI=ON (docs/many_machines.md)");
+  // Global, for what MPI loads itself.
+  void* library = dlopen(module.c_str(), RTLD_NOW | RTLD_GLOBAL);
+  TARN_CHECK_AS(ConfigError, library != nullptr, "MPI cannot be loaded: ", dlerror());
+  const auto make = reinterpret_cast<Transport* (*)()>(dlsym(library, "tarn_mpi_transport"));
+  TARN_CHECK(make != nullptr, module.string(), " is of another tarn");
+  return std::unique_ptr<Transport>(make());
+}
+
+// Nothing is printed from now on. Returns what standard error was.
+int silence() {
+  const int kept = dup(STDERR_FILENO);
+  const int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
+  dup2(nowhere, STDOUT_FILENO);
+  dup2(nowhere, STDERR_FILENO);
+  close(nowhere);
+  return kept;
+}
+
+}  // namespace
+
+int run_as_rank(const std::function<int(Communicator&)>& work) {
+  if (processes_started() == 1) {
+    Communicator alone;
+    return work(alone);
+  }
+  Communicator ranks(load_mpi());
+  const int standard_error = ranks.first() ? STDERR_FILENO : silence();
+  try {
+    const int code = work(ranks);
+    ranks.finish();
+    return code;
+  } catch (const std::exception& error) {
+    if (ranks.failed_together()) {
+      ranks.finish();
+      throw;
+    }
+    dprintf(standard_error, "\ntarn: %s: %s\n", ranks.describe(ranks.rank()).c_str(), error.what());
+    const bool mendable = dynamic_cast<const UserError*>(&error) != nullptr;
+    ranks.abort(mendable ? 2 : 1);
+    throw;
+  }
+}
+
+void refuse_ranks(std::string_view command) {
+  const int processes = processes_started();
+  TARN_CHECK_AS(ConfigError, processes <= 1, "tarn ", command, " is the work of one process, and ",
+                processes, " were started; start it without mpirun");
+}
+
+}  // namespace tarn::train
