@@ -47,10 +47,10 @@ constexpr Key kKeys[] = {
     {"run", "device", at<&Config::run, &RunConfig::device>, any_text(), "cpu, cuda or cuda:N"},
     {"run", "threads", at<&Config::run, &RunConfig::threads>, within(0, 1024),
      "CPU threads; 0: as OMP_NUM_THREADS says, else one a processor that the run may use"},
-    {"run", "timeout", at<&Config::run, &RunConfig::timeout>, within(0, 86400),
-     "of several processes: seconds to wait for another before all end; 0: for ever"},
     {"run", "tensorboard", at<&Config::run, &RunConfig::tensorboard>, either(),
      "also write the metrics as a file of TensorBoard's, under tensorboard/ in the run's folder"},
+    {"run", "timeout", at<&Config::run, &RunConfig::timeout>, within(0, 86400),
+     "of several processes: seconds to wait for another before all end; 0: for ever"},
 
     {"task", "kind", at<&Config::task, &TaskConfig::kind>, one_of("copy, images, speech"),
      "copy: repeat a random sequence after a separator; images: predict each value of an image; "

@@ -104,7 +104,7 @@ TEST_CASE("config: to_toml writes each key in the order of the structs") {
   const std::string text = to_toml(Config{});
   CHECK(
       text.starts_with("[run]\nname = \"run\"\nseed = 1\ndevice = \"cpu\"\nthreads = "
-                       "0\ntensorboard = false\n\n[task]\n"));
+                       "0\ntensorboard = false\ntimeout = 60\n\n[task]\n"));
   CHECK(contains(text,
                  "\nlr = 0.001\nweight_decay = 0.01\nmax_grad_norm = 1.0\nclip = \"tensor\"\n"));
   CHECK(contains(text, "\nmilestones = [3000]\n"));
