@@ -1,5 +1,5 @@
-#include "kernels/common/unary.h"
 #include "kernels/backend.h"
+#include "kernels/common/unary.h"
 #include "kernels/cuda/blas.h"
 #include "kernels/cuda/column_sums.h"
 #include "kernels/cuda/dropout.h"
