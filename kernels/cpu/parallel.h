@@ -7,9 +7,11 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 
 #include "kernels/cpu/spin.h"
+#include "kernels/cpu/team_pauses.h"
 #include "kernels/cpu/thread_pool.h"
 
 namespace tarn::kernels::cpu {
@@ -72,7 +74,16 @@ class Phases {
     return spin.until([&] { return done_.load(std::memory_order_acquire) >= phase; });
   }
 
-  void sleep_until_done(std::uint32_t phase) const { done_.wait(phase - 1); }
+  void sleep_until_done(std::uint32_t phase) {
+    const auto start = std::chrono::steady_clock::now();
+    done_.wait(phase - 1);
+    slept_.fetch_add((std::chrono::steady_clock::now() - start).count(), std::memory_order_relaxed);
+  }
+
+  // How long the threads slept in all phases, added up.
+  std::chrono::steady_clock::duration slept() const {
+    return std::chrono::steady_clock::duration(slept_.load(std::memory_order_relaxed));
+  }
 
  private:
   struct alignas(64) Share {
@@ -82,6 +93,7 @@ class Phases {
   const std::int64_t members_;
   alignas(64) std::atomic<std::int64_t> finished_ = 0;
   std::atomic<std::uint32_t> done_ = 0;  // the last phase that is done
+  std::atomic<std::chrono::steady_clock::rep> slept_ = 0;
   std::array<Share, kMostMembers> shares_;
 };
 
@@ -121,12 +133,17 @@ class TeamMember {
   bool others_away_ = false;
 };
 
-// Calls body(member) on the threads of the pool, or on `most` of them: for many short phases, where
-// a parallel_for each would cost more than the work. The bodies must go through the same phases.
+// Calls body(member) on the threads of the pool, or on `most` of them, or, while another program
+// disturbs such teams, on this thread alone: for many short phases, where a parallel_for each would
+// cost more than the work. The bodies must go through the same phases.
 template <class Body>
 void parallel_team(std::int64_t most, const Body& body) {
+  static TeamPauses pauses;
+  const TeamPauses::Clock::time_point start = TeamPauses::Clock::now();
   const std::int64_t members =
-      std::clamp<std::int64_t>(std::min(most, pool_size()), 1, Phases::kMostMembers);
+      pauses.active(start)
+          ? 1
+          : std::clamp<std::int64_t>(std::min(most, pool_size()), 1, Phases::kMostMembers);
   Phases phases(members);
   const auto work = [&](std::int64_t index) {
     TeamMember member(phases, index);
@@ -139,6 +156,9 @@ void parallel_team(std::int64_t most, const Body& body) {
         (*static_cast<const Work*>(context))(index);
       },
       &work);
+  if (members == 1) return;
+  const TeamPauses::Clock::time_point end = TeamPauses::Clock::now();
+  pauses.report(end, end - start, phases.slept() / (members - 1));
 }
 
 }  // namespace tarn::kernels::cpu
