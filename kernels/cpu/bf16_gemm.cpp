@@ -208,14 +208,15 @@ class Product {
 
   // Adds what one depth gives to rows [row, last).
   void multiply(std::int64_t row, std::int64_t last, std::int64_t first,
-                const std::uint32_t* panels, const std::uint32_t* lines) const {
+                const std::uint32_t* panels, const std::uint32_t* shared_lines) const {
+    const std::uint32_t* left = shared_lines;
     if (!left_is_shared()) {
       auto* own = thread_scratch<std::uint32_t>(kMostLines * kDepthPairs);
       HWY_DYNAMIC_DISPATCH(PackLines)(left_, {row, last - row, first, depth(first)}, own);
-      lines = own;
+      left = own;
     }
     HWY_DYNAMIC_DISPATCH(Multiply)
-    ({.lines = lines,
+    ({.lines = left,
       .panels = panels,
       .rows = last - row,
       .columns = right_.lines,
