@@ -152,27 +152,27 @@ class Product {
                           kMostLines)) {}
 
   std::int64_t scratch_bytes() const {
-    const std::int64_t depths = blocks(std::min(left_.inner, kSlab), kDepth);
-    const std::int64_t pairs = depths * (panels_ * kPanelPairs + left_pairs());
+    const std::int64_t pairs = depths(0) * (panels_ * kPanelPairs + left_pairs());
     return pairs * std::int64_t{sizeof(std::uint32_t)};
   }
 
   template <class Finish>
   void run(Scratch scratch, const Finish& finish) const {
     auto* panels = scratch.as<std::uint32_t>();
-    for (std::int64_t slab = 0; slab < left_.inner; slab += kSlab) {
-      const std::int64_t depths = blocks(std::min(left_.inner - slab, kSlab), kDepth);
-      auto* lines = panels + depths * panels_ * kPanelPairs;
-      pack(slab, depths, panels, lines);
+    std::int64_t slab = 0;
+    do {
+      auto* lines = panels + depths(slab) * panels_ * kPanelPairs;
+      pack(slab, panels, lines);
       parallel_chunks(left_.lines, piece_, [&](std::int64_t row, std::int64_t last) {
-        for (std::int64_t d = 0; d < depths; ++d) {
+        for (std::int64_t d = 0; d < depths(slab); ++d) {
           const std::int64_t first = slab + d * kDepth;
           multiply(row, last, first, panels + d * panels_ * kPanelPairs,
                    lines + d * left_pairs() + row * kDepthPairs);
         }
         if (slab + kSlab >= left_.inner) finish(row, last);
       });
-    }
+      slab += kSlab;
+    } while (slab < left_.inner);
   }
 
  private:
@@ -185,12 +185,15 @@ class Product {
                             : 0;
   }
   std::int64_t depth(std::int64_t first) const { return std::min(left_.inner - first, kDepth); }
+  // Of a slab. A product over no numbers has one depth too, of zeros, which writes its output.
+  std::int64_t depths(std::int64_t slab) const {
+    return std::max<std::int64_t>(blocks(std::min(left_.inner - slab, kSlab), kDepth), 1);
+  }
 
-  void pack(std::int64_t slab, std::int64_t depths, std::uint32_t* panels,
-            std::uint32_t* lines) const {
-    const std::int64_t right = depths * panels_;
+  void pack(std::int64_t slab, std::uint32_t* panels, std::uint32_t* lines) const {
+    const std::int64_t right = depths(slab) * panels_;
     const std::int64_t groups = left_is_shared() ? blocks(left_.lines, kMostLines) : 0;
-    parallel_for(right + depths * groups, [&](std::int64_t i) {
+    parallel_for(right + depths(slab) * groups, [&](std::int64_t i) {
       if (i < right) {
         const std::int64_t first = slab + i / panels_ * kDepth;
         const std::int64_t column = i % panels_ * kTileColumns;

@@ -25,9 +25,9 @@ constexpr Device kCpu = Device::cpu();
 struct Sizes {
   std::int64_t rows, columns, inner;
 };
-constexpr Sizes kSizes[] = {{1, 1, 1},      {63, 100, 257}, {257, 63, 100},
-                            {100, 257, 63}, {6, 64, 256},   {13, 65, 511},
-                            {1, 257, 1},    {97, 1, 2049},  {7, 129, 4100}};
+constexpr Sizes kSizes[] = {{1, 1, 1},      {63, 100, 257}, {257, 63, 100}, {100, 257, 63},
+                            {6, 64, 256},   {13, 65, 511},  {1, 257, 1},    {97, 1, 2049},
+                            {7, 129, 4100}, {7, 65, 0}};
 
 GemmArgs problem(const Sizes& s, bool transpose_a, bool transpose_b) {
   const auto matrix = [](std::int64_t rows, std::int64_t columns, bool transpose,
