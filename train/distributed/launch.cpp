@@ -26,14 +26,19 @@ int processes_started() {
   return 1;
 }
 
+std::string several() {
+  const int processes = processes_started();
+  return processes > 0 ? message(processes, " processes") : "this process as one of several";
+}
+
 // Beside the program where it was built, or where it is installed.
 std::unique_ptr<Transport> load_mpi() {
   const fs::path folder = fs::read_symlink("/proc/self/exe").parent_path();
   fs::path module = folder / "tarn_mpi.so";
   if (!fs::exists(module)) module = folder / TARN_MODULE_FOLDER / "tarn_mpi.so";
-  TARN_CHECK_AS(ConfigError, fs::exists(module), "mpirun started ", processes_started(),
-                " processes, and this tarn was built without MPI: each would train by itself. "
-                "Build it with -D TARN_MPI=ON (docs/many_machines.md)");
+  TARN_CHECK_AS(ConfigError, fs::exists(module), "mpirun or srun started ", several(),
+                ", and this tarn was built without MPI: each would train by itself. Build it with "
+                "-D TARN_MPI=ON (docs/many_machines.md)");
   // Global, for what MPI loads itself.
   void* library = dlopen(module.c_str(), RTLD_NOW | RTLD_GLOBAL);
   TARN_CHECK_AS(ConfigError, library != nullptr, "MPI cannot be loaded: ", dlerror());
@@ -78,9 +83,9 @@ int run_as_rank(const std::function<int(Communicator&)>& work) {
 }
 
 void refuse_ranks(std::string_view command) {
-  const int processes = processes_started();
-  TARN_CHECK_AS(ConfigError, processes <= 1, "tarn ", command, " is the work of one process, and ",
-                processes, " were started; start it without mpirun");
+  TARN_CHECK_AS(ConfigError, processes_started() <= 1, "tarn ", command,
+                " is the work of one process, and mpirun or srun started ", several(),
+                "; start it by itself");
 }
 
 }  // namespace tarn::train

@@ -94,6 +94,7 @@ class Tree {
 
  private:
   Group holders(std::int64_t first, std::int64_t count) const {
+    // The rank for which data::range_of({rank, size}, count_) has the shard.
     const auto holder = [&](std::int64_t shard) {
       return static_cast<int>(((shard + 1) * ranks_.size() - 1) / count_);
     };
