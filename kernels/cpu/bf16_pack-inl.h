@@ -99,8 +99,9 @@ HWY_INLINE void transpose(const std::uint32_t* HWY_RESTRICT from, std::int64_t f
 }
 
 // Packs lines as [lines][kDepthPairs], with lines of zeros up to a multiple of kTileRows. There
-// must be room for a multiple of 4.
+// must be room for a multiple of 4. Lines of no numbers may be nowhere, and nothing is written.
 inline void PackLines(const Factor& factor, const Part& part, std::uint32_t* to) {
+  if (part.depth == 0) return;
   const std::int64_t whole = (part.lines + kTileRows - 1) / kTileRows * kTileRows;
   std::fill(to + part.lines * kDepthPairs, to + whole * kDepthPairs, 0);
   if (factor.rows_are_lines) {
@@ -131,7 +132,9 @@ inline void PackLines(const Factor& factor, const Part& part, std::uint32_t* to)
 }
 
 // Packs at most kTileColumns lines as a panel [pairs][kTileColumns], with zeros for those missing.
+// Lines of no numbers may be nowhere, and nothing is written.
 inline void PackPanel(const Factor& factor, const Part& part, std::uint32_t* to) {
+  if (part.depth == 0) return;
   const std::int64_t pairs = (part.depth + 1) / 2;
   if (!factor.rows_are_lines) {
     const float* row = factor.at + part.first_inner * factor.stride + part.first_line;
