@@ -202,10 +202,10 @@ void Tape::run(Entry entry) {
   check_saved(entry);
   InputGrads inputs(*this, entry.inputs);
   entry.node->backward(grad, inputs);
-  for (const InputGrads::Detour& detour : inputs.detours_) {
-    const GradTarget target = target_of(detour.slot, detour.temporary.shape());
+  for (const InputGrads::RepeatedGrad& repeated : inputs.repeated_) {
+    const GradTarget target = target_of(repeated.slot, repeated.temporary.shape());
     kernels::run(&kernels::Table::copy, grad.device(),
-                 {.from = detour.temporary, .to = target.tensor, .beta = target.beta});
+                 {.from = repeated.temporary, .to = target.tensor, .beta = target.beta});
   }
   if (!watching_) return;
   for (const InputGrads::Input& input : entry.inputs) {
@@ -231,8 +231,8 @@ GradTarget InputGrads::target(std::size_t input) {
   if (in.slot == 0) return {};
   if (std::find(taken_.begin(), taken_.end(), in.slot) != taken_.end()) {
     const Tape::Slot& slot = tape_.slots_[in.slot];
-    detours_.push_back({Tensor::empty(in.shape, slot.dtype, slot.device), in.slot});
-    return {detours_.back().temporary, 0};
+    repeated_.push_back({Tensor::empty(in.shape, slot.dtype, slot.device), in.slot});
+    return {repeated_.back().temporary, 0};
   }
   taken_.push_back(in.slot);
   return tape_.target_of(in.slot, in.shape);

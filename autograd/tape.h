@@ -37,7 +37,7 @@ class InputGrads {
     std::uint32_t slot = 0;  // 0: not on the tape
     Shape shape;
   };
-  struct Detour {  // a second gradient of one slot from one node: computed apart, then added
+  struct RepeatedGrad {  // a second gradient of one slot from one node: computed apart, then added
     Tensor temporary;
     std::uint32_t slot;
   };
@@ -46,7 +46,7 @@ class InputGrads {
   Tape& tape_;
   const std::vector<Input>& inputs_;
   std::vector<std::uint32_t> taken_;
-  std::vector<Detour> detours_;
+  std::vector<RepeatedGrad> repeated_;
 };
 
 // A tensor that a node keeps for its backward, by its name among the op's arguments; undefined:

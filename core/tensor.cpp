@@ -172,10 +172,10 @@ std::string Tensor::str() const {
   return defined() ? message(name_of(dtype_), " ", shape_) : "undefined";
 }
 
-void Tensor::check_dtype(DType wanted) const {
+void Tensor::check_dtype(DType expected) const {
   TARN_CHECK(defined(), "an undefined tensor has no elements");
-  TARN_CHECK_AS(DTypeError, wanted == dtype_, "a tensor of ", name_of(dtype_), " ", shape_,
-                " was read as ", name_of(wanted));
+  TARN_CHECK_AS(DTypeError, expected == dtype_, "a tensor of ", name_of(dtype_), " ", shape_,
+                " was read as ", name_of(expected));
 }
 
 }  // namespace tarn

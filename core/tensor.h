@@ -85,7 +85,7 @@ class Tensor {
   GradSlot slot;
 
  private:
-  void check_dtype(DType wanted) const;
+  void check_dtype(DType expected) const;
   Tensor without_ones() const;  // dimensions of size 1 dropped, whose strides mean nothing
 
   std::shared_ptr<Storage> storage_;

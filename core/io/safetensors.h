@@ -35,7 +35,7 @@ class SafetensorsFile {
     std::int64_t first_byte = 0;  // from the end of the header
     std::int64_t bytes = 0;
 
-    bool holds(DType wanted) const { return readable && dtype == wanted; }
+    bool holds(DType expected) const { return readable && dtype == expected; }
     std::string str() const;  // "f32 [3, 4]"; "F16 [3, 4]" where tarn has no type
   };
 

@@ -48,11 +48,12 @@ struct Division {
     pieces = quotient_up(columns, S::kColumns);
     strips = quotient_up(rows, S::kStrip);
     const std::int64_t walks = query.size(0) * query.size(2) * pieces;
-    const std::int64_t wanted =
+    const std::int64_t target_segments =
         std::clamp<std::int64_t>(length / (kLeastChunks * S::kChunk), 1,
                                  quotient_up(kBlocks, std::max<std::int64_t>(1, walks)));
     segment_length =
-        std::max<std::int64_t>(1, quotient_up(quotient_up(length, wanted), S::kChunk)) * S::kChunk;
+        std::max<std::int64_t>(1, quotient_up(quotient_up(length, target_segments), S::kChunk)) *
+        S::kChunk;
     segments = std::max<std::int64_t>(1, quotient_up(length, segment_length));
     blocks = walks * segments;
     const bool needs_sums = segments > 1 || S::kStateRows == 0;

@@ -36,10 +36,10 @@ struct StateDivision {
     strips = quotient_up(a.size(3), S::kSide);
     pieces = quotient_up(x.size(3), S::kSide);
     const std::int64_t blocks = std::max<std::int64_t>(1, a.size(0) * a.size(2) * strips * pieces);
-    const std::int64_t wanted = std::clamp<std::int64_t>(a.size(1) / (kLeastChunks * S::kChunk), 1,
-                                                         quotient_up(kBlocks, blocks));
+    const std::int64_t target_segments = std::clamp<std::int64_t>(
+        a.size(1) / (kLeastChunks * S::kChunk), 1, quotient_up(kBlocks, blocks));
     segment_length = std::max<std::int64_t>(
-        S::kChunk, quotient_up(quotient_up(a.size(1), wanted), S::kChunk) * S::kChunk);
+        S::kChunk, quotient_up(quotient_up(a.size(1), target_segments), S::kChunk) * S::kChunk);
     segments = std::max<std::int64_t>(1, quotient_up(a.size(1), segment_length));
   }
 };

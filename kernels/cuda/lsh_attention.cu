@@ -116,8 +116,8 @@ __global__ void lsh_grad_query_tile(LshBackwardProblem<T> p, Heads<T> grad_query
     T grads[4][4];
     const std::uint32_t kept = p.template scores_and_gradients<Tile>(
         at, round, slots.first, slots.end, s, s_end, operands, scores, grads);
-    T along[4] = {};
-    p.template finish<Tile>(at, slots.first, slots.end, kept, scores, grads, along);
+    T score_dot_grad[4] = {};
+    p.template finish<Tile>(at, slots.first, slots.end, kept, scores, grads, score_dot_grad);
     TARN_UNROLL(4)
     for (int i = 0; i < 4; ++i) {
       for (int j = 0; j < 4; ++j) grads[i][j] *= p.scale * scores.inverse_norm[j];
@@ -151,14 +151,14 @@ __global__ void lsh_grad_key_tile(LshBackwardProblem<T> p, Heads<T> grad_query, 
   const std::int32_t* order = p.order_of(at, round);
   const std::int64_t column = at.slice * kColumns;
   T of_key[4][Tile::kEach] = {}, of_value[4][Tile::kEach] = {};
-  T along[4] = {};  // dk . k
+  T score_dot_grad[4] = {};  // dk . k
   for (std::int64_t l = slots.start; l < slots.next_end; l += kLshRows) {
     const std::int64_t l_end = std::min(l + kLshRows, slots.next_end);
     LshScores<T> scores;
     T grads[4][4];
     const std::uint32_t kept = p.template scores_and_gradients<Tile>(
         at, round, l, l_end, slots.first, slots.end, operands, scores, grads);
-    p.template finish<Tile>(at, l, l_end, kept, scores, grads, along);
+    p.template finish<Tile>(at, l, l_end, kept, scores, grads, score_dot_grad);
     TARN_UNROLL(4)
     for (int i = 0; i < 4; ++i) {
       for (int j = 0; j < 4; ++j) {
@@ -176,7 +176,7 @@ __global__ void lsh_grad_key_tile(LshBackwardProblem<T> p, Heads<T> grad_query, 
                                       column, p.width, operands, of_key);
   }
   __syncthreads();
-  Tile::store_row(Tile::y(), along, stored);
+  Tile::store_row(Tile::y(), score_dot_grad, stored);
   __syncthreads();
   TARN_UNROLL(4)
   for (int i = 0; i < 4; ++i) {

@@ -185,11 +185,11 @@ struct LshBackwardProblem : LshProblem<T> {
   }
 
   // With p = exp(score - log_sum_exp): the scores become weights, p * factor, and grads become
-  // theirs. along[j] += the sum over queries of a score times its gradient.
+  // theirs. score_dot_grad[j] += the sum over queries of a score times its gradient.
   template <class Tile>
   __device__ void finish(const AttentionBlock& at, std::int64_t first, std::int64_t end,
                          std::uint32_t kept, LshScores<T>& scores, T (&grads)[4][4],
-                         T (&along)[4]) const {
+                         T (&score_dot_grad)[4]) const {
     TARN_UNROLL(4)
     for (int i = 0; i < 4; ++i) {
       const std::int64_t slot = first + Tile::query(i);
@@ -201,7 +201,7 @@ struct LshBackwardProblem : LshProblem<T> {
         T& score = scores.score[i][j];
         const T p = seen ? std::exp(scores.demoted(i, j) - shift) : T(0);
         grads[i][j] = seen ? p * (grads[i][j] - mean) : T(0);
-        along[j] += seen ? grads[i][j] * score : T(0);
+        score_dot_grad[j] += seen ? grads[i][j] * score : T(0);
         score = seen ? p * this->dropout.factor(kept, i, j) : T(0);
       }
     }

@@ -32,7 +32,7 @@ TEST_CASE("edits: substitutions, deletions, insertions") {
   check({1, 1, 1}, {1}, {0, 2, 0});
 }
 
-// By trying everything: the fewest errors from said[i ..) and heard[j ..) on.
+// By trying everything: the fewest errors from reference[i ..) and hypothesis[j ..) on.
 std::int64_t fewest(const Phones& reference, const Phones& hypothesis, std::size_t i,
                     std::size_t j) {
   if (i == reference.size()) return static_cast<std::int64_t>(hypothesis.size() - j);

@@ -179,14 +179,14 @@ std::vector<float> two_streams(bool waits_before_read, bool waits_before_write) 
 
 TEST_CASE("streams: at random: any event that is missing between them shows") {
   settings().schedule = Schedule::random;
-  const std::vector<float> wanted = {1, 2, 3, 4};
+  const std::vector<float> expected = {1, 2, 3, 4};
   for (const bool read : {false, true}) {
     for (const bool write : {false, true}) {
       CAPTURE(read);
       CAPTURE(write);
       int wrong = 0;
       for (settings().seed = 1; settings().seed <= 20; ++settings().seed) {
-        wrong += two_streams(read, write) == wanted ? 0 : 1;
+        wrong += two_streams(read, write) == expected ? 0 : 1;
       }
       CHECK((wrong > 0) == !(read && write));
     }

@@ -121,8 +121,8 @@ std::vector<float> defined(std::int64_t first, std::int64_t count) {
 TEST_CASE("shard sum: the tree's bits for any number of shards and processes") {
   for (std::int64_t shards = 1; shards <= 9; ++shards) {
     Communicator alone;
-    const ShardSum wanted = sum_over_shards(shards, alone, shard_of);
-    CHECK(std::memcmp(wanted.gradient.raw(), defined(0, shards).data(), kElements * 4) == 0);
+    const ShardSum expected = sum_over_shards(shards, alone, shard_of);
+    CHECK(std::memcmp(expected.gradient.raw(), defined(0, shards).data(), kElements * 4) == 0);
     for (int size = 1; size <= shards; ++size) {
       std::vector<ShardSum> sums(static_cast<std::size_t>(size));
       std::vector<std::vector<std::int64_t>> had(sums.size());
@@ -137,9 +137,9 @@ TEST_CASE("shard sum: the tree's bits for any number of shards and processes") {
       CAPTURE(size);
       std::vector<std::int64_t> all;
       for (std::size_t rank = 0; rank < sums.size(); ++rank) {
-        CHECK(same_bits(sums[rank].gradient, wanted.gradient));
-        CHECK(same_bits(sums[rank].totals, wanted.totals));
-        CHECK(sums[rank].tokens == wanted.tokens);
+        CHECK(same_bits(sums[rank].gradient, expected.gradient));
+        CHECK(same_bits(sums[rank].totals, expected.totals));
+        CHECK(sums[rank].tokens == expected.tokens);
         CHECK(sums[rank].stops == (shards > 2 ? 1 : 0));
         all.insert(all.end(), had[rank].begin(), had[rank].end());
       }

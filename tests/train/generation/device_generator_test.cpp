@@ -58,15 +58,15 @@ TEST_CASE("device: several positions at once draw what one after another does, a
     CAPTURE(attention);
     const GenerateOptions options{.mode = find_generate_mode("", attention), .seed = 5};
     const Tensor given = test::random_tokens({3, 1}, 256, "given");
-    std::vector<std::int32_t> wanted;
+    std::vector<std::int32_t> expected;
     test::for_each_device([&](Device device) {
       const nn::SequencePredictor model(on(device), image_options(attention));
       const Tensor all = Generator(model, options).complete(given, kLength, 7, go_on);
       const std::vector<std::int32_t> got(all.data<std::int32_t>(),
                                           all.data<std::int32_t>() + all.elements());
       CHECK(got == by_single_steps(model, given, options, 7));
-      if (device == Device::cpu()) wanted = got;
-      CHECK(got == wanted);
+      if (device == Device::cpu()) expected = got;
+      CHECK(got == expected);
     });
   }
 }
