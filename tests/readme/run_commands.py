@@ -53,13 +53,12 @@ ELSEWHERE = {
     "cmake --build --preset cuda": ("tools/gpu_report", "cmake --build --preset cuda"),
     "build/cuda/tarn info": (".ci/run", "build/cuda/tarn info"),
     "./dev gpu-report": (".ci/run", "./dev gpu-report"),
-    "cmake --preset asan": (".ci/run", "preset asan"),
-    "cmake --build --preset asan": (".ci/run", "preset asan"),
-    "ctest --preset asan -j2 -LE slow": (".ci/run", 'ctest --preset "$1" -j2 -LE slow'),
-    "cmake --preset fuzz": (".ci/run", "cmake --preset fuzz"),
-    "cmake --build --preset fuzz --target fuzzers":
-        (".ci/run", "cmake --build --preset fuzz --target fuzzers"),
-    "build/fuzz/tests/fuzz_safetensors -max_total_time=60": (".ci/run", "build/fuzz/tests/fuzz_*"),
+    "cmake --preset asan": (".ci/run", "cmake --preset asan"),
+    "cmake --build --preset asan": (".ci/run", "cmake --build --preset asan"),
+    "ctest --preset asan -j2 -LE slow": (".ci/run", "ctest --preset asan -j2 -LE slow"),
+    "cmake --build --preset asan --target fuzz_safetensors":
+        (".ci/run", "cmake --build --preset asan"),
+    "build/asan/tests/fuzz_safetensors -max_total_time=60": (".ci/run", "build/asan/tests/fuzz_*"),
     "tools/mutate.py --check": ("dev", "tools/mutate.py --check"),
     "tools/instruction_counts": (".ci/run", "tools/instruction_counts"),
 }
