@@ -231,4 +231,10 @@ ImageSet take_tail(ImageSet& images, std::int64_t count) {
   return tail;
 }
 
+std::string checksum_of(const ImageSet& images) {
+  return message(
+      images.count, " of ", images.shape.str(), ", CRC-32 ",
+      crc32_of({reinterpret_cast<const char*>(images.pixels.data()), images.pixels.size()}));
+}
+
 }  // namespace tarn::data

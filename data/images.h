@@ -62,4 +62,7 @@ ImageFolder open_image_folder(const std::filesystem::path& folder);
 // the training set. Throws ConfigError, which names task.validation, if none would be left.
 ImageSet take_tail(ImageSet& images, std::int64_t count);
 
+// "60000 of 28x28, CRC-32 123": of the pixels, to tell sets apart.
+std::string checksum_of(const ImageSet& images);
+
 }  // namespace tarn::data

@@ -56,9 +56,9 @@ void Communicator::exchange(const std::vector<Outgoing>& sends,
   }
   const auto fault = transport_->exchange(sends, receives, timeout_ * share);
   if (!fault) return;
-  fail<RankLost>(describe(fault->rank), " ", fault->reason,
-                 ". It was killed, hangs or cannot be reached, or is slower than run.timeout allows"
-                 "; the last checkpoint is as it was, and --resume goes on from it");
+  fail<RankLost>(
+      describe(fault->rank), " ", fault->reason,
+      ". It was killed, hangs or cannot be reached, or is slower than run.timeout allows");
 }
 
 // Along a binomial tree: a rank hears from the one that lacks its lowest bit.

@@ -82,10 +82,4 @@ int run_as_rank(const std::function<int(Communicator&)>& work) {
   }
 }
 
-void refuse_ranks(std::string_view command) {
-  TARN_CHECK_AS(ConfigError, processes_started() <= 1, "tarn ", command,
-                " is the work of one process, and mpirun or srun started ", several(),
-                "; start it by itself");
-}
-
 }  // namespace tarn::train

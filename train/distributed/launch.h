@@ -2,7 +2,6 @@
 #pragma once
 
 #include <functional>
-#include <string_view>
 
 #include "train/distributed/communicator.h"
 
@@ -12,8 +11,5 @@ namespace tarn::train {
 // prints. An error that all know of is thrown; after any other it is printed with the rank and the
 // host, and all processes end. Throws ConfigError where this build has no MPI.
 int run_as_rank(const std::function<int(Communicator&)>& work);
-
-// ConfigError under mpirun with several processes, for a command that is one process's work.
-void refuse_ranks(std::string_view command);
 
 }  // namespace tarn::train

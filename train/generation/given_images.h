@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "core/tensor.h"
@@ -30,6 +31,7 @@ class GivenImages {
 
   const data::ImageShape& shape() const { return shape_; }
   std::int64_t kept() const { return kept_; }  // values that an image begins with
+  std::string checksum() const { return data::checksum_of(images_); }
 
   // The values that images first .. first + count - 1 begin with: i32 [count, kept()].
   Tensor values(std::int64_t first, std::int64_t count) const;

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "train/distributed/communicator.h"
 #include "train/reproduce/reproduce.h"
 #include "train/tasks/task.h"
 #include "train/weights/trace.h"
@@ -31,6 +32,10 @@ struct EvalCommand {
   bool json = false;
 };
 int eval_command(const EvalCommand& command);
+
+// The device of a config's run, ready to compute: its name is said, and the threads and the time
+// that processes wait for each other are as the config has them. UserError.
+Device ready_device(const Config& config, Communicator& ranks);
 
 struct TranscribeCommand {
   std::filesystem::path target;

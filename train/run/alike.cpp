@@ -17,7 +17,7 @@ using nlohmann::ordered_json;
 constexpr std::array kPrivate = {"run.threads", "run.device", "task.data", "speech.cache",
                                  "speech.phones"};
 
-ordered_json description(const Config& config, const Task& task) {
+ordered_json description(const Config& config, const DataFacts& facts) {
   const kernels::CpuBackend cpu = kernels::cpu_backend();
   ordered_json all = {{"tarn's version", kVersion},
                       {"tarn's commit", kGitCommit},
@@ -30,18 +30,23 @@ ordered_json description(const Config& config, const Task& task) {
     if (std::find(kPrivate.begin(), kPrivate.end(), row.key) == kPrivate.end())
       all[row.key] = row.values[0];
   }
-  for (const DataFacts& facts : {task.data_facts(), task.data_checksums()}) {
-    for (const auto& [fact, value] : facts) all[fact] = value;
-  }
+  for (const auto& [fact, value] : facts) all[fact] = value;
   return all;
 }
 
 }  // namespace
 
-void check_alike(Communicator& ranks, const Config& config, const Task& task) {
+DataFacts facts_of(const Task& task) {
+  DataFacts facts = task.data_facts();
+  facts.merge(task.data_checksums());
+  return facts;
+}
+
+void check_alike(Communicator& ranks, const Config& config,
+                 const std::function<DataFacts()>& facts) {
   if (ranks.alone()) return;
   std::string mine;
-  ranks.together([&] { mine = description(config, task).dump(); });
+  ranks.together([&] { mine = description(config, facts()).dump(); });
   const std::vector<std::string> texts = ranks.gather(mine);
   ranks.together([&] {
     for (std::size_t rank = 1; rank < texts.size(); ++rank) {

@@ -140,6 +140,8 @@ void write_state(const fs::path& directory, const TrainState& state,
   write_file_atomically(directory / kStateFile, record.dump(2) + "\n");
 }
 
+fs::path config_file_of(const fs::path& directory) { return directory / kConfigFile; }
+
 bool is_checkpoint_file(std::string_view name) {
   const auto is = [&](const char* file) { return name == file || is_temporary_of(file, name); };
   return is(kStateFile) || std::any_of(kRecordedFiles.begin(), kRecordedFiles.end(), is);
@@ -150,7 +152,7 @@ Checkpoint::Checkpoint(fs::path directory, Use use) : directory_(std::move(direc
   TARN_CHECK_AS(IoError, fs::exists(state_file), directory_.string(),
                 " is not a checkpoint: it has no ", kStateFile);
   const std::string state_text = read_file(state_file);
-  const InputFile config = open_file(directory_ / kConfigFile);
+  const InputFile config = open_file(config_file_of(directory_));
   std::optional<InputFile> model, optimizer;
   if (use != Use::state) model.emplace(open_file(directory_ / kModelFile));
   if (use == Use::all) optimizer.emplace(open_file(directory_ / kOptimizerFile));
@@ -174,7 +176,7 @@ Checkpoint::Checkpoint(fs::path directory, Use use) : directory_(std::move(direc
 }
 
 Config Checkpoint::config(const std::vector<std::string>& overrides) const {
-  return parse_config(config_toml_, (directory_ / kConfigFile).string(), overrides);
+  return parse_config(config_toml_, config_file_of(directory_).string(), overrides);
 }
 
 namespace {

@@ -45,6 +45,9 @@ void write_checkpoint(const std::filesystem::path& directory, const TrainState& 
 void write_state(const std::filesystem::path& directory, const TrainState& state,
                  const optim::Optimizer& optimizer);
 
+// The file of a checkpoint's directory that holds the run's config.
+std::filesystem::path config_file_of(const std::filesystem::path& directory);
+
 // Whether write_checkpoint() makes files of this name, or leaves them when it is killed.
 bool is_checkpoint_file(std::string_view name);
 
@@ -64,6 +67,7 @@ class Checkpoint {
   const TrainState& state() const { return state_; }
   // The run's config, with these "section.key=value" over it. ConfigError.
   Config config(const std::vector<std::string>& overrides = {}) const;
+  const std::string& config_toml() const { return config_toml_; }
   std::string summary() const;                  // a few lines for a reader; wants the model
   nlohmann::ordered_json summary_json() const;  // the same
 

@@ -65,6 +65,15 @@ void stop_if_signalled() {
   if (received != 0 && !agreed) throw Interrupted();
 }
 
+void stop_if_signalled(Communicator& ranks) {
+  if (ranks.alone()) return stop_if_signalled();
+  leave_stopping_to_agreement();
+  const auto signal = static_cast<int>(ranks.largest(received));
+  if (signal == 0) return;
+  if (received == 0) received = signal;
+  throw Interrupted();
+}
+
 void leave_stopping_to_agreement() { agreed = true; }
 
 }  // namespace tarn::train

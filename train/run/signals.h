@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "train/distributed/communicator.h"
+
 namespace tarn::train {
 
 // While one lives, these are noted instead of ending the process: SIGINT (Ctrl-C), SIGTERM, SIGHUP
@@ -45,6 +47,10 @@ class Interrupted : public std::exception {
 
 // Throws Interrupted once a signal was noted.
 void stop_if_signalled();
+
+// The same, in all processes of a run, once a signal was noted in one of them: all have then noted
+// one. What they do between two such questions is not left by one alone.
+void stop_if_signalled(Communicator& ranks);
 
 // From now on stop_if_signalled() does nothing: the processes of a run stop at the same step, on
 // which they agree.

@@ -96,7 +96,7 @@ std::unique_ptr<Trainer> Trainer::start(const Config& config, const fs::path& fo
     optimizer = optimizer_for(config, task->model());
     if (home && !weights.empty()) load_weights(weights, task->model(), task->data_facts());
   });
-  check_alike(ranks, config, *task);
+  check_alike(ranks, config, [&] { return facts_of(*task); });
   ranks.together([&] {
     if (home) home->begin();
   });
@@ -135,7 +135,7 @@ std::unique_ptr<Trainer> Trainer::resume(const Config& config, const fs::path& f
     check_same_data(facts, task->data_facts(), name);
     optimizer = optimizer_for(config, task->model());
   });
-  check_alike(ranks, config, *task);
+  check_alike(ranks, config, [&] { return facts_of(*task); });
   TrainState state;
   ranks.together([&] {
     if (!opened) return;

@@ -148,7 +148,8 @@ void Trainer::write(const std::string& metrics, const std::string& timing) {
 
 void Trainer::evaluate() {
   settle();
-  last_evaluation_ = task_->evaluate();
+  Communicator alone;
+  last_evaluation_ = task_->evaluate(alone);
   const double value = metric(last_evaluation_, best_metric(config_.task.kind));
   const bool finite = std::isfinite(value);
   if (finite && (!state_.lowest || value < *state_.lowest)) {

@@ -4,7 +4,6 @@
 #include "core/transfer.h"
 #include "data/copy_task.h"
 #include "nn/sequence_predictor.h"
-#include "train/run/signals.h"
 #include "train/tasks/batches_ahead.h"
 #include "train/tasks/model.h"
 #include "train/tasks/totals.h"
@@ -49,14 +48,12 @@ class CopyTraining final : public Task {
     return {{"loss", totals[0] / totals[1]}, {"accuracy", totals[2] / totals[1]}};
   }
 
-  Metrics evaluate() override {
-    TotalsSum sum(3, device_);
-    for (std::int64_t i = 0; i < config_.train.eval_batches; ++i) {
-      stop_if_signalled();
-      const auto batch = data_.batch("evaluation", i, config_.train.batch_size);
-      sum.add(forward(on_device(batch), {}).totals);
-    }
-    return metrics(sum.totals());
+  Metrics evaluate(Communicator& ranks) override {
+    return metrics(
+        sum_over_batches(config_.train.eval_batches, 3, device_, ranks, [this](std::int64_t index) {
+          const auto batch = data_.batch("evaluation", index, config_.train.batch_size);
+          return forward(on_device(batch), {}).totals;
+        }));
   }
 
   std::int64_t count_recorded(const SafetensorsFile& file) const override;

@@ -64,12 +64,6 @@ Data read_data(const TaskConfig& task) {
   return out;
 }
 
-std::string checksum_of(const data::ImageSet& images) {
-  return message(
-      images.count, " of ", images.shape.str(), ", CRC-32 ",
-      crc32_of({reinterpret_cast<const char*>(images.pixels.data()), images.pixels.size()}));
-}
-
 class ImageTraining final : public Task {
  public:
   ImageTraining(const Config& config, Device device)
@@ -93,8 +87,9 @@ class ImageTraining final : public Task {
 
   DataFacts data_checksums() const override {
     if (!data_) return {};
-    return {{"training images", checksum_of(data_->train)},
-            {"validation images", checksum_of(data_->validation)}};
+    return {{"training images", data::checksum_of(data_->train)},
+            {"validation images", data::checksum_of(data_->validation)},
+            {"test images", data::checksum_of(data_->test)}};
   }
 
   ForwardResult train_batch(std::int64_t index, const data::Shard& shard,
@@ -112,10 +107,11 @@ class ImageTraining final : public Task {
     return {{"loss", nats}, {"bits_per_dim", nats / std::numbers::ln2}};
   }
 
-  Metrics evaluate() override {
+  Metrics evaluate(Communicator& ranks) override {
     const std::int64_t size = config_.train.batch_size;
     return metrics_at_once(data_->validation,
-                           std::min(data_->validation.count, size * config_.train.eval_batches));
+                           std::min(data_->validation.count, size * config_.train.eval_batches),
+                           ranks);
   }
 
   void open_split(const SplitOptions& options) override {
@@ -127,9 +123,9 @@ class ImageTraining final : public Task {
     if (options.count == 0) split_.count = images;
   }
 
-  Metrics evaluate_split() override {
-    return split_.recurrent ? metrics_by_steps(split_set(), split_.count)
-                            : metrics_at_once(split_set(), split_.count);
+  Metrics evaluate_split(Communicator& ranks) override {
+    return split_.recurrent ? metrics_by_steps(split_set(), split_.count, ranks)
+                            : metrics_at_once(split_set(), split_.count, ranks);
   }
 
   std::string note() const override {
@@ -188,28 +184,31 @@ class ImageTraining final : public Task {
     return {result.loss, logits, result.totals, x.elements()};
   }
 
-  // Over the first `count` images. add(batch, sum) adds the totals of a batch of up to `size`.
-  template <class Add>
+  // Over the first `count` images, in batches of up to `size`, whose totals are asked for.
   Metrics metrics_over(const data::ImageSet& set, std::int64_t count, std::int64_t size,
-                       const Add& add) const {
-    TotalsSum sum(categorical_ ? 3 : 2, device_);
-    for (std::int64_t first = 0; first < count; first += size) {
-      stop_if_signalled();
-      add(batch_of(data::evaluation_batch(set, first, std::min(size, count - first))), sum);
-    }
-    return metrics(sum.totals());
+                       Communicator& ranks,
+                       const std::function<Tensor(const Batch&)>& totals_of) const {
+    return metrics(sum_over_batches(
+        (count + size - 1) / size, totals_count(), device_, ranks, [&](std::int64_t index) {
+          const std::int64_t first = index * size;
+          return totals_of(
+              batch_of(data::evaluation_batch(set, first, std::min(size, count - first))));
+        }));
   }
 
-  Metrics metrics_at_once(const data::ImageSet& set, std::int64_t count) const {
-    return metrics_over(
-        set, count, config_.train.batch_size,
-        [&](const Batch& batch, TotalsSum& sum) { sum.add(forward(on_device(batch), {}).totals); });
+  Metrics metrics_at_once(const data::ImageSet& set, std::int64_t count,
+                          Communicator& ranks) const {
+    return metrics_over(set, count, config_.train.batch_size, ranks, [this](const Batch& batch) {
+      return forward(on_device(batch), {}).totals;
+    });
   }
 
   // The same by the model as an RNN: equal to rounding, and to that of the weights.
-  Metrics metrics_by_steps(const data::ImageSet& set, std::int64_t count) const {
+  Metrics metrics_by_steps(const data::ImageSet& set, std::int64_t count,
+                           Communicator& ranks) const {
     const nn::StepWeights weights = model_.step_weights(step_storage(config_.model));
-    return metrics_over(set, count, kStepBatch, [&](const Batch& batch, TotalsSum& sum) {
+    return metrics_over(set, count, kStepBatch, ranks, [&](const Batch& batch) {
+      TotalsSum sum(totals_count(), device_);
       // A row a position, so that what a step takes is contiguous.
       const Tensor x = copy_to(batch.x.transpose(0, 1), device_);
       const Tensor y = copy_to(batch.y.transpose(0, 1), device_);
@@ -219,8 +218,11 @@ class ImageTraining final : public Task {
         const Tensor logits = model_.step(x.select(0, position), state);
         sum.add(loss_of(logits, y.select(0, position)).totals);
       }
+      return sum.tensor();
     });
   }
+
+  std::int64_t totals_count() const { return categorical_ ? 3 : 2; }
 
   Tensor ones(const Shape& shape) const {
     Tensor out = Tensor::empty(shape, DType::f32, device_);

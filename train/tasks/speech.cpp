@@ -9,7 +9,6 @@
 #include "core/names.h"
 #include "core/transfer.h"
 #include "data/speech/edits.h"
-#include "train/run/signals.h"
 #include "train/tasks/speech_data.h"
 #include "train/tasks/speech_recogniser.h"
 #include "train/tasks/totals.h"
@@ -49,9 +48,14 @@ class SpeechTraining final : public Task {
   }
 
   DataFacts data_checksums() const override {
-    if (!train_) return {};
-    return {{"training utterances", train_->checksum()},
-            {"validation utterances", validation_->checksum()}};
+    DataFacts checksums;
+    const auto add = [&](const char* name, const std::unique_ptr<SpeechSplit>& split) {
+      if (split) checksums[name] = split->checksum();
+    };
+    add("training utterances", train_);
+    add("validation utterances", validation_);
+    add("utterances of the split", split_);
+    return checksums;
   }
 
   void open_data() override {
@@ -81,14 +85,14 @@ class SpeechTraining final : public Task {
     return {{"loss", loss}, {"per", edits_of(totals).rate()}};
   }
 
-  Metrics evaluate() override { return metrics_over(*validation_); }
+  Metrics evaluate(Communicator& ranks) override { return metrics_over(*validation_, ranks); }
 
   void open_split(const SplitOptions& options) override {
     const SpeechConfig& speech = config_.speech;
     split_ = open(options.split == "test" ? speech.test : speech.validation);
   }
 
-  Metrics evaluate_split() override { return metrics_over(*split_); }
+  Metrics evaluate_split(Communicator& ranks) override { return metrics_over(*split_, ranks); }
 
   std::string note() const override {
     return "per: phone error rate, the share of errors in the phones said; the sum of the three "
@@ -166,13 +170,11 @@ class SpeechTraining final : public Task {
     return {{}, {}, Tensor::zeros({kTotals}, DType::f64, recogniser_.device()), 0, 0};
   }
 
-  Metrics metrics_over(const SpeechSplit& split) {
-    TotalsSum sum(kTotals, recogniser_.device());
-    for (std::int64_t i = 0; i < split.batches().per_epoch(); ++i) {
-      stop_if_signalled();
-      sum.add(totals_of(run(split.batches().evaluation(i), {}), config_.speech.beam));
-    }
-    const std::vector<double> totals = sum.totals();
+  Metrics metrics_over(const SpeechSplit& split, Communicator& ranks) {
+    const std::vector<double> totals = sum_over_batches(
+        split.batches().per_epoch(), kTotals, recogniser_.device(), ranks, [&](std::int64_t index) {
+          return totals_of(run(split.batches().evaluation(index), {}), config_.speech.beam);
+        });
     const data::Edits edits = edits_of(totals);
     const auto share = [&](std::int64_t errors) {
       return static_cast<double>(errors) /

@@ -12,6 +12,7 @@
 #include "data/shard.h"
 #include "nn/module.h"
 #include "train/config/config.h"
+#include "train/distributed/communicator.h"
 #include "train/tasks/data_facts.h"
 
 namespace tarn::train {
@@ -57,15 +58,16 @@ class Task {
   // The metrics of a forward pass, from its totals, or of several from the sums of theirs.
   virtual Metrics metrics(std::span<const double> totals) const = 0;
 
-  // The metrics over the task's evaluation data, in evaluation mode. Like evaluate_split(), it
-  // throws Interrupted between two batches, or two steps of a model, once a signal was noted.
-  virtual Metrics evaluate() = 0;
+  // The metrics over the task's evaluation data, in evaluation mode: the same in all processes,
+  // which share the batches. Like evaluate_split(), it throws Interrupted between two batches, and
+  // in a process alone between two steps of a model, once a signal was noted.
+  virtual Metrics evaluate(Communicator& ranks) = 0;
 
   // Reads the files of a split, for evaluate_split(). A task that draws its data has test alone,
   // which is what evaluate() takes.
   virtual void open_split(const SplitOptions& options);
   // The metrics over the split that was opened.
-  virtual Metrics evaluate_split() { return evaluate(); }
+  virtual Metrics evaluate_split(Communicator& ranks) { return evaluate(ranks); }
 
   // What the model depends on that the data says, as far as it has been read.
   virtual DataFacts data_facts() const { return {}; }

@@ -1,58 +1,16 @@
 // Runs under mpirun: the same bytes for any number of processes, whatever becomes of them.
 #include <csignal>
-#include <fstream>
 
 #include "core/check.h"
 #include "core/io/safetensors.h"
 #include "data/drawn_images.h"
-#include "tests/support/paths.h"
+#include "tests/train/distributed/mpirun.h"
 #include "tests/train/tiny_speech.h"
 
 namespace tarn::test {
 namespace {
 
 namespace fs = std::filesystem;
-
-// Open MPI unloads its plug-ins before it ends, so that what they never gave back cannot be told by
-// its library's name: under the address sanitizer leaks are not looked for.
-const Environment kMpirun = {{"OMPI_ALLOW_RUN_AS_ROOT", "1"},
-                             {"OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1"},
-                             {"OMPI_MCA_btl_vader_single_copy_mechanism", "none"},
-                             {"ASAN_OPTIONS", "verify_asan_link_order=0:detect_leaks=0"}};
-
-bool has_mpi() {
-  static const bool has = Program::of_command({"sh", "-c", "command -v mpirun"}).wait().code == 0 &&
-                          fs::exists(program().parent_path() / "tarn_mpi.so");
-  if (!has) MESSAGE("skipped: there is no mpirun here, or this build has no MPI");
-  return has;
-}
-
-std::vector<std::string> command_of(int ranks, const Arguments& arguments) {
-  std::vector<std::string> words{"mpirun", "--oversubscribe",     "--bind-to",       "none",
-                                 "-n",     std::to_string(ranks), program().string()};
-  words.insert(words.end(), arguments.begin(), arguments.end());
-  return words;
-}
-
-Outcome run_ranks(int ranks, const Arguments& arguments) {
-  return Program::of_command(command_of(ranks, arguments), kMpirun).wait();
-}
-
-void run_ranks_ok(int ranks, const Arguments& arguments) {
-  const Outcome outcome = run_ranks(ranks, arguments);
-  INFO(outcome.err);
-  REQUIRE(outcome.code == 0);
-}
-
-// The processes that train in a folder: mpirun's children.
-std::vector<pid_t> ranks_of(const Program& mpirun) {
-  std::vector<pid_t> children;
-  std::ifstream list(message("/proc/", mpirun.id(), "/task/", mpirun.id(), "/children"));
-  for (pid_t child = 0; list >> child;) children.push_back(child);
-  return children;
-}
-
-bool alive(pid_t process) { return kill(process, 0) == 0; }
 
 const Arguments kShards = {"train.shards=8", "train.batch_size=8", "model.dropout=0.1"};
 
@@ -194,10 +152,6 @@ TEST_CASE("mpi: what cannot be is refused by all and said once") {
   check(runs.train("run"), "train.shards is 1, and there are 2 processes");
   check(runs.train("run", {"train.shards=2", "optimizer.l=1"}), "is not a known key");
   check(runs.train("run", {"train.shards=2", "task.kind=images"}), "task.data is empty");
-  const Outcome outcome = run_ranks(2, {"eval", runs / "run"});
-  CHECK(outcome.code == 2);
-  CHECK(contains(outcome.err,
-                 "tarn eval is the work of one process, and mpirun or srun started 2 processes"));
 }
 
 TEST_CASE("mpi: processes with different configs are refused") {

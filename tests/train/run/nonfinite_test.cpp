@@ -20,7 +20,7 @@ class OverflowTask final : public Task {
  public:
   explicit OverflowTask(std::int64_t overflowing) : overflowing_(overflowing) {}
   nn::Module& model() override { return model_; }
-  Metrics evaluate() override { return {}; }
+  Metrics evaluate(Communicator&) override { return {}; }
   std::int64_t count_recorded(const SafetensorsFile&) const override { return 0; }
   ForwardResult recorded_batch(const SafetensorsFile&, std::int64_t, const nn::Pass&) override {
     return {};

@@ -1,12 +1,11 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
-#include "kernels/backend.h"
 #include "train/distributed/launch.h"
 #include "train/generation/generate.h"
 #include "train/program/commands.h"
-#include "train/run/checkpoint_folder.h"
-#include "train/run/progress.h"
+#include "train/run/alike.h"
+#include "train/run/shared_checkpoint.h"
 #include "train/run/signals.h"
 #include "train/tasks/model.h"
 #include "train/tasks/task.h"
@@ -25,51 +24,66 @@ void check_options(const Config& config, const SplitOptions& options) {
 }
 
 // Only here: reading can be left at any point.
-Metrics evaluate(Task& task) {
+Metrics metrics_of(Task& task, Communicator& ranks) {
   const SignalWatch watch;
-  return task.evaluate_split();
+  return task.evaluate_split(ranks);
 }
 
-}  // namespace
-
-int eval_command(const EvalCommand& command) try {
-  refuse_ranks("eval");
-  const Checkpoint checkpoint =
-      open_checkpoint(command.target, Prefer::best, Checkpoint::Use::model);
-  const std::string name = checkpoint.directory().string();
-  Config config = checkpoint.config(command.set);
-  check_options(config, command.options);
-  kernels::set_cpu_threads(config.run.threads);
-  const DataFacts& trained = checkpoint.state().data;
-  take_data_facts(config, checkpoint.config(), trained, name);
-  const Device device = parse_device(config.run.device);
-  announce(device, config.model.compute);
-  const auto task = make_task(config, device, trained);
-  check_same_data(trained, task->data_facts(), name);
-  checkpoint.load_model(task->model());
-  task->open_split(command.options);
-  check_same_data(trained, task->data_facts(), name);  // what was not known before
-  const Metrics metrics = evaluate(*task);
-  const std::string note = task->note();
+void print(const EvalCommand& command, const SharedCheckpoint& checkpoint, const Config& config,
+           const Metrics& metrics, const std::string& note) {
   if (command.json) {
-    nlohmann::ordered_json line{
-        {"checkpoint", name}, {"step", checkpoint.state().step}, {"split", command.options.split}};
+    nlohmann::ordered_json line{{"checkpoint", checkpoint.name()},
+                                {"step", checkpoint.step()},
+                                {"split", command.options.split}};
     if (command.options.count > 0) line["count"] = command.options.count;
     if (command.options.recurrent) line["weights"] = config.model.weights;
     for (const Metric& entry : metrics) line[entry.name] = entry.value;
     if (!note.empty()) line["note"] = note;
     std::printf("%s\n", line.dump().c_str());
-    return 0;
+    return;
   }
-  std::printf("step %lld", static_cast<long long>(checkpoint.state().step));
+  std::printf("step %lld", static_cast<long long>(checkpoint.step()));
   for (const Metric& entry : metrics) std::printf("  %s %.6g", entry.name.c_str(), entry.value);
   std::printf("\n");
   if (!note.empty()) std::printf("%s\n", note.c_str());
+}
+
+int evaluate(const EvalCommand& command, Communicator& ranks) try {
+  const SharedCheckpoint checkpoint(command.target, ranks);
+  const DataFacts& trained = checkpoint.data();
+  Config config;
+  std::unique_ptr<Task> task;
+  ranks.together([&] {
+    config = checkpoint.config(command.set);
+    check_options(config, command.options);
+    take_data_facts(config, checkpoint.config(), trained, checkpoint.name());
+    task = make_task(config, ready_device(config, ranks), trained);
+    check_same_data(trained, task->data_facts(), checkpoint.name());
+  });
+  checkpoint.load_model(task->model());
+  ranks.together([&] {
+    task->open_split(command.options);
+    check_same_data(trained, task->data_facts(), checkpoint.name());  // what was not known before
+  });
+  check_alike(ranks, config, [&] {
+    DataFacts facts = facts_of(*task);
+    facts["--split"] = command.options.split;
+    facts["--count"] = std::to_string(command.options.count);
+    facts["--recurrent"] = command.options.recurrent ? "given" : "not given";
+    return facts;
+  });
+  print(command, checkpoint, config, metrics_of(*task, ranks), task->note());
   return 0;
 } catch (const Interrupted&) {
   std::fprintf(stderr, "stopped by %s before the evaluation was complete\n",
                signal_name(signal_received()).c_str());
   return signal_exit_code(signal_received());
+}
+
+}  // namespace
+
+int eval_command(const EvalCommand& command) {
+  return run_as_rank([&](Communicator& ranks) { return evaluate(command, ranks); });
 }
 
 }  // namespace tarn::train

@@ -86,6 +86,12 @@ int dry_run(const Config& config, const std::string& weights) {
   return 0;
 }
 
+TrainOutcome outcome_of(Trainer& trainer) try {
+  return trainer.run();
+} catch (const RankLost& error) {
+  fail<RankLost>(error.what(), "; the last checkpoint is as it was, and --resume goes on from it");
+}
+
 // Makes the trainer, and trains. The config and the device were checked.
 int train_run(const TrainCommand& command, const Config& config, Communicator& ranks) {
   const std::filesystem::path folder =
@@ -99,7 +105,7 @@ int train_run(const TrainCommand& command, const Config& config, Communicator& r
     trainer = Trainer::resume(config, folder, *command.resume, ranks);
   }
   const SignalWatch watch;  // from here on there is something to save
-  const TrainOutcome outcome = trainer->run();
+  const TrainOutcome outcome = outcome_of(*trainer);
   if (outcome.signal != 0) {
     std::fprintf(stderr, "stopped by %s after step %lld, which is saved; --resume goes on\n",
                  signal_name(outcome.signal).c_str(), static_cast<long long>(outcome.step));

@@ -1,19 +1,21 @@
 #include <algorithm>
 #include <cstdio>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "core/io/file.h"
 #include "core/io/safetensors.h"
 #include "core/io/standard_streams.h"
 #include "core/names.h"
 #include "data/speech/audio.h"
-#include "kernels/backend.h"
 #include "train/distributed/launch.h"
 #include "train/program/commands.h"
-#include "train/run/checkpoint_folder.h"
-#include "train/run/progress.h"
+#include "train/run/alike.h"
 #include "train/run/run_folder.h"
+#include "train/run/shared_checkpoint.h"
+#include "train/run/shared_work.h"
 #include "train/run/signals.h"
+#include "train/run/status_line.h"
 #include "train/tasks/model.h"
 #include "train/tasks/speech_data.h"
 #include "train/tasks/speech_recogniser.h"
@@ -104,23 +106,27 @@ data::SpeechBatch batch_of(const Sound& sound) {
   return batch;
 }
 
-void print_text(const Sound& sound, const data::Hypothesis& hypothesis,
-                const SpeechRecogniser& recogniser) {
-  std::string line = sound.name + " ";
+std::string text_of(const Sound& sound, const data::Hypothesis& hypothesis,
+                    const SpeechRecogniser& recogniser) {
+  constexpr std::size_t kNameWidth = 4;
+  std::string text = sound.name + " ";
   for (const data::AlignedPhone& phone : hypothesis.phones) {
-    line += " " + recogniser.phones().name(phone.phone);
+    text += " " + recogniser.phones().name(phone.phone);
   }
-  std::printf("%s  (log-probability %.3f)\n", line.c_str(), hypothesis.log_probability);
+  text += number_text("  (log-probability %.3f)\n", hypothesis.log_probability);
   const double seconds = recogniser.seconds_per_position();
   for (const data::AlignedPhone& phone : hypothesis.phones) {
-    std::printf("  %8.3f %8.3f  %-4s %.3f\n", static_cast<double>(phone.first) * seconds,
-                static_cast<double>(phone.end) * seconds,
-                recogniser.phones().name(phone.phone).c_str(), phone.probability);
+    std::string name = recogniser.phones().name(phone.phone);
+    name.resize(std::max(name.size(), kNameWidth), ' ');
+    text += number_text("  %8.3f", static_cast<double>(phone.first) * seconds) +
+            number_text(" %8.3f  ", static_cast<double>(phone.end) * seconds) + name +
+            number_text(" %.3f\n", phone.probability);
   }
+  return text;
 }
 
-void print_json(const Sound& sound, const data::Hypothesis& hypothesis,
-                const SpeechRecogniser& recogniser) {
+std::string json_of(const Sound& sound, const data::Hypothesis& hypothesis,
+                    const SpeechRecogniser& recogniser) {
   const double seconds = recogniser.seconds_per_position();
   nlohmann::ordered_json line{{"audio", sound.name},
                               {"log_probability", hypothesis.log_probability}};
@@ -131,20 +137,20 @@ void print_json(const Sound& sound, const data::Hypothesis& hypothesis,
                               {"end", static_cast<double>(phone.end) * seconds},
                               {"probability", phone.probability}});
   }
-  std::printf("%s\n", line.dump().c_str());
+  return line.dump() + "\n";
 }
 
 // Nothing of the data but what the checkpoint keeps is needed: no transcripts are read, so that
 // only a list of phones that --set names is looked at.
-Config config_of(const Checkpoint& checkpoint, const TranscribeCommand& command) {
-  const std::string name = checkpoint.directory().string();
+Config config_of(const SharedCheckpoint& checkpoint, const TranscribeCommand& command) {
+  const std::string& name = checkpoint.name();
   Config config = checkpoint.config(command.set);
   TARN_CHECK_AS(ConfigError, config.task.kind == "speech", name, ": task.kind is \"",
                 config.task.kind, "\"; tarn transcribe needs a model of speech");
   check_f32_weights(config.model, "tarn transcribe");
   if (command.beam > 0) config.speech.beam = command.beam;
   const Config trained = checkpoint.config();
-  const DataFacts& facts = checkpoint.state().data;
+  const DataFacts& facts = checkpoint.data();
   take_data_facts(config, trained, facts, name);
   if (facts.contains("phones") && config.speech.phones == trained.speech.phones) {
     config.speech.phones.clear();
@@ -152,41 +158,61 @@ Config config_of(const Checkpoint& checkpoint, const TranscribeCommand& command)
   return config;
 }
 
-}  // namespace
+// What all processes must have heard alike.
+std::string checksum_of(const std::vector<Sound>& sounds) {
+  std::string sums;
+  for (const Sound& sound : sounds) {
+    const Tensor& frames = sound.frames;
+    sums += message(crc32_of({reinterpret_cast<const char*>(frames.raw()),
+                              static_cast<std::size_t>(frames.bytes())}),
+                    " ");
+  }
+  return message(sounds.size(), ", CRC-32 ", crc32_of(sums));
+}
 
-int transcribe_command(const TranscribeCommand& command) try {
-  refuse_ranks("transcribe");
-  const Checkpoint checkpoint =
-      open_checkpoint(command.target, Prefer::best, Checkpoint::Use::model);
-  const Config config = config_of(checkpoint, command);
-  if (!command.features.empty()) check_result_file(command.features);
-  kernels::set_cpu_threads(config.run.threads);
-  const DataFacts& facts = checkpoint.state().data;
-  const Device device = parse_device(config.run.device);
-  announce(device, config.model.compute);
-  SpeechRecogniser recogniser(config, device, read_phones(config, facts));
-  check_same_data(facts, {{"phones", joined(recogniser.phones().names(), " ")}},
-                  checkpoint.directory().string());
-  checkpoint.load_model(recogniser.model());
+int transcribe(const TranscribeCommand& command, Communicator& ranks) try {
+  const SharedCheckpoint checkpoint(command.target, ranks);
+  Config config;
+  std::optional<SpeechRecogniser> recogniser;
+  ranks.together([&] {
+    config = config_of(checkpoint, command);
+    if (ranks.first() && !command.features.empty()) check_result_file(command.features);
+    const Device device = ready_device(config, ranks);
+    recogniser.emplace(config, device, read_phones(config, checkpoint.data()));
+    check_same_data(checkpoint.data(), {{"phones", joined(recogniser->phones().names(), " ")}},
+                    checkpoint.name());
+  });
+  checkpoint.load_model(recogniser->model());
+  const auto transcript_of = [&](const Sound& sound) {
+    check_fits(config, sound.frames.size(0), sound.name);
+    const data::SpeechBatch batch = recogniser->prepare(batch_of(sound), {});
+    const data::Hypothesis hypothesis =
+        recogniser->decode(recogniser->logits(batch, {}), batch, config.speech.beam).front();
+    return (command.json ? json_of : text_of)(sound, hypothesis, *recogniser);
+  };
   Listener listener(config);
   NamedTensors features;
   for (const fs::path& audio : command.audio) {
-    stop_if_signalled();
-    const std::vector<Sound> sounds = listener.sounds(audio);
+    stop_if_signalled(ranks);
+    std::vector<Sound> sounds;
+    ranks.together([&] { sounds = listener.sounds(audio); });
+    check_alike(ranks, config, [&] { return DataFacts{{audio.string(), checksum_of(sounds)}}; });
     // Only now: reading can be left at any point, but not a line that is half printed.
     const SignalWatch watch;
-    for (const Sound& sound : sounds) {
-      stop_if_signalled();
-      check_fits(config, sound.frames.size(0), sound.name);
-      const data::SpeechBatch batch = recogniser.prepare(batch_of(sound), {});
-      const data::Hypothesis hypothesis =
-          recogniser.decode(recogniser.logits(batch, {}), batch, config.speech.beam).front();
-      (command.json ? print_json : print_text)(sound, hypothesis, recogniser);
-      flush_standard_output();
-      if (!command.features.empty()) features.emplace_back(sound.name, sound.frames);
-    }
+    share_work(
+        static_cast<std::int64_t>(sounds.size()), ranks,
+        [&](std::int64_t i) { return transcript_of(sounds[static_cast<std::size_t>(i)]); },
+        [&](std::int64_t i, const std::string& text) {
+          std::fputs(text.c_str(), stdout);
+          flush_standard_output();
+          if (command.features.empty()) return;
+          const Sound& sound = sounds[static_cast<std::size_t>(i)];
+          features.emplace_back(sound.name, sound.frames);
+        });
   }
-  if (!command.features.empty()) write_safetensors(command.features, features);
+  ranks.together([&] {
+    if (ranks.first() && !command.features.empty()) write_safetensors(command.features, features);
+  });
   return 0;
 } catch (const Interrupted&) {
   const std::string features = command.features.string();
@@ -194,6 +220,12 @@ int transcribe_command(const TranscribeCommand& command) try {
                signal_name(signal_received()).c_str(),
                features.empty() ? "" : message(", and ", features, " is not written").c_str());
   return signal_exit_code(signal_received());
+}
+
+}  // namespace
+
+int transcribe_command(const TranscribeCommand& command) {
+  return run_as_rank([&](Communicator& ranks) { return transcribe(command, ranks); });
 }
 
 }  // namespace tarn::train
