@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <functional>
 #include <span>
 #include <string_view>
 
@@ -68,7 +67,13 @@ const Parameter* find_nonfinite(const std::vector<Parameter*>& parameters) {
 
 Tensor Parameter::tensor() {
   Tensor out = value_;
-  if (Tape* tape = Tape::active(); tape != nullptr) out.slot = tape->leaf(*this);
+  if (active_tape != nullptr) {
+    out.slot = active_tape->leaf(*this);
+  } else if (paused_tape != nullptr) {
+    // What runs in a pause runs again in the backward of the op that paused, and gives its gradient
+    // then: the parameter is known from here on, and complete when that op is done.
+    paused_tape->leaf(*this);
+  }
   return out;
 }
 
@@ -148,20 +153,20 @@ void Tape::push(Tensor& out, std::initializer_list<const Tensor*> inputs,
   if (watching_) check_finite(out, entries_.back(), false);
 }
 
-void Tape::backward(const Tensor& loss, double grad_out) {
+void Tape::backward(const Tensor& loss, double grad_out, const GradientHook& complete) {
   TARN_CHECK_SHAPE(loss.elements() == 1, "backward: the loss must be one element, not ",
                    loss.str());
   Tensor seed = Tensor::empty_like(loss);
   kernels::run(&kernels::Table::fill, loss.device(), {.to = seed, .value = grad_out});
-  backward(loss, seed);
+  backward(loss, seed, complete);
 }
 
-void Tape::backward(const Tensor& out, const Tensor& grad_out) {
+void Tape::backward(const Tensor& out, const Tensor& grad_out, const GradientHook& complete) {
   check_backward(out, grad_out);
   const GradTarget seed = target_of(out.slot.index, out.shape());
   kernels::run(&kernels::Table::copy, out.device(),
                {.from = grad_out, .to = seed.tensor, .beta = seed.beta});
-  walk();
+  walk(complete);
 }
 
 void Tape::backward_taking(const Tensor& out, const Tensor& grad_out) {
@@ -170,7 +175,7 @@ void Tape::backward_taking(const Tensor& out, const Tensor& grad_out) {
   if (slot.leaf != nullptr || !grad_out.is_contiguous()) return backward(out, grad_out);
   slot.grad = grad_out.view(slot.shape);
   slot.has_grad = true;
-  walk();
+  walk({});
 }
 
 void Tape::check_backward(const Tensor& out, const Tensor& grad_out) const {
@@ -186,11 +191,19 @@ void Tape::check_backward(const Tensor& out, const Tensor& grad_out) const {
                 grad_out.device(), " and the output on ", out.device());
 }
 
-void Tape::walk() {
+// A parameter gets its slot before the first op that reads it is recorded, so that its gradient is
+// complete when all ops are done whose outputs have later slots.
+void Tape::walk(const GradientHook& complete) {
+  std::size_t done = slots_.size();  // the slots from here on
   while (!entries_.empty()) {
     Entry entry = std::move(entries_.back());
     entries_.pop_back();
     run(std::move(entry));
+    const std::size_t next = entries_.empty() ? 1 : entries_.back().output;
+    while (done > next) {
+      const Parameter* leaf = slots_[--done].leaf;
+      if (leaf != nullptr && complete) complete(*leaf);
+    }
   }
   slots_.clear();
 }

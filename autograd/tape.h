@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <initializer_list>
 #include <memory>
 #include <optional>
@@ -107,6 +108,11 @@ struct NonFinite {
   std::string near;  // the parameter that it, or the last op before it, read
 };
 
+// Called during a backward with each parameter that the recording read, once, as soon as what it
+// holds is complete: no op that is still to run adds to its gradient. Roughly from the last
+// parameter that the forward read to the first.
+using GradientHook = std::function<void(const Parameter&)>;
+
 // Used by one thread at a time.
 class Tape {
  public:
@@ -121,9 +127,9 @@ class Tape {
   // Walks the nodes last to first and destroys each when it has run: memory falls along the walk,
   // and the order of every sum is the same in every run. The loss is one element, and
   // its gradient is 1, or its share of a sum over several tapes.
-  void backward(const Tensor& loss, double grad_out = 1);
+  void backward(const Tensor& loss, double grad_out = 1, const GradientHook& complete = {});
   // The same from any output and the gradient of it, which is copied.
-  void backward(const Tensor& out, const Tensor& grad_out);
+  void backward(const Tensor& out, const Tensor& grad_out, const GradientHook& complete = {});
   // The same without the copy: grad_out, contiguous, is the tape's from now on and may be
   // overwritten.
   void backward_taking(const Tensor& out, const Tensor& grad_out);
@@ -171,7 +177,7 @@ class Tape {
   void start();
   void clear();
   void check_backward(const Tensor& out, const Tensor& grad_out) const;
-  void walk();
+  void walk(const GradientHook& complete);
   GradTarget target_of(std::uint32_t slot, const Shape& shape);
   void run(Entry entry);
   void check_finite(const Tensor& tensor, const Entry& entry, bool in_backward);

@@ -46,4 +46,8 @@ void set_cpu_instruction_set(std::string_view name);
 // bit of any result.
 void set_cpu_threads(std::int64_t threads);
 
+// From now on the CPU kernels that the calling thread runs use no other thread: for one that works
+// beside the thread that trains, which would find the others taken.
+void use_no_other_cpu_threads();
+
 }  // namespace tarn::kernels

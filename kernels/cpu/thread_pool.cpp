@@ -131,6 +131,7 @@ Pool& the_pool() {
 }
 
 std::atomic<std::int64_t> chosen_threads = 0;  // 0: nothing chosen
+thread_local bool works_alone = false;
 
 }  // namespace
 
@@ -141,7 +142,7 @@ std::int64_t pool_size() {
 
 void run_on_pool(std::int64_t members, MemberFunction function, const void* context) {
   Pool& pool = the_pool();
-  if (members <= 1 || !pool.enter()) return function(context, 0);
+  if (members <= 1 || works_alone || !pool.enter()) return function(context, 0);
   struct Leave {
     Pool& pool;
     ~Leave() { pool.leave(); }
@@ -154,3 +155,5 @@ void run_on_pool(std::int64_t members, MemberFunction function, const void* cont
 void tarn::kernels::set_cpu_threads(std::int64_t threads) {
   if (threads > 0) cpu::chosen_threads = threads;
 }
+
+void tarn::kernels::use_no_other_cpu_threads() { cpu::works_alone = true; }

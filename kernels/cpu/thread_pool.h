@@ -19,8 +19,8 @@ using MemberFunction = void (*)(const void* context, std::int64_t member);
 // Calls function(context, 0) here, and function(context, m) for m in [1, members) on threads of the
 // pool. Each member is called once, or not at all if its thread comes only after the caller is
 // done: the caller alone must be able to do all the work. Returns when all calls that began have
-// ended. If another thread is using the pool, or in a call from within a call, only the caller
-// works.
+// ended. If another thread is using the pool, in a call from within a call, and for a thread that
+// is to use no other, only the caller works.
 void run_on_pool(std::int64_t members, MemberFunction function, const void* context);
 
 }  // namespace tarn::kernels::cpu

@@ -1,6 +1,6 @@
 // The processes of a run as one of them sees them: who it is, and what all of them do together.
-// Every function is to be called by all of them, in the same order; a process alone needs no
-// messages.
+// Every function is to be called by all of them, in the same order, and by one thread at a time; a
+// process alone needs no messages.
 #pragma once
 
 #include <cstdint>
@@ -32,6 +32,8 @@ class Communicator {
   bool first() const { return rank() == 0; }  // which writes the files, and speaks for all
   std::string describe(int rank) const;       // "rank 2 on node7"
   std::int64_t bytes_sent() const { return bytes_sent_; }
+  // Whether exchange() may be called by another thread than the one that made this.
+  bool serves_any_thread() const { return transport_->serves_any_thread(); }
 
   // How long to wait for an answer; 0: for ever.
   void set_timeout(double seconds) { timeout_ = seconds; }

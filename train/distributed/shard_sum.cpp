@@ -1,147 +1,137 @@
 #include "train/distributed/shard_sum.h"
 
-#include <array>
-#include <bit>
-#include <cmath>
+#include <algorithm>
+#include <chrono>
+#include <condition_variable>
+#include <exception>
+#include <mutex>
+#include <thread>
+#include <vector>
 
-#include "core/transfer.h"
-#include "data/shard.h"
-#include "kernels/copy.h"
-#include "kernels/table.h"
+#include "kernels/backend.h"
+#include "train/distributed/shard_tree.h"
 
 namespace tarn::train {
 namespace {
 
-void add(const Tensor& to, const Tensor& from) {
-  kernels::run(&kernels::Table::copy, to.device(), {.from = from, .to = to, .beta = 1});
-}
+using Clock = std::chrono::steady_clock;
 
-void add(ShardSum& to, const ShardSum& from) {
-  add(to.gradient, from.gradient);
-  add(to.totals, from.totals);
-  to.tokens += from.tokens;
-  to.stops += from.stops;
-}
-
-// A sum as messages, in the program's own memory.
-struct Parcel {
-  Tensor gradient, totals;
-  std::array<std::int64_t, 2> counts{};
-
-  // The bytes of one that is received are written to.
-  std::vector<std::span<std::byte>> parts() {
-    const auto bytes = [](const Tensor& tensor) {
-      return std::span(tensor.raw(), static_cast<std::size_t>(tensor.bytes()));
-    };
-    return {bytes(gradient), bytes(totals), std::as_writable_bytes(std::span(counts))};
-  }
+// When a bucket was exchanged.
+struct Spell {
+  Clock::time_point start, end;
 };
 
-Tensor on_host(const Tensor& tensor) {
-  return tensor.device() == Device::cpu() ? tensor : copy_to(tensor, Device::cpu());
+double seconds_between(Clock::time_point start, Clock::time_point end) {
+  return std::max(0.0, std::chrono::duration<double>(end - start).count());
 }
 
-Parcel packed(const ShardSum& sum) {
-  return {on_host(sum.gradient), on_host(sum.totals), {sum.tokens, sum.stops}};
+// How many elements of a gradient are exchanged at a time: few enough that most of a small one is
+// on its way early too, and enough that a message takes longer than its start.
+std::int64_t bucket_of(std::int64_t elements) {
+  constexpr std::int64_t kBuckets = 8, kMost = 1 << 18, kAlign = 64;
+  const std::int64_t share = (elements + kBuckets - 1) / kBuckets;
+  return std::min(kMost, (share + kAlign - 1) / kAlign * kAlign);
 }
 
-Parcel empty_like(const ShardSum& sum) {
-  const auto host = [](const Tensor& like) {
-    return Tensor::empty(like.shape(), like.dtype(), Device::cpu());
-  };
-  return {host(sum.gradient), host(sum.totals), {}};
-}
-
-ShardSum unpacked(const Parcel& parcel, Device device) {
-  const auto there = [&](const Tensor& tensor) {
-    return device == Device::cpu() ? tensor : copy_to(tensor, device);
-  };
-  return {there(parcel.gradient), there(parcel.totals), parcel.counts[0], parcel.counts[1]};
-}
-
-// Neighbouring ranks.
-struct Group {
-  int first = 0, last = 0;
-  bool has(int rank) const { return first <= rank && rank <= last; }
-  // Which of them gives its sum to a rank of the other side.
-  int giver(const Group& other, int rank) const {
-    return first + (rank - other.first) % (last - first + 1);
-  }
-};
-
-class Tree {
+// Adds up the sums of a tree in buckets, from the end of the gradients to their beginning: each as
+// soon as it is complete, in a thread of its own, while the last shard is still computed.
+class Exchange {
  public:
-  Tree(std::int64_t count, Communicator& ranks, const std::function<ShardSum(std::int64_t)>& shard)
-      : count_(count), ranks_(ranks), shard_(shard) {}
+  explicit Exchange(ShardTree& tree) : tree_(tree) {}
 
-  // The node of `count` shards from `first` on, some of which this process has.
-  ShardSum sum_of(std::int64_t first, std::int64_t count) {
-    if (count == 1) return shard_(first);
-    const auto left =
-        static_cast<std::int64_t>(std::bit_floor(static_cast<std::uint64_t>(count - 1)));
-    const Group before = holders(first, left), behind = holders(first + left, count - left);
-    std::optional<ShardSum> a, b;
-    if (before.has(ranks_.rank())) a = sum_of(first, left);
-    if (behind.has(ranks_.rank())) b = sum_of(first + left, count - left);
-    if (before.first != behind.last) {
-      // Nearer the root a process waits longer, so that the first to give up names who is missing.
-      const double height = std::log2(count) / std::log2(count_);
-      trade(before, behind, a, b, 0.8 + 0.2 * height);
+  // All of the last shard's gradient from this element on is complete. Nothing is said of one on
+  // another device than the CPU, which has only been asked to compute it.
+  void progress(const Tensor& gradient, std::int64_t first) {
+    if (gradient.device() != Device::cpu()) return;
+    {
+      const std::lock_guard lock(mutex_);
+      complete_from_ = first;
     }
-    add(*a, *b);
-    return std::move(*a);
+    complete_.notify_one();
+    if (thread_.joinable()) return;
+    tree_.keep_last(gradient);
+    thread_ = std::jthread([this, size = gradient.elements()](const std::stop_token& stop) {
+      kernels::use_no_other_cpu_threads();
+      try {
+        add_buckets(size, stop);
+      } catch (...) {
+        error_ = std::current_exception();
+      }
+    });
+  }
+
+  // The last shard is computed. Returns when all is added up; throws what the exchange threw.
+  ExchangeTime finish(const ShardSum& last) {
+    const Clock::time_point computed = Clock::now();
+    if (!thread_.joinable()) tree_.keep_last(last.gradient);
+    {
+      const std::lock_guard lock(mutex_);
+      tree_.keep_rest_of_last(last);
+      complete_from_ = 0;
+      all_ = true;
+    }
+    complete_.notify_one();
+    if (thread_.joinable()) {
+      thread_.join();
+    } else {
+      add_buckets(last.gradient.elements(), {});
+    }
+    if (error_) std::rethrow_exception(error_);
+    ExchangeTime time;
+    for (const Spell& spell : spells_) {
+      time.seconds += seconds_between(spell.start, spell.end);
+      time.hidden += seconds_between(spell.start, std::min(spell.end, computed));
+    }
+    return time;
   }
 
  private:
-  Group holders(std::int64_t first, std::int64_t count) const {
-    // The rank for which data::range_of({rank, size}, count_) has the shard.
-    const auto holder = [&](std::int64_t shard) {
-      return static_cast<int>(((shard + 1) * ranks_.size() - 1) / count_);
-    };
-    return {holder(first), holder(first + count - 1)};
-  }
-
-  // Gives the sums of this process to those of the other side that wait for them, and gets the one
-  // that it lacks. A process that has shards on both sides lacks none.
-  void trade(const Group& before, const Group& behind, std::optional<ShardSum>& a,
-             std::optional<ShardSum>& b, double share) {
-    const int me = ranks_.rank();
-    std::vector<Outgoing> sends;
-    std::vector<Incoming> receives;
-    Parcel mine_a, mine_b, theirs;
-    const auto give = [&](const Group& from, const Group& to, const std::optional<ShardSum>& sum,
-                          Parcel& parcel) {
-      for (int rank = to.first; sum && rank <= to.last; ++rank) {
-        if (from.has(rank) || from.giver(to, rank) != me) continue;
-        if (!parcel.gradient.defined()) parcel = packed(*sum);
-        for (const std::span<std::byte> part : parcel.parts()) sends.push_back({rank, part});
+  void add_buckets(std::int64_t elements, const std::stop_token& stop) {
+    const std::int64_t bucket = bucket_of(elements);
+    for (std::int64_t end = elements; end > 0; end -= std::min(end, bucket)) {
+      const std::int64_t first = std::max<std::int64_t>(0, end - bucket);
+      {
+        std::unique_lock lock(mutex_);
+        const auto ready = [&] { return first > 0 ? complete_from_ <= first : all_; };
+        if (!complete_.wait(lock, stop, ready)) return;  // the shard failed
       }
-    };
-    give(before, behind, a, mine_a);
-    give(behind, before, b, mine_b);
-    if (!a || !b) {
-      const int giver = a ? behind.giver(before, me) : before.giver(behind, me);
-      theirs = empty_like(a ? *a : *b);
-      for (const std::span<std::byte> part : theirs.parts()) receives.push_back({giver, part});
-    }
-    ranks_.exchange(sends, receives, share);
-    if (!a) {
-      a = unpacked(theirs, b->gradient.device());
-    } else if (!b) {
-      b = unpacked(theirs, a->gradient.device());
+      const Clock::time_point start = Clock::now();
+      tree_.add_up(first, end - first);
+      spells_.push_back({start, Clock::now()});
     }
   }
 
-  std::int64_t count_;
-  Communicator& ranks_;
-  const std::function<ShardSum(std::int64_t)>& shard_;
+  ShardTree& tree_;
+  std::mutex mutex_;
+  std::condition_variable_any complete_;
+  std::int64_t complete_from_ = 0;  // an element of the last shard's gradient
+  bool all_ = false;                // so is what is not gradient
+  std::vector<Spell> spells_;
+  std::exception_ptr error_;
+  std::jthread thread_;  // the last member: it ends before the others
 };
 
 }  // namespace
 
-ShardSum sum_over_shards(std::int64_t count, Communicator& ranks,
-                         const std::function<ShardSum(std::int64_t)>& shard) {
-  return Tree(count, ranks, shard).sum_of(0, count);
+BatchSum sum_over_shards(std::int64_t count, Communicator& ranks, const ComputeShard& compute) {
+  ShardTree tree(count, ranks);
+  tree.compute_before_last([&](std::int64_t shard) { return compute(shard, {}); });
+  if (ranks.alone()) {
+    const ShardSum last = compute(tree.last_shard(), {});
+    tree.keep_last(last.gradient);
+    tree.keep_rest_of_last(last);
+    tree.add_up(0, last.gradient.elements());
+    return {tree.result(), {}};
+  }
+  Exchange exchange(tree);
+  GradientProgress progress;
+  if (ranks.serves_any_thread()) {
+    progress = [&](const Tensor& gradient, std::int64_t first) {
+      exchange.progress(gradient, first);
+    };
+  }
+  const ExchangeTime time = exchange.finish(compute(tree.last_shard(), progress));
+  return {tree.result(), time};
 }
 
 void check_shards(std::int64_t count, const Communicator& ranks) {

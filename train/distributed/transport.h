@@ -34,6 +34,8 @@ class Transport {
   virtual int rank() const = 0;  // from 0 to size() - 1
   virtual int size() const = 0;
   virtual std::string host() const = 0;  // where this process runs
+  // Whether any thread may call exchange(), one at a time; else only the one that made this.
+  virtual bool serves_any_thread() const = 0;
 
   // Sends and receives all of these at once. Messages from one process to another arrive in the
   // order in which they were sent. A fault, if not all is done within so many seconds (0: no

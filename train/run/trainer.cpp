@@ -91,7 +91,7 @@ void Trainer::train_step() {
   const UpdateBatches batches = run_batches(*task_, config_, state_.step, tape_, ranks_);
   const double lr = learning_rate();
   PendingStep step{optimizer_->queue(lr, batches.totals), lr, batches.tokens,
-                   ranks_.bytes_sent() - sent};
+                   ranks_.bytes_sent() - sent, batches.exchange};
   settle();
   pending_ = std::move(step);
   ++state_.step;
@@ -115,10 +115,10 @@ void Trainer::settle() {
     explain_nonfinite(loss, figures.norm);
   }
   progress_.step(report);
-  if (report.step % config_.train.log_every == 0) log(report, step.bytes_sent);
+  if (report.step % config_.train.log_every == 0) log(report, step);
 }
 
-void Trainer::log(const StepReport& report, std::int64_t bytes_sent) {
+void Trainer::log(const StepReport& report, const PendingStep& step) {
   ordered_json line{{"step", report.step}};
   add(line, report.metrics);
   line["lr"] = report.lr;
@@ -131,7 +131,12 @@ void Trainer::log(const StepReport& report, std::int64_t bytes_sent) {
                       {"tokens_per_s", progress_.tokens_per_second()},
                       {"peak_bytes", memory.peak},
                       {"system_blocks", memory.system_blocks}};
-  if (!ranks_.alone()) timing["bytes_sent"] = bytes_sent;
+  if (!ranks_.alone()) {
+    const auto [seconds, hidden] = step.exchange;
+    timing["bytes_sent"] = step.bytes_sent;
+    timing["exchange_seconds"] = seconds;
+    timing["exchange_hidden"] = seconds > 0 ? hidden / seconds : 0;  // a share
+  }
   write(line.dump(), timing.dump());
 }
 

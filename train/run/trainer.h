@@ -65,7 +65,6 @@ class Trainer {
   void settle();  // reads what the pending step gave, and reports it; stops at what is not finite
   void evaluate();
   void save();
-  void log(const StepReport& report, std::int64_t bytes_sent);
   // A line of metrics.jsonl, and the one of timing.jsonl that belongs to it, if it is not empty.
   void write(const std::string& metrics, const std::string& timing);
   bool complete() const { return is_complete(config_.train, state_); }
@@ -81,7 +80,10 @@ class Trainer {
     double lr = 0;
     std::int64_t tokens = 0;
     std::int64_t bytes_sent = 0;  // by this process
+    ExchangeTime exchange;
   };
+
+  void log(const StepReport& report, const PendingStep& step);
 
   Config config_;
   Communicator& ranks_;

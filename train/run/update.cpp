@@ -1,5 +1,8 @@
 #include "train/run/update.h"
 
+#include <functional>
+#include <unordered_set>
+
 #include "core/transfer.h"
 #include "train/run/signals.h"
 
@@ -12,27 +15,52 @@ constexpr std::int64_t kAlign = 64;  // elements
 
 std::int64_t aligned(std::int64_t elements) { return (elements + kAlign - 1) / kAlign * kAlign; }
 
-Tensor zero_gradient(const std::vector<ad::Parameter*>& parameters) {
-  std::int64_t elements = 0;
-  for (const ad::Parameter* parameter : parameters)
-    elements += aligned(parameter->value().elements());
-  return Tensor::zeros({elements}, DType::f32, parameters.front()->value().device());
-}
-
-// Makes parts of `gradient` the gradients of the parameters.
-void place(const std::vector<ad::Parameter*>& parameters, const Tensor& gradient, bool has_grad) {
-  std::int64_t first = 0;
-  for (ad::Parameter* parameter : parameters) {
-    const Tensor& value = parameter->value();
-    parameter->place_grad(gradient.slice(0, first, value.elements()).view(value.shape()), has_grad);
-    first += aligned(value.elements());
+// The gradients of a model's parameters, one behind the other in one tensor.
+class Layout {
+ public:
+  explicit Layout(std::vector<ad::Parameter*> parameters) : parameters_(std::move(parameters)) {
+    for (const ad::Parameter* parameter : parameters_) {
+      firsts_.push_back(elements_);
+      elements_ += aligned(parameter->value().elements());
+    }
   }
-}
+
+  Tensor zeros() const {
+    return Tensor::zeros({elements_}, DType::f32, parameters_.front()->value().device());
+  }
+
+  // Makes parts of `gradient` the gradients of the parameters.
+  void place(const Tensor& gradient, bool has_grad) const {
+    for (std::size_t i = 0; i < parameters_.size(); ++i) {
+      const Tensor& value = parameters_[i]->value();
+      parameters_[i]->place_grad(
+          gradient.slice(0, firsts_[i], value.elements()).view(value.shape()), has_grad);
+    }
+  }
+
+  // A hook that says from which element on all gradients are complete. A backward completes them
+  // roughly from the last to the first.
+  ad::GradientHook hook(const std::function<void(std::int64_t first)>& progress) const {
+    std::unordered_set<const ad::Parameter*> complete;
+    return [=, this, behind = parameters_.size()](const ad::Parameter& parameter) mutable {
+      complete.insert(&parameter);
+      const std::size_t before = behind;
+      while (behind > 0 && complete.contains(parameters_[behind - 1])) --behind;
+      if (behind < before) progress(firsts_[behind]);
+    };
+  }
+
+ private:
+  std::vector<ad::Parameter*> parameters_;
+  std::vector<std::int64_t> firsts_;  // elements
+  std::int64_t elements_ = 0;
+};
 
 }  // namespace
 
 UpdateBatches run_shard(Task& task, const Config& config, std::int64_t step,
-                        const data::Shard& shard, ad::Tape& tape) {
+                        const data::Shard& shard, ad::Tape& tape,
+                        const ad::GradientHook& complete) {
   const std::int64_t count = config.train.accumulate;
   UpdateBatches out;
   for (std::int64_t i = 0; i < count; ++i) {
@@ -55,7 +83,13 @@ UpdateBatches run_shard(Task& task, const Config& config, std::int64_t step,
     copy_into(result.totals, out.totals.select(0, i));
     if (!result.loss.defined()) continue;
     if (tape.first_nonfinite()) break;
-    tape.backward(result.loss, result.share / static_cast<double>(count));
+    const bool last = i + 1 == count;
+    if (last && complete) {
+      // Those that the batch did not read get a place behind all ops: they are complete at once.
+      for (ad::Parameter* parameter : task.model().parameters()) tape.leaf(*parameter);
+    }
+    tape.backward(result.loss, result.share / static_cast<double>(count),
+                  last ? complete : ad::GradientHook());
     if (tape.first_nonfinite()) break;  // the next recording would forget it
   }
   return out;
@@ -70,20 +104,24 @@ UpdateBatches run_batches(Task& task, const Config& config, std::int64_t step, a
                           Communicator& ranks) {
   const std::int64_t shards = config.train.shards;
   if (shards == 1) return run_shard(task, config, step, {}, tape);
-  const std::vector<ad::Parameter*> parameters = task.model().parameters();
-  const auto run = [&](std::int64_t shard) {
+  const Layout layout(task.model().parameters());
+  const auto run = [&](std::int64_t shard, const GradientProgress& progress) {
     // Zeros, for a shard of no rows leaves its gradient as it is.
-    ShardSum sum{.gradient = zero_gradient(parameters)};
-    place(parameters, sum.gradient, false);
-    const UpdateBatches batches = run_shard(task, config, step, {shard, shards}, tape);
+    ShardSum sum{.gradient = layout.zeros()};
+    layout.place(sum.gradient, false);
+    ad::GradientHook complete;
+    if (progress) {
+      complete = layout.hook([&](std::int64_t first) { progress(sum.gradient, first); });
+    }
+    const UpdateBatches batches = run_shard(task, config, step, {shard, shards}, tape, complete);
     sum.totals = batches.totals;
     sum.tokens = batches.tokens;
     sum.stops = signal_received() != 0 ? 1 : 0;
     return sum;
   };
-  const ShardSum sum = sum_over_shards(shards, ranks, run);
-  place(parameters, sum.gradient, true);
-  return {sum.totals, sum.tokens, sum.stops > 0};
+  const auto [sum, exchange] = sum_over_shards(shards, ranks, run);
+  layout.place(sum.gradient, true);
+  return {sum.totals, sum.tokens, sum.stops > 0, exchange};
 }
 
 Metrics mean_metrics(const Task& task, std::span<const double> totals, std::int64_t batches) {

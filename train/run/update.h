@@ -17,6 +17,7 @@ struct UpdateBatches {
   Tensor totals;
   std::int64_t tokens = 0;  // of all batches
   bool stop = false;        // a signal asked one of the processes to end
+  ExchangeTime exchange;
 };
 
 // Forward and backward of the train.accumulate batches of the update after `step` of them, each in
@@ -27,9 +28,11 @@ UpdateBatches run_batches(Task& task, const Config& config, std::int64_t step, a
 UpdateBatches run_batches(Task& task, const Config& config, std::int64_t step, ad::Tape& tape);
 
 // The same of one shard of each batch alone; its part of the mean gradient is added to what the
-// parameters hold. Where the tape watches, it ends at the first op whose result is not finite.
+// parameters hold, and `complete` is told of each when that of the last batch is in it too. Where
+// the tape watches, it ends at the first op whose result is not finite.
 UpdateBatches run_shard(Task& task, const Config& config, std::int64_t step,
-                        const data::Shard& shard, ad::Tape& tape);
+                        const data::Shard& shard, ad::Tape& tape,
+                        const ad::GradientHook& complete = {});
 
 // The means over an update's batches of their metrics; `totals` is UpdateBatches::totals.
 Metrics mean_metrics(const Task& task, std::span<const double> totals, std::int64_t batches);

@@ -43,8 +43,11 @@ TEST_CASE("mpi: the same bytes for any number of processes, copy task") {
       gradient += (entry.shape.elements() + 63) / 64 * 256;
     }
   }
-  CHECK(contains(read_file(runs / "4" / "timing.jsonl"),
-                 message("\"bytes_sent\":", 2 * (gradient + 2 * 3 * 8 + 2 * 8), "}")));
+  const std::string timing = read_file(runs / "4" / "timing.jsonl");
+  CHECK(contains(timing, message("\"bytes_sent\":", 2 * (gradient + 2 * 3 * 8 + 2 * 8), ",")));
+  CHECK(contains(timing, "\"exchange_seconds\":"));
+  CHECK(contains(timing, "\"exchange_hidden\":0."));
+  CHECK_FALSE(contains(read_file(runs / "1" / "timing.jsonl"), "exchange"));
 }
 
 TEST_CASE("mpi: the same bytes for any number of processes, images") {
@@ -56,7 +59,7 @@ TEST_CASE("mpi: the same bytes for any number of processes, images") {
   const Arguments settings =
       with(kShards, {"task.kind=images", "task.data=" + (runs / "images").string(),
                      message("task.sequence_length=", shape.values() - 1), "task.mixtures=3",
-                     "task.validation=9", "train.steps=10"});
+                     "task.validation=9", "train.steps=10", "train.recompute=true"});
   run_ok(runs.train("1", settings));
   for (const int ranks : {2, 3}) {
     CAPTURE(ranks);

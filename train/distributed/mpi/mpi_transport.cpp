@@ -48,8 +48,7 @@ class Patience {
 class MpiTransport final : public Transport {
  public:
   MpiTransport() {
-    int given = 0;
-    MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &given);
+    MPI_Init_thread(nullptr, nullptr, MPI_THREAD_SERIALIZED, &thread_support_);
     MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
     MPI_Comm_rank(MPI_COMM_WORLD, &rank_);
     MPI_Comm_size(MPI_COMM_WORLD, &size_);
@@ -57,6 +56,8 @@ class MpiTransport final : public Transport {
 
   int rank() const override { return rank_; }
   int size() const override { return size_; }
+
+  bool serves_any_thread() const override { return thread_support_ >= MPI_THREAD_SERIALIZED; }
 
   std::string host() const override {
     char name[MPI_MAX_PROCESSOR_NAME];
@@ -126,7 +127,7 @@ class MpiTransport final : public Transport {
     }
   }
 
-  int rank_ = 0, size_ = 1;
+  int rank_ = 0, size_ = 1, thread_support_ = MPI_THREAD_SINGLE;
   std::vector<MPI_Request> requests_;
   std::vector<int> peers_;  // of the requests
 };
