@@ -197,8 +197,6 @@ std::vector<Subcommand> subcommands() {
                  fill_generate),
       subcommand("transcribe", "the phones in audio, with times and scores", transcribe_command,
                  fill_transcribe),
-      subcommand("info", "this program and machine, a checkpoint, or a folder of runs",
-                 info_command, fill_info),
       subcommand("reproduce", "the paper's experiments, with a verdict on each of its claims",
                  reproduce_command, fill_reproduce),
       subcommand("runs", "what runs there are and how they stand; what differs between some",
