@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
 #include <string>
 #include <thread>
 #include <utility>
@@ -109,6 +110,12 @@ bool wait_until(const Condition& condition, double limit_seconds = 60) {
 inline std::string log_of(const std::filesystem::path& run) {
   const std::filesystem::path file = run / "metrics.jsonl";
   return std::filesystem::exists(file) ? read_file(file) : "";
+}
+
+// What the environment asks of a test that can do more or other things.
+inline std::int64_t number_from(const char* variable, std::int64_t otherwise) {
+  const char* text = std::getenv(variable);
+  return text == nullptr ? otherwise : std::stoll(text);
 }
 
 inline Outcome run_ok(const Arguments& arguments, const Environment& environment = {}) {

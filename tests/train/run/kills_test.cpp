@@ -4,7 +4,6 @@
 //   TARN_KILLS=1000 TARN_KILLS_SEED=7 build/release/tests/test_train --test-case='kills:*'
 #include <array>
 #include <csignal>
-#include <cstdlib>
 
 #include "core/check.h"
 #include "core/rng.h"
@@ -16,11 +15,6 @@ namespace tarn::test {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::int64_t number_from(const char* variable, std::int64_t otherwise) {
-  const char* text = std::getenv(variable);
-  return text == nullptr ? otherwise : std::stoll(text);
-}
 
 // Ways to end. A fault strikes at one of the run's changes to its folder, and a signal at any time.
 struct Way {
