@@ -70,6 +70,8 @@ TrainOutcome Trainer::run() {
     }
   } catch (const Interrupted&) {
     // Half an update and half an evaluation are dropped: the state is still that of the last step.
+    // In an evaluation the processes of a run agree by all noting a signal.
+    if (stop_signal_ == 0) stop_signal_ = signal_received();
   }
   save();
   const int signal = ranks_.alone() ? signal_received() : stop_signal_;
@@ -153,8 +155,7 @@ void Trainer::write(const std::string& metrics, const std::string& timing) {
 
 void Trainer::evaluate() {
   settle();
-  Communicator alone;
-  last_evaluation_ = task_->evaluate(alone);
+  last_evaluation_ = task_->evaluate(ranks_);
   const double value = metric(last_evaluation_, best_metric(config_.task.kind));
   const bool finite = std::isfinite(value);
   if (finite && (!state_.lowest || value < *state_.lowest)) {

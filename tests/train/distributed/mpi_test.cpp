@@ -28,7 +28,8 @@ void check_same_run(const fs::path& a, const fs::path& b) {
 TEST_CASE("mpi: the same bytes for any number of processes, copy task") {
   if (!has_mpi()) return;
   const TinyRuns runs;
-  const Arguments settings = with(kShards, {"train.steps=12", "train.accumulate=2"});
+  const Arguments settings =
+      with(kShards, {"train.steps=12", "train.accumulate=2", "train.eval_batches=5"});
   run_ok(runs.train("1", settings));
   for (const int ranks : {2, 3, 4}) {
     CAPTURE(ranks);
@@ -139,6 +140,31 @@ TEST_CASE("mpi: a signal to any process saves once and ends all") {
   CHECK(outcome.code == 128 + SIGTERM);
   CHECK(contains(outcome.err, "stopped by SIGTERM"));
   CHECK(contains(outcome.err, "which is saved"));
+}
+
+TEST_CASE("mpi: a signal to any process ends a shared evaluation, which is made again") {
+  if (!has_mpi()) return;
+  const TinyRuns runs;
+  const Arguments settings =
+      with(kShards, {"train.steps=10", "train.log_every=1", "train.eval_batches=400"});
+  const auto interrupted = [&] {  // a busy machine may miss the evaluation
+    fs::remove_all(runs / "run");
+    Program run = Program::of_command(command_of(2, runs.train("run", settings)), kMpirun);
+    REQUIRE(wait_until([&] { return contains(log_of(runs / "run"), "\"step\":10,"); }));
+    const std::vector<pid_t> ranks = ranks_of(run);
+    if (ranks.size() == 2) kill(ranks[1], SIGTERM);
+    const Outcome outcome = run.wait(30);
+    INFO(outcome.err);
+    if (outcome.code == 0) return false;
+    CHECK(outcome.code == 128 + SIGTERM);
+    CHECK(contains(outcome.err, "stopped by SIGTERM (terminate) after step 10, which is saved"));
+    return contains(read_file(latest_checkpoint(runs / "run") / "state.json"),
+                    "\"evaluation_due\": true");
+  };
+  REQUIRE((interrupted() || interrupted() || interrupted()));
+  run_ranks_ok(3, runs.resume("run", settings));
+  run_ok(runs.train("whole", settings));
+  check_same_run(runs / "whole", runs / "run");
 }
 
 TEST_CASE("mpi: what cannot be is refused by all and said once") {
