@@ -101,6 +101,16 @@ struct StepOptions {  // on the config's run.device
 };
 void step(const StepOptions& options, Report& report);
 
+struct GradientsOptions {  // on the config's run.device
+  std::filesystem::path config;
+  std::vector<std::string> set;                      // overrides of its keys
+  std::vector<std::string> computes{"f32", "bf16"};  // what the products take, as model.compute
+  std::int64_t steps = 0;                            // updates in f32 before, at the config's lr
+};
+// The relative errors ||g - g64|| / ||g64|| of the gradients of a training batch, of which g64 are
+// computed in f64 by a model of the same weights.
+void gradients(const GradientsOptions& options, Report& report);
+
 struct ContentionOptions {
   StepOptions step;                         // of training; without a config a small copy task
   std::vector<std::int64_t> busy{0, 1, 2};  // programs beside

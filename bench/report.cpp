@@ -36,10 +36,10 @@ void Report::add(const Row& row) {
                  [](const auto& a, const auto& b) { return a.first == b.first; });
   if (!same_columns) {
     std::printf("\n");
-    for (const auto& [name, value] : row) std::printf("%15s", name.c_str());
+    for (const auto& [name, value] : row) std::printf(" %14s", name.c_str());
     std::printf("\n");
   }
-  for (const auto& [name, value] : row) std::printf("%15s", text_of(value).c_str());
+  for (const auto& [name, value] : row) std::printf(" %14s", text_of(value).c_str());
   std::printf("\n");
   flush_standard_output();
   rows_.push_back(row);

@@ -28,7 +28,7 @@ PROGRAM = ("train/program/",)
 # Who may read elements: kernels and tests, and what works on batches, results and arguments in the
 # program's own memory. All else asks a kernel, copy_to() or a HostCopy.
 ELEMENTS = ("core/", "kernels/", "data/", "bench/", "tests/", "autograd/check.cpp", "autograd/ctc.cpp",
-            "train/tasks/images.cpp", "train/tasks/speech.cpp", "train/tasks/speech_recogniser.cpp",
+            "train/tasks/float_type.cpp", "train/tasks/images.cpp", "train/tasks/speech.cpp", "train/tasks/speech_recogniser.cpp",
             "train/generation/given_images.cpp", "train/program/commands/",
             "train/weights/recorded.cpp")
 

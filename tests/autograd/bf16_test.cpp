@@ -44,12 +44,18 @@ double error(const Tensor& a, const Tensor& b) {
   return std::sqrt(difference / size);
 }
 
+void scale(const Tensor& x, double factor) {
+  for (std::int64_t i = 0; i < x.elements(); ++i) test::set(x, i, factor * test::get(x, i));
+}
+
 // bf16 keeps 8 bits: a factor is off by 2^-9 at most, a product of random signs by a part of that.
+// The first input is `size` times a normal number.
 template <class Layer>
-void check_layer(const std::vector<Shape>& shapes, const Layer& layer) {
+void check_layer(const std::vector<Shape>& shapes, const Layer& layer, double size = 1) {
   std::vector<Tensor> f32, f64;
   for (std::size_t i = 0; i < shapes.size(); ++i) {
     f32.push_back(test::random_tensor(shapes[i], DType::f32, message("input", i)));
+    if (i == 0) scale(f32.back(), size);
     f64.push_back(test::cast(f32.back(), DType::f64));
   }
   const Result exact = run(f64, [&](const auto& in) { return layer(in, Compute::own_type); });
@@ -69,6 +75,19 @@ TEST_CASE("bf16: a linear layer's output and gradients are near those in f64") {
     return linear(in[0]->tensor(), in[1]->tensor(), in[2]->tensor(), {.activation = Unary::gelu},
                   compute);
   });
+}
+
+// bf16 reaches as far as f32, where f16 ends at 65,504.
+TEST_CASE("bf16: inputs up to 1e30 give an output and gradients that are finite and near f64's") {
+  for (const double size : {1e6, 1e15, 1e30}) {
+    CAPTURE(size);
+    check_layer(
+        {{3, 100, 63}, {257, 63}, {257}},
+        [](const auto& in, Compute compute) {
+          return linear(in[0]->tensor(), in[1]->tensor(), in[2]->tensor(), {}, compute);
+        },
+        size);
+  }
 }
 
 TEST_CASE("bf16: f64 tensors are refused") {

@@ -110,6 +110,15 @@ void fill_step(Subcommand& row, bench::StepOptions& options) {
                                               "instead of the config's model.compute")};
 }
 
+void fill_gradients(Subcommand& row, bench::GradientsOptions& options) {
+  row.operands = {operand("CONFIG", options.config, "the TOML file")};
+  row.options = {overrides(options.set),
+                 texts("--compute", options.computes, {"f32", "bf16", "bf16-emulated"},
+                       "what the products take, as model.compute"),
+                 number("--steps", options.steps, 0, kLargestCount,
+                        "updates in f32 before, at the rate optimizer.lr")};
+}
+
 void fill_contention(Subcommand& row, bench::ContentionOptions& options) {
   Option config = operand("CONFIG", options.step.config,
                           "of the training step; a small copy task if not given");
@@ -129,6 +138,8 @@ std::vector<Subcommand> bench_subcommands() {
       benchmark("attention", "cost against length (the paper's Figure 1)", bench::attention,
                 fill_attention),
       benchmark("step", "a whole training step of a config", bench::step, fill_step),
+      benchmark("gradients", "how far a batch's gradients are from those in f64", bench::gradients,
+                fill_gradients),
       benchmark("generation", "images a second, value by value (the paper's Tables 1, 2, 4, 5)",
                 bench::generation, fill_generation),
       benchmark("lstm", "the bidirectional LSTM against length", bench::lstm, fill_lstm),

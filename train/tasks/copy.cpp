@@ -5,6 +5,7 @@
 #include "data/copy_task.h"
 #include "nn/sequence_predictor.h"
 #include "train/tasks/batches_ahead.h"
+#include "train/tasks/float_type.h"
 #include "train/tasks/model.h"
 #include "train/tasks/totals.h"
 #include "train/weights/recorded.h"
@@ -23,11 +24,12 @@ nn::SequencePredictorOptions predictor_options(const Config& config) {
 
 class CopyTraining final : public Task {
  public:
-  CopyTraining(const Config& config, Device device)
+  CopyTraining(const Config& config, Device device, DType dtype)
       : config_(config),
         device_(device),
+        dtype_(dtype),
         data_({config.task.sequence_length, config.task.symbols, config.run.seed}),
-        model_(build_of(config, device), predictor_options(config)),
+        model_(build_of(config, device, dtype), predictor_options(config)),
         training_(device, [this](std::int64_t index, const data::Shard& shard) {
           return on_device(data_.batch("train", index, config_.train.batch_size, shard));
         }) {}
@@ -66,7 +68,7 @@ class CopyTraining final : public Task {
   };
 
   Batch on_device(const data::CopyBatch& batch) const {
-    return {{batch.x, device_}, {batch.y, device_}, {batch.mask, device_}};
+    return {{batch.x, device_}, {batch.y, device_}, {in_float_type(batch.mask, dtype_), device_}};
   }
 
   ForwardResult forward(Batch batch, const nn::Pass& pass) {
@@ -78,6 +80,7 @@ class CopyTraining final : public Task {
 
   Config config_;
   Device device_;
+  DType dtype_;
   data::CopyTask data_;
   nn::SequencePredictor model_;
   BatchesAhead<Batch> training_;
@@ -103,8 +106,8 @@ ForwardResult CopyTraining::recorded_batch(const SafetensorsFile& file, std::int
 
 }  // namespace
 
-std::unique_ptr<Task> make_copy_task(const Config& config, Device device) {
-  return std::make_unique<CopyTraining>(config, device);
+std::unique_ptr<Task> make_copy_task(const Config& config, Device device, DType dtype) {
+  return std::make_unique<CopyTraining>(config, device, dtype);
 }
 
 }  // namespace tarn::train

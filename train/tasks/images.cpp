@@ -66,11 +66,11 @@ Data read_data(const TaskConfig& task) {
 
 class ImageTraining final : public Task {
  public:
-  ImageTraining(const Config& config, Device device)
+  ImageTraining(const Config& config, Device device, DType dtype)
       : config_(config),
         device_(device),
         categorical_(config.model.head == "categorical"),
-        model_(build_of(config, device), image_predictor_options(config)),
+        model_(build_of(config, device, dtype), image_predictor_options(config)),
         training_(device, [this](std::int64_t index, const data::Shard& shard) {
           return on_device(batch_of(data::training_batch(
               data_->train, index, config_.train.batch_size, config_.run.seed, shard)));
@@ -170,7 +170,7 @@ class ImageTraining final : public Task {
 
   Loss loss_of(const Tensor& logits, const Tensor& y) const {
     if (categorical_) {
-      const auto result = ad::cross_entropy(logits, y, ones(y.shape()));
+      const auto result = ad::cross_entropy(logits, y, ones(y.shape(), logits.dtype()));
       return {result.loss, result.totals};
     }
     const auto result = ad::logistic_mixture(logits, y);
@@ -224,8 +224,8 @@ class ImageTraining final : public Task {
 
   std::int64_t totals_count() const { return categorical_ ? 3 : 2; }
 
-  Tensor ones(const Shape& shape) const {
-    Tensor out = Tensor::empty(shape, DType::f32, device_);
+  Tensor ones(const Shape& shape, DType dtype) const {
+    Tensor out = Tensor::empty(shape, dtype, device_);
     kernels::run(&kernels::Table::fill, device_, {.to = out, .value = 1});
     return out;
   }
@@ -263,8 +263,8 @@ nn::SequencePredictorOptions image_predictor_options(const Config& config) {
   return options;
 }
 
-std::unique_ptr<Task> make_image_task(const Config& config, Device device) {
-  return std::make_unique<ImageTraining>(config, device);
+std::unique_ptr<Task> make_image_task(const Config& config, Device device, DType dtype) {
+  return std::make_unique<ImageTraining>(config, device, dtype);
 }
 
 }  // namespace tarn::train

@@ -13,7 +13,7 @@ nn::SequencePredictorOptions image_predictor_options(const Config& config);
 
 // Images value by value: each is predicted from those before it in its image, except the first,
 // which is not scored. Metrics: loss (nats, the mean over predicted values) and bits_per_dim (the
-// same over ln 2).
-std::unique_ptr<Task> make_image_task(const Config& config, Device device);
+// same over ln 2). The model is of dtype, f32 or f64.
+std::unique_ptr<Task> make_image_task(const Config& config, Device device, DType dtype);
 
 }  // namespace tarn::train

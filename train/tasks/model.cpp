@@ -9,14 +9,11 @@ Compute compute_of(const ModelConfig& config) {
   return config.compute == "bf16-emulated" ? Compute::bf16_emulated : Compute::own_type;
 }
 
-nn::Build build_of(const Config& config, Device device) {
+nn::Build build_of(const Config& config, Device device, DType dtype) {
   const Compute compute = compute_of(config.model);
   kernels::check_compute(compute, device);
-  return {.path = "",
-          .dtype = DType::f32,
-          .device = device,
-          .seed = config.run.seed,
-          .compute = compute};
+  return {
+      .path = "", .dtype = dtype, .device = device, .seed = config.run.seed, .compute = compute};
 }
 
 nn::EncoderOptions encoder_options(const ModelConfig& config) {

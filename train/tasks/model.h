@@ -8,8 +8,9 @@ namespace tarn::train {
 
 Compute compute_of(const ModelConfig& config);
 
-// Of a model at the root. Throws DeviceError where the device cannot compute as model.compute says.
-nn::Build build_of(const Config& config, Device device);
+// Of a model at the root, with parameters of f32 or f64. Throws DeviceError where the device cannot
+// compute as model.compute says.
+nn::Build build_of(const Config& config, Device device, DType dtype = DType::f32);
 
 nn::EncoderOptions encoder_options(const ModelConfig& config);
 

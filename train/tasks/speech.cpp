@@ -36,8 +36,8 @@ std::span<const std::int32_t> reference(const data::SpeechBatch& batch, std::int
 
 class SpeechTraining final : public Task {
  public:
-  SpeechTraining(const Config& config, Device device, const DataFacts& checkpoint)
-      : config_(config), recogniser_(config, device, read_phones(config, checkpoint)) {}
+  SpeechTraining(const Config& config, Device device, const DataFacts& checkpoint, DType dtype)
+      : config_(config), recogniser_(config, device, read_phones(config, checkpoint), dtype) {}
 
   nn::Module& model() override { return recogniser_.model(); }
 
@@ -227,8 +227,8 @@ ForwardResult SpeechTraining::recorded_batch(const SafetensorsFile& file, std::i
 }  // namespace
 
 std::unique_ptr<Task> make_speech_task(const Config& config, Device device,
-                                       const DataFacts& checkpoint) {
-  return std::make_unique<SpeechTraining>(config, device, checkpoint);
+                                       const DataFacts& checkpoint, DType dtype) {
+  return std::make_unique<SpeechTraining>(config, device, checkpoint, dtype);
 }
 
 }  // namespace tarn::train

@@ -4,14 +4,15 @@
 #include "data/speech/augment.h"
 #include "data/speech/fbank.h"
 #include "train/run/signals.h"
+#include "train/tasks/float_type.h"
 #include "train/tasks/model.h"
 
 namespace tarn::train {
 namespace {
 
 std::unique_ptr<nn::SpeechModel> make_model(const Config& config, std::int64_t phones,
-                                            Device device) {
-  const nn::Build build = build_of(config, device);
+                                            Device device, DType dtype) {
+  const nn::Build build = build_of(config, device, dtype);
   const std::int64_t features =
       config.speech.bins * (config.speech.stack + 2 * config.speech.context);
   if (config.model.kind == "bilstm") {
@@ -30,11 +31,13 @@ std::unique_ptr<nn::SpeechModel> make_model(const Config& config, std::int64_t p
 
 }  // namespace
 
-SpeechRecogniser::SpeechRecogniser(const Config& config, Device device, data::PhoneList phones)
+SpeechRecogniser::SpeechRecogniser(const Config& config, Device device, data::PhoneList phones,
+                                   DType dtype)
     : config_(config.speech),
       device_(device),
+      dtype_(dtype),
       phones_(std::move(phones)),
-      model_(make_model(config, phones_.size(), device)) {}
+      model_(make_model(config, phones_.size(), device, dtype)) {}
 
 data::SpeechBatch SpeechRecogniser::prepare(const data::SpeechBatch& batch,
                                             const nn::Pass& pass) const {
@@ -49,14 +52,14 @@ data::SpeechBatch SpeechRecogniser::prepare(const data::SpeechBatch& batch,
 }
 
 Tensor SpeechRecogniser::logits(const data::SpeechBatch& prepared, const nn::Pass& pass) const {
-  return model_->forward(copy_to(prepared.features, device_), copy_to(prepared.lengths, device_),
-                         pass);
+  const Tensor features = in_float_type(prepared.features, dtype_);
+  return model_->forward(copy_to(features, device_), copy_to(prepared.lengths, device_), pass);
 }
 
 std::vector<data::Hypothesis> SpeechRecogniser::decode(const Tensor& logits,
                                                        const data::SpeechBatch& prepared,
                                                        std::int64_t beam) const {
-  const Tensor host = copy_to(logits, Device::cpu());
+  const Tensor host = in_float_type(copy_to(logits, Device::cpu()), DType::f32);
   const std::int64_t classes = host.size(2);
   std::vector<data::Hypothesis> hypotheses;
   for (std::int64_t n = 0; n < host.size(0); ++n) {

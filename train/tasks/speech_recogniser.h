@@ -14,8 +14,9 @@ namespace tarn::train {
 
 class SpeechRecogniser {
  public:
-  // The model has fresh parameters.
-  SpeechRecogniser(const Config& config, Device device, data::PhoneList phones);
+  // The model has fresh parameters, of f32 or f64.
+  SpeechRecogniser(const Config& config, Device device, data::PhoneList phones,
+                   DType dtype = DType::f32);
 
   const data::PhoneList& phones() const { return phones_; }
   nn::SpeechModel& model() { return *model_; }
@@ -36,6 +37,7 @@ class SpeechRecogniser {
  private:
   SpeechConfig config_;
   Device device_;
+  DType dtype_;
   data::PhoneList phones_;
   std::unique_ptr<nn::SpeechModel> model_;
 };

@@ -11,18 +11,19 @@ std::string_view best_metric(std::string_view kind) {
   return kind == "images" ? "bits_per_dim" : kind == "speech" ? "per" : "loss";
 }
 
-std::unique_ptr<Task> make_task(const Config& config, Device device, const DataFacts& checkpoint) {
-  if (config.task.kind == "copy") return make_copy_task(config, device);
-  if (config.task.kind == "images") return make_image_task(config, device);
-  if (config.task.kind == "speech") return make_speech_task(config, device, checkpoint);
+std::unique_ptr<Task> make_task(const Config& config, Device device, const DataFacts& checkpoint,
+                                DType dtype) {
+  if (config.task.kind == "copy") return make_copy_task(config, device, dtype);
+  if (config.task.kind == "images") return make_image_task(config, device, dtype);
+  if (config.task.kind == "speech") return make_speech_task(config, device, checkpoint, dtype);
   fail<ConfigError>("task.kind \"", config.task.kind,
                     "\" is not known; there are copy, images, speech");
 }
 
 std::unique_ptr<Task> make_ready_task(const Config& config, Device device,
-                                      const DataFacts& checkpoint) {
+                                      const DataFacts& checkpoint, DType dtype) {
   check_f32_weights(config.model, "training");
-  auto task = make_task(config, device, checkpoint);
+  auto task = make_task(config, device, checkpoint, dtype);
   task->open_data();
   return task;
 }
