@@ -89,8 +89,8 @@ class Task {
 std::string_view best_metric(std::string_view kind);
 
 // The task that config.task.kind names, with a model of fresh parameters on the device. The facts
-// of the checkpoint whose weights it gets stand in for data that the config does not name. The model
-// is of f32 or, to check that, of f64.
+// of the checkpoint whose weights it gets stand in for data that the config does not name. The
+// model is of f32 or, to check that, of f64.
 std::unique_ptr<Task> make_task(const Config& config, Device device,
                                 const DataFacts& checkpoint = {}, DType dtype = DType::f32);
 // The same with its data opened, ready to train.

@@ -19,8 +19,8 @@ class Rows {
                         "--json", file};
     arguments.insert(arguments.end(), more.begin(), more.end());
     run_ok(arguments);
-    for (const json& row : json::parse(read_file(file))["rows"])
-      rows_[row["of"]][row["name"]] = row;
+    const json report = json::parse(read_file(file));
+    for (const json& row : report["rows"]) rows_[row["of"]][row["name"]] = row;
   }
 
   const std::map<std::string, json>& of(const std::string& kind) const { return rows_.at(kind); }
