@@ -17,15 +17,6 @@ namespace {
 
 Block* g_running = nullptr;
 
-// Puts numbers into the order in which the settings want them run.
-void arrange(std::vector<unsigned>& numbers, std::uint64_t& random) {
-  if (settings().order == Order::descending) std::reverse(numbers.begin(), numbers.end());
-  if (settings().order != Order::random) return;
-  for (std::size_t i = numbers.size(); i > 1; --i) {
-    std::swap(numbers[i - 1], numbers[next_random(random) % i]);
-  }
-}
-
 bool same_place(const Location& a, const Location& b) {
   return a.line() == b.line() && a.column() == b.column() &&
          std::strcmp(a.file_name(), b.file_name()) == 0;

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 #include <source_location>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -20,14 +21,17 @@ constexpr unsigned kWarp = 32;
 constexpr std::size_t kMostDynamicShared = 227 * 1024;  // of a block, on compute capability 9.0
 constexpr std::size_t kMostPublished = 128;             // bytes that a lane gives to a collective
 
-// A launch as the scheduler sees it: invoke(arguments.data()) is the kernel's body for one thread.
+// A launch as the scheduler sees it: invoke(arguments.data()) is the kernel's body for one thread,
+// and parameters(arguments.data()) are the bytes of each parameter.
 struct Launch {
   const char* name = "";
   dim3 grid, block;
   std::size_t dynamic_shared = 0;
   void (*invoke)(const void* arguments) = nullptr;
+  std::vector<std::span<const unsigned char>> (*parameters)(const void* arguments) = nullptr;
   std::vector<unsigned char> arguments = {};  // the kernel and its parameters
   int device = 0;
+  const void* kernel = nullptr;  // its function's address
 };
 
 // Runs every block of the grid, one after another, in the order that the settings choose.

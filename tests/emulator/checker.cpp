@@ -6,6 +6,7 @@
 #include "tests/emulator/allocations.h"
 #include "tests/emulator/block.h"
 #include "tests/emulator/faults.h"
+#include "tests/emulator/ptx/interpreter.h"
 
 extern "C" char __executable_start, _end;
 
@@ -108,7 +109,7 @@ void check_global(Block& block, Allocation& allocation, const void* address, std
 
 }  // namespace
 
-bool checking() { return g_checking; }
+bool checking() { return g_checking || ptx::enabled(); }
 
 void check_access(const void* address, std::size_t bytes, bool write, bool atomic,
                   const void* site) {
@@ -136,7 +137,7 @@ void check_access(const void* address, std::size_t bytes, bool write, bool atomi
 
 void check_read(const void* address, std::size_t bytes, const char* what) {
   const Allocation* allocation = device_range(address, bytes, what);
-  if (allocation == nullptr || !g_checking) return;
+  if (allocation == nullptr || !checking()) return;
   const auto offset =
       static_cast<std::size_t>(static_cast<const char*>(address) - allocation->begin);
   if (!is_initialized(allocation->cells.data(), offset, bytes)) {
@@ -147,7 +148,7 @@ void check_read(const void* address, std::size_t bytes, const char* what) {
 
 void check_write(void* address, std::size_t bytes, const char* what) {
   Allocation* allocation = device_range(address, bytes, what);
-  if (allocation == nullptr || !g_checking) return;
+  if (allocation == nullptr || !checking()) return;
   mark_initialized(allocation->cells.data(),
                    static_cast<std::size_t>(static_cast<char*>(address) - allocation->begin),
                    bytes);
@@ -156,7 +157,7 @@ void check_write(void* address, std::size_t bytes, const char* what) {
 void check_copy(void* to, const void* from, std::size_t bytes, const char* what) {
   const Allocation* source = device_range(from, bytes, what);
   Allocation* target = device_range(to, bytes, what);
-  if (source == nullptr || target == nullptr || !g_checking) return;
+  if (source == nullptr || target == nullptr || !checking()) return;
   copy_initialized(source->cells.data(),
                    static_cast<std::size_t>(static_cast<const char*>(from) - source->begin),
                    target->cells.data(),

@@ -63,7 +63,8 @@ struct Counters {
 };
 Counters& counters();
 
-// Whether the kernels of this program were compiled for the checker.
+// Whether accesses of kernels to memory are checked: those of kernels that were compiled for the
+// checker, and of all that are interpreted (docs/emulator.md).
 bool checking();
 
 }  // namespace emulator

@@ -70,16 +70,21 @@ std::uint64_t fault_count() { return log().count; }
 void clear_faults() { log() = {}; }
 
 void report(FaultKind kind, const std::string& text, const void* site) {
-  set_error(cudaErrorLaunchFailure);
-  ++log().count;
   const Block* block = Block::running();
   const std::string kernel = block == nullptr ? "" : block->kernel_name();
-  const bool first = log().seen.insert({kernel, kind, site}).second;
-  if ((site != nullptr && !first) || log().faults.size() >= kKept) return;
   std::string line = block == nullptr ? "" : kernel + " " + block->position() + ": ";
   line += text;
   if (site != nullptr) line += " at " + source_line(site);
-  log().faults.push_back({kind, kernel, line});
+  report_in(kernel, kind, line, site);
+}
+
+void report_in(const std::string& kernel, FaultKind kind, const std::string& text,
+               const void* site) {
+  set_error(cudaErrorLaunchFailure);
+  ++log().count;
+  const bool first = log().seen.insert({kernel, kind, site}).second;
+  if ((site != nullptr && !first) || log().faults.size() >= kKept) return;
+  log().faults.push_back({kind, kernel, text});
 }
 
 std::string source_line(const void* code) {

@@ -14,6 +14,10 @@ namespace emulator {
 // line of the site behind it. Makes the next cudaGetLastError() fail.
 void report(FaultKind kind, const std::string& text, const void* site = nullptr);
 
+// The same with the text as it is, for a kernel that is known.
+void report_in(const std::string& kernel, FaultKind kind, const std::string& text,
+               const void* site);
+
 // "kernels/cuda/copy.cu:31" for an address of code that has debug information, else the address.
 std::string source_line(const void* code);
 

@@ -30,7 +30,14 @@ cudaError_t launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, std::si
     const auto* packed = static_cast<const Call*>(memory);
     std::apply(packed->kernel, packed->parameters);
   };
-  return enqueue({name, grid, block, dynamic_shared, invoke}, &call, sizeof call,
+  const auto parameters = [](const void* memory) {
+    const auto bytes_of = [](const auto&... each) {
+      return std::vector<std::span<const unsigned char>>{
+          {reinterpret_cast<const unsigned char*>(&each), sizeof each}...};
+    };
+    return std::apply(bytes_of, static_cast<const Call*>(memory)->parameters);
+  };
+  return enqueue({name, grid, block, dynamic_shared, invoke, parameters}, &call, sizeof call,
                  reinterpret_cast<const void*>(kernel), stream);
 }
 

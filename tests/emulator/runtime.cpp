@@ -10,6 +10,7 @@
 #include "tests/emulator/emulator.h"
 #include "tests/emulator/faults.h"
 #include "tests/emulator/launch.h"
+#include "tests/emulator/ptx/interpreter.h"
 
 namespace emulator {
 namespace {
@@ -81,6 +82,7 @@ cudaError_t enqueue(Launch launch, const void* arguments, std::size_t bytes, con
                     cudaStream_t stream) {
   const auto* begin = static_cast<const unsigned char*>(arguments);
   launch.arguments.assign(begin, begin + bytes);
+  launch.kernel = kernel;
   const dim3 &grid = launch.grid, &block = launch.block;
   const std::uint64_t threads = std::uint64_t{block.x} * block.y * block.z;
   const bool grid_fits = grid.x > 0 && grid.x < (1U << 31) && grid.y > 0 && grid.y < (1U << 16) &&
@@ -110,7 +112,7 @@ cudaError_t enqueue(Launch launch, const void* arguments, std::size_t bytes, con
   const auto addresses = addresses_in(launch.arguments);
   target->add(launch.name, addresses, [launch = std::move(launch)] {
     ++counters().launches;
-    run_grid(launch);
+    ptx::enabled() ? ptx::run_grid(launch) : run_grid(launch);
   });
   return cudaSuccess;
 }

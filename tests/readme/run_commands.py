@@ -61,6 +61,7 @@ ELSEWHERE = {
     "build/asan/tests/fuzz_safetensors -max_total_time=60": (".ci/run", "build/asan/tests/fuzz_*"),
     "tools/mutate.py --check": ("dev", "tools/mutate.py --check"),
     "tools/instruction_counts": (".ci/run", "tools/instruction_counts"),
+    "tools/ptx_counts": (".ci/run", "tools/ptx_counts"),
 }
 
 PLAIN_TOOLS = ["cmp", "diff", "rm"]
