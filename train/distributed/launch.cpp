@@ -66,18 +66,22 @@ int run_as_rank(const std::function<int(Communicator&)>& work) {
   }
   Communicator ranks(load_mpi());
   const int standard_error = ranks.first() ? STDERR_FILENO : silence();
+  // The first prints before any process ends: once one has ended with an error, mpirun kills the
+  // others.
   try {
     const int code = work(ranks);
+    std::fflush(stdout);  // a failure is noticed when the program ends
     ranks.finish();
     return code;
   } catch (const std::exception& error) {
+    const int code = dynamic_cast<const UserError*>(&error) != nullptr ? 2 : 1;
     if (ranks.failed_together()) {
+      if (ranks.first()) dprintf(standard_error, "tarn: %s\n", error.what());
       ranks.finish();
-      throw;
+      return code;
     }
     dprintf(standard_error, "\ntarn: %s: %s\n", ranks.describe(ranks.rank()).c_str(), error.what());
-    const bool mendable = dynamic_cast<const UserError*>(&error) != nullptr;
-    ranks.abort(mendable ? 2 : 1);
+    ranks.abort(code);
     throw;
   }
 }

@@ -8,8 +8,8 @@
 namespace tarn::train {
 
 // Runs the work: in a process alone or, under mpirun, in one of several. Of these only the first
-// prints. An error that all know of is thrown; after any other it is printed with the rank and the
-// host, and all processes end. Throws ConfigError where this build has no MPI.
+// prints. In one of several an error is printed here, with the rank and the host unless all know of
+// it, and all processes end with its exit code. Throws ConfigError where this build has no MPI.
 int run_as_rank(const std::function<int(Communicator&)>& work);
 
 }  // namespace tarn::train
