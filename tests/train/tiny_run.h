@@ -118,6 +118,11 @@ inline std::int64_t number_from(const char* variable, std::int64_t otherwise) {
   return text == nullptr ? otherwise : std::stoll(text);
 }
 
+inline Arguments with(Arguments arguments, const Arguments& more) {
+  arguments.insert(arguments.end(), more.begin(), more.end());
+  return arguments;
+}
+
 inline Outcome run_ok(const Arguments& arguments, const Environment& environment = {}) {
   Outcome outcome = run_program(arguments, environment);
   INFO(outcome.err);

@@ -14,11 +14,6 @@ namespace fs = std::filesystem;
 
 const Arguments kShards = {"train.shards=8", "train.batch_size=8", "model.dropout=0.1"};
 
-Arguments with(Arguments settings, const Arguments& more) {
-  settings.insert(settings.end(), more.begin(), more.end());
-  return settings;
-}
-
 // Whole checkpoints, the log too.
 void check_same_run(const fs::path& a, const fs::path& b) {
   CHECK(run_difference(a, b) == "");
@@ -89,17 +84,11 @@ TEST_CASE("mpi: a run goes on with another number of processes, after a kill too
   };
   run_ok(runs.train("parts", steps(10)));
   run_ranks_ok(4, runs.resume("parts", steps(20)));
-  {
-    Program run = Program::of_command(command_of(2, runs.resume("parts", steps(100000))), kMpirun);
-    REQUIRE(wait_until([&] { return contains(log_of(runs / "parts"), "\"step\":30"); }));
-    const std::vector<pid_t> ranks = ranks_of(run);
-    REQUIRE(ranks.size() == 2);
-    kill(ranks[1], SIGKILL);
-    const Outcome outcome = run.wait(30);
-    CHECK(outcome.code > 0);
-    CHECK(contains(outcome.err, "rank 1"));  // by mpirun
-    CHECK(wait_until([&] { return !alive(ranks[0]) && !alive(ranks[1]); }, 10));
-  }
+  const Outcome killed = signal_rank(
+      2, runs.resume("parts", steps(100000)),
+      [&] { return contains(log_of(runs / "parts"), "\"step\":30"); }, 1, SIGKILL);
+  CHECK(killed.code > 0);
+  CHECK(contains(killed.err, "rank 1"));  // by mpirun
   const std::string latest = latest_checkpoint(runs / "parts").filename();
   const std::int64_t end = std::stoll(latest.substr(latest.find('_') + 1)) + 10;
   run_ranks_ok(3, runs.resume("parts", steps(end)));
@@ -110,19 +99,13 @@ TEST_CASE("mpi: a run goes on with another number of processes, after a kill too
 TEST_CASE("mpi: a process that hangs ends the run in time, and is named") {
   if (!has_mpi()) return;
   const TinyRuns runs;
-  Program run = Program::of_command(
-      command_of(3, runs.train("run", with(kShards, {"train.steps=100000", "run.timeout=2"}))),
-      kMpirun);
-  REQUIRE(wait_until([&] { return contains(log_of(runs / "run"), "\"step\":9"); }));
-  const std::vector<pid_t> ranks = ranks_of(run);
-  REQUIRE(ranks.size() == 3);
-  kill(ranks[1], SIGSTOP);
-  const Outcome outcome = run.wait(30);
+  const Outcome outcome = signal_rank(
+      3, runs.train("run", with(kShards, {"train.steps=100000", "run.timeout=2"})),
+      [&] { return contains(log_of(runs / "run"), "\"step\":9"); }, 1, SIGSTOP);
   INFO(outcome.err);
   CHECK(outcome.code == 1);
   CHECK(contains(outcome.err, "rank 1 on "));
   CHECK(contains(outcome.err, " did not answer for "));
-  CHECK(wait_until([&] { return !alive(ranks[1]); }, 10));
   run_ok({"info", (runs / "run" / "checkpoints" / "latest").string()});
 }
 
@@ -130,12 +113,9 @@ TEST_CASE("mpi: a signal to any process saves once and ends all") {
   if (!has_mpi()) return;
   const TinyRuns runs;
   const Arguments settings = with(kShards, {"train.steps=100000"});
-  Program run = Program::of_command(command_of(2, runs.train("run", settings)), kMpirun);
-  REQUIRE(wait_until([&] { return contains(log_of(runs / "run"), "\"step\":9"); }));
-  const std::vector<pid_t> ranks = ranks_of(run);
-  REQUIRE(ranks.size() == 2);
-  kill(ranks[1], SIGTERM);
-  const Outcome outcome = run.wait(30);
+  const Outcome outcome = signal_rank(
+      2, runs.train("run", settings), [&] { return contains(log_of(runs / "run"), "\"step\":9"); },
+      1, SIGTERM);
   INFO(outcome.err);
   CHECK(outcome.code == 128 + SIGTERM);
   CHECK(contains(outcome.err, "stopped by SIGTERM"));
@@ -171,11 +151,7 @@ TEST_CASE("mpi: what cannot be is refused by all and said once") {
   if (!has_mpi()) return;
   const TinyRuns runs;
   const auto check = [&](const Arguments& arguments, const std::string& part) {
-    const Outcome outcome = run_ranks(2, arguments);
-    INFO(outcome.err);
-    CHECK(outcome.code == 2);
-    CHECK(contains(outcome.err, part));
-    CHECK(outcome.err.find(part) == outcome.err.rfind(part));
+    check_ranks_refused(2, arguments, part);
     CHECK_FALSE(fs::exists(runs / "run"));
   };
   check(runs.train("run"), "train.shards is 1, and there are 2 processes");

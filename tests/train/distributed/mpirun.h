@@ -1,8 +1,10 @@
 // The program under mpirun.
 #pragma once
 
+#include <algorithm>
 #include <csignal>
 #include <fstream>
+#include <functional>
 
 #include "core/check.h"
 #include "tests/support/paths.h"
@@ -41,7 +43,17 @@ inline void run_ranks_ok(int ranks, const Arguments& arguments) {
   REQUIRE(outcome.code == 0);
 }
 
-// The processes that train in a folder: mpirun's children.
+// Refused by all, and said once.
+inline void check_ranks_refused(int ranks, const Arguments& arguments, const std::string& part) {
+  const Outcome outcome = run_ranks(ranks, arguments);
+  INFO(outcome.err);
+  CHECK(outcome.code == 2);
+  CHECK(outcome.out == "");
+  CHECK(contains(outcome.err, part));
+  CHECK(outcome.err.find(part) == outcome.err.rfind(part));
+}
+
+// The processes of a run: mpirun's children.
 inline std::vector<pid_t> ranks_of(const Program& mpirun) {
   std::vector<pid_t> children;
   std::ifstream list(message("/proc/", mpirun.id(), "/task/", mpirun.id(), "/children"));
@@ -50,5 +62,19 @@ inline std::vector<pid_t> ranks_of(const Program& mpirun) {
 }
 
 inline bool alive(pid_t process) { return kill(process, 0) == 0; }
+
+// Starts the processes and, when `ready` holds, sends a signal to one of them: how the run ends,
+// which leaves none of them behind.
+inline Outcome signal_rank(int ranks, const Arguments& arguments,
+                           const std::function<bool()>& ready, std::size_t victim, int signal) {
+  Program run = Program::of_command(command_of(ranks, arguments), kMpirun);
+  REQUIRE(wait_until(ready));
+  const std::vector<pid_t> processes = ranks_of(run);
+  REQUIRE(processes.size() == static_cast<std::size_t>(ranks));
+  kill(processes[victim], signal);
+  const Outcome outcome = run.wait(30);
+  CHECK(wait_until([&] { return std::none_of(processes.begin(), processes.end(), alive); }, 10));
+  return outcome;
+}
 
 }  // namespace tarn::test

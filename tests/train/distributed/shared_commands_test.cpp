@@ -11,11 +11,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-Arguments with(Arguments arguments, const Arguments& more) {
-  arguments.insert(arguments.end(), more.begin(), more.end());
-  return arguments;
-}
-
 // A model of small images, hardly trained.
 class TinyImages {
  public:
@@ -52,16 +47,6 @@ void check_same_output(const Arguments& arguments, const std::vector<int>& numbe
     CHECK(shared.out == alone.out);
     CHECK(shared.err == alone.err);
   }
-}
-
-// Refused by all, and said once.
-void check_ranks_refused(int ranks, const Arguments& arguments, const std::string& part) {
-  const Outcome outcome = run_ranks(ranks, arguments);
-  INFO(outcome.err);
-  CHECK(outcome.code == 2);
-  CHECK(outcome.out == "");
-  CHECK(contains(outcome.err, part));
-  CHECK(outcome.err.find(part) == outcome.err.rfind(part));
 }
 
 TEST_CASE("ranks share: eval of the copy task") {
@@ -166,12 +151,8 @@ TEST_CASE("ranks share: a signal to any process ends all of them after the batch
   if (!has_mpi()) return;
   const TinyImages images;
   const Arguments generate{"--batch", "3", "--count", "100000"};
-  Program run = Program::of_command(command_of(2, images.generate("out", generate)), kMpirun);
-  REQUIRE(wait_until([&] { return fs::exists(images / "out" / "0003.png"); }));
-  const std::vector<pid_t> ranks = ranks_of(run);
-  REQUIRE(ranks.size() == 2);
-  kill(ranks[1], SIGTERM);
-  const Outcome outcome = run.wait(30);
+  const auto ready = [&] { return fs::exists(images / "out" / "0003.png"); };
+  const Outcome outcome = signal_rank(2, images.generate("out", generate), ready, 1, SIGTERM);
   INFO(outcome.err);
   CHECK(outcome.code == 128 + SIGTERM);
   CHECK(contains(outcome.err, "stopped by SIGTERM (terminate) after "));
@@ -184,19 +165,12 @@ TEST_CASE("ranks share: a signal to any process ends all of them after the batch
 TEST_CASE("ranks share: a process that hangs ends all in time, and is named") {
   if (!has_mpi()) return;
   const TinyImages images;
-  Program run = Program::of_command(
-      command_of(3, images.generate(
-                        "out", {"--batch", "3", "--count", "100000", "--set", "run.timeout=1"})),
-      kMpirun);
-  REQUIRE(wait_until([&] { return fs::exists(images / "out" / "0003.png"); }));
-  const std::vector<pid_t> ranks = ranks_of(run);
-  REQUIRE(ranks.size() == 3);
-  kill(ranks[2], SIGSTOP);
-  const Outcome outcome = run.wait(30);
+  const Arguments generate{"--batch", "3", "--count", "100000", "--set", "run.timeout=1"};
+  const auto ready = [&] { return fs::exists(images / "out" / "0003.png"); };
+  const Outcome outcome = signal_rank(3, images.generate("out", generate), ready, 2, SIGSTOP);
   INFO(outcome.err);
   CHECK(outcome.code == 1);
   CHECK(contains(outcome.err, "rank 2 on "));
-  CHECK(wait_until([&] { return !alive(ranks[2]); }, 10));
 }
 
 }  // namespace

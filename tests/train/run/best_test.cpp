@@ -14,11 +14,6 @@ using nlohmann::json;
 const Arguments kTies = {"optimizer.lr=1e-30", "optimizer.weight_decay=0", "train.eval_every=10",
                          "train.keep_last=100"};
 
-Arguments with(Arguments settings, const Arguments& more) {
-  settings.insert(settings.end(), more.begin(), more.end());
-  return settings;
-}
-
 json state_of(const fs::path& checkpoint) {
   return json::parse(read_file(checkpoint / "state.json"));
 }

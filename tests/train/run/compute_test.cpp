@@ -9,20 +9,15 @@ namespace {
 
 const Arguments kBf16 = {"model.compute=bf16-emulated", "train.steps=20"};
 
-Arguments with(Arguments settings, const std::string& another) {
-  settings.push_back(another);
-  return settings;
-}
-
 }  // namespace
 
 TEST_CASE("compute: bf16 has its own bits, for any number of threads and after a resumption") {
   const TinyRuns runs;
   const Outcome first = run_ok(runs.train("whole", kBf16));
   CHECK(contains(first.err, ", bf16-emulated products\n"));
-  run_ok(runs.train("threads", with(kBf16, "run.threads=3")));
+  run_ok(runs.train("threads", with(kBf16, {"run.threads=3"})));
   CHECK(run_difference(runs / "whole", runs / "threads") == "");
-  run_ok(runs.train("resumed", with(kBf16, "train.steps=9")));
+  run_ok(runs.train("resumed", with(kBf16, {"train.steps=9"})));
   run_ok(runs.resume("resumed", kBf16));
   // The log knows of the stop, since a run evaluates at its end.
   for (const char* file : {"model.safetensors", "optimizer.safetensors"}) {
@@ -37,7 +32,7 @@ TEST_CASE("compute: a processor's instructions give the bits of the emulation") 
   if (!kernels::cpu_has_bf16_products()) return;
   const TinyRuns runs;
   run_ok(runs.train("emulated", kBf16));
-  run_ok(runs.train("native", with(kBf16, "model.compute=bf16")));
+  run_ok(runs.train("native", with(kBf16, {"model.compute=bf16"})));
   CHECK(run_difference(runs / "emulated", runs / "native") == "");
 }
 
@@ -50,7 +45,7 @@ TEST_CASE("compute: checkpoints are the same files, and each type goes on from t
   };
   CHECK(size("bf16") == size("f32"));
   run_ok(runs.resume("bf16", {"train.steps=25"}));
-  run_ok(runs.resume("f32", with(kBf16, "train.steps=25")));
+  run_ok(runs.resume("f32", with(kBf16, {"train.steps=25"})));
   run_ok({"eval", runs / "bf16", "--set", "model.compute=bf16-emulated"});
 }
 

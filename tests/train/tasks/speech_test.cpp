@@ -16,11 +16,6 @@ using nlohmann::json;
 const std::vector<Arguments> kKinds = {
     {"model.attention=linear"}, {"model.attention=full"}, {"model.kind=bilstm"}};
 
-Arguments with(Arguments settings, const Arguments& more) {
-  settings.insert(settings.end(), more.begin(), more.end());
-  return settings;
-}
-
 std::vector<json> lines_of(const std::string& text) {
   std::vector<json> lines;
   std::istringstream in(text);

@@ -22,11 +22,6 @@ std::string golden_file() {
 const Arguments kGoldenModel{"task.sequence_length=32", "model.layers=2", "model.heads=2",
                              "model.head_dim=16"};
 
-Arguments with(Arguments settings, const Arguments& more) {
-  settings.insert(settings.end(), more.begin(), more.end());
-  return settings;
-}
-
 // Refused with all the parts, before a folder is made.
 void check_weights(const TinyRuns& runs, const std::string& weights, const Arguments& settings,
                    const std::vector<std::string>& parts) {
