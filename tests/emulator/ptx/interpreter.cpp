@@ -29,7 +29,10 @@ class Library {
     for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
       if (entry.path().extension() == ".ptx") add(entry.path());
     }
-    if (entries_.empty()) throw Error("TARN_PTX: there is no kernel in " + folder.string());
+    if (entries_.empty()) {
+      throw Error("TARN_PTX: there is no kernel in " + folder.string() +
+                  "; the target kernels_ptx makes them");
+    }
   }
 
   const Kernel& kernel(const std::string& name) {

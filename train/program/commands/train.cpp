@@ -127,17 +127,14 @@ int train_command(const TrainCommand& command) {
                 "--weights excludes --resume: a run that goes on has weights of its own");
   return run_as_rank([&](Communicator& ranks) {
     Config config;
+    Device device;
     ranks.together([&] {
       config = load_config(command.config, command.set);
       TARN_CHECK_AS(ConfigError, ranks.alone() || !command.dry_run,
                     "--dry-run is the work of one process; start it without mpirun");
       check_shards(config.train.shards, ranks);
-      ranks.set_timeout(static_cast<double>(config.run.timeout));
-      kernels::set_cpu_threads(config.run.threads);
-      parse_device(config.run.device);  // throws before anything is made
+      device = ready_device(config, ranks);  // throws before anything is made
     });
-    const Device device = parse_device(config.run.device);
-    announce(device, config.model.compute);
     const std::string advice = kernels::cpu_backend().advice;
     if (device == Device::cpu() && !advice.empty()) {
       std::fprintf(stderr, "note: %s\n", advice.c_str());
