@@ -4,6 +4,7 @@
 
 #include "autograd/check.h"
 #include "autograd/gemm.h"
+#include "autograd/views.h"
 #include "kernels/copy.h"
 #include "kernels/lstm.h"
 #include "kernels/table.h"
@@ -12,10 +13,6 @@ namespace tarn::ad {
 namespace {
 
 using kernels::Table;
-
-void copy(const Tensor& from, const Tensor& to, double beta) {
-  kernels::run(&Table::copy, to.device(), {.from = from, .to = to, .beta = beta});
-}
 
 class BiLstm final : public Node {
  public:
@@ -78,7 +75,7 @@ class BiLstm final : public Node {
     const Tensor sums = Tensor::empty({grad.size(1)}, grad.dtype(), grad.device());
     run_epilogue_backward({.grad = grad, .grad_bias = sums});
     for (const GradTarget* target : {&input, &recurrent}) {
-      if (target->tensor.defined()) copy(sums, target->tensor, target->beta);
+      if (target->tensor.defined()) copy_into(sums, target->tensor, target->beta);
     }
   }
 
@@ -121,8 +118,8 @@ std::int64_t check_lstm(const Tensor& x, const Tensor& lengths, const LstmWeight
 // What every frame's gates are made of besides the recurrence, in one product.
 void input_products(const Tensor& x, const LstmWeights& weights, const Tensor& gates) {
   const Tensor bias = Tensor::empty_like(weights.input_bias);
-  copy(weights.input_bias, bias, 0);
-  copy(weights.recurrent_bias, bias, 1);
+  copy_into(weights.input_bias, bias, 0);
+  copy_into(weights.recurrent_bias, bias, 1);
   run_gemm({.a = as_matrix(x),
             .b = weights.input,
             .out = as_matrix(gates),

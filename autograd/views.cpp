@@ -9,10 +9,6 @@ namespace {
 
 using kernels::Table;
 
-void copy(const Tensor& from, const Tensor& to, double beta) {
-  kernels::run(&Table::copy, to.device(), {.from = from, .to = to, .beta = beta});
-}
-
 class Transpose final : public Node {
  public:
   Transpose(int a, int b) : a_(a), b_(b) {}
@@ -20,7 +16,7 @@ class Transpose final : public Node {
   std::vector<SavedTensor> saved() const override { return {}; }
   void backward(const Tensor& grad_out, InputGrads& inputs) override {
     const auto [grad_x, beta] = inputs.target(0);
-    copy(grad_out, grad_x.transpose(a_, b_), beta);
+    copy_into(grad_out, grad_x.transpose(a_, b_), beta);
   }
 
  private:
@@ -35,7 +31,7 @@ class Slice final : public Node {
   void backward(const Tensor& grad_out, InputGrads& inputs) override {
     const auto [grad_x, beta] = inputs.target(0);
     if (beta == 0) kernels::run(&Table::fill, grad_x.device(), {.to = grad_x, .value = 0});
-    copy(grad_out, grad_x.slice(dim_, first_, grad_out.size(dim_)), beta);
+    copy_into(grad_out, grad_x.slice(dim_, first_, grad_out.size(dim_)), beta);
   }
 
  private:
@@ -49,7 +45,7 @@ class Contiguous final : public Node {
   std::vector<SavedTensor> saved() const override { return {}; }
   void backward(const Tensor& grad_out, InputGrads& inputs) override {
     const auto [grad_x, beta] = inputs.target(0);
-    copy(grad_out, grad_x, beta);
+    copy_into(grad_out, grad_x, beta);
   }
 };
 
@@ -60,10 +56,10 @@ class Concat final : public Node {
   std::vector<SavedTensor> saved() const override { return {}; }
   void backward(const Tensor& grad_out, InputGrads& inputs) override {
     if (const auto [grad_a, beta] = inputs.target(0); grad_a.defined()) {
-      copy(grad_out.slice(-1, 0, split_), grad_a, beta);
+      copy_into(grad_out.slice(-1, 0, split_), grad_a, beta);
     }
     if (const auto [grad_b, beta] = inputs.target(1); grad_b.defined()) {
-      copy(grad_out.slice(-1, split_, grad_out.size(-1) - split_), grad_b, beta);
+      copy_into(grad_out.slice(-1, split_, grad_out.size(-1) - split_), grad_b, beta);
     }
   }
 
@@ -72,6 +68,10 @@ class Concat final : public Node {
 };
 
 }  // namespace
+
+void copy_into(const Tensor& from, const Tensor& to, double beta) {
+  kernels::run(&Table::copy, to.device(), {.from = from, .to = to, .beta = beta});
+}
 
 Tensor transpose(const Tensor& x, int a, int b) {
   return recorded<Transpose>(x.transpose(a, b), {&x}, a, b);
@@ -84,7 +84,7 @@ Tensor slice(const Tensor& x, int dim, std::int64_t first, std::int64_t count) {
 Tensor contiguous(const Tensor& x) {
   if (x.is_contiguous()) return x;
   Tensor out = Tensor::empty_like(x);
-  copy(x, out, 0);
+  copy_into(x, out, 0);
   return recorded<Contiguous>(out, {&x});
 }
 
@@ -97,8 +97,8 @@ Tensor concat(const Tensor& a, const Tensor& b) {
       "concat: a ", a.shape(), " and b ", b.shape(), " must be alike up to the last dimension");
   Tensor out =
       Tensor::empty(a.shape().without_last().with(a.size(-1) + b.size(-1)), a.dtype(), a.device());
-  copy(a, out.slice(-1, 0, a.size(-1)), 0);
-  copy(b, out.slice(-1, a.size(-1), b.size(-1)), 0);
+  copy_into(a, out.slice(-1, 0, a.size(-1)), 0);
+  copy_into(b, out.slice(-1, a.size(-1), b.size(-1)), 0);
   return recorded<Concat>(out, {&a, &b}, a.size(-1));
 }
 

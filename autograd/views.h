@@ -18,4 +18,7 @@ Tensor contiguous(const Tensor& x);
 // [..., A] and [..., B] joined to [..., A + B].
 Tensor concat(const Tensor& a, const Tensor& b);
 
+// to = from + beta to, of equal shapes and any strides. On no tape: what backward passes do.
+void copy_into(const Tensor& from, const Tensor& to, double beta);
+
 }  // namespace tarn::ad

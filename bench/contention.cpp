@@ -52,10 +52,10 @@ class BusyPrograms {
   std::vector<pid_t> children_;
 };
 
-using Step = std::function<void()>;
+using Work = std::function<void()>;
 
 // A batch of 8 of experiments/copy_task/quick.toml unless a config is given: many short kernels.
-Step training_step(const StepOptions& options) {
+Work training_step(const StepOptions& options) {
   train::Config config;
   config.task.sequence_length = 32;
   config.model.layers = 2;
@@ -73,7 +73,7 @@ Step training_step(const StepOptions& options) {
 }
 
 // The paper's MNIST model, one image.
-Step generation_step() {
+Work generation_step() {
   nn::SequencePredictorOptions options{.vocabulary = 256, .outputs = 30};
   options.encoder.layers = 8;
   options.max_length = 783;
@@ -87,7 +87,7 @@ Step generation_step() {
 }
 
 // The mean of at least 0.3 s: under contention steps are either undisturbed or very long.
-double mean_seconds(const Step& step) {
+double mean_seconds(const Work& step) {
   step();
   const auto start = Clock::now();
   for (std::int64_t steps = 1;; ++steps) {
@@ -101,7 +101,7 @@ double mean_seconds(const Step& step) {
 
 void contention(const ContentionOptions& options, Report& report) {
   const std::int64_t most = kernels::cpu_backend().threads;
-  const std::pair<const char*, Step> works[] = {{"train", training_step(options.step)},
+  const std::pair<const char*, Work> works[] = {{"train", training_step(options.step)},
                                                 {"generate", generation_step()}};
   std::map<std::tuple<std::string, std::int64_t, std::int64_t>, std::vector<double>> seconds;
   for (std::int64_t round = 0; round < options.rounds; ++round) {

@@ -9,19 +9,19 @@
 namespace tarn::bench {
 namespace {
 
-struct Problem {
+struct LstmProblem {
   nn::BiLstmOptions model;
   std::int64_t batch, frames;
 };
 
-Tensor random_rows(const Problem& problem, std::int64_t width, const char* name, DType dtype) {
+Tensor random_rows(const LstmProblem& problem, std::int64_t width, const char* name, DType dtype) {
   return nn::initialise(nn::Init::normal(1), {problem.batch, problem.frames, width},
                         {1, site_of(name), 0}, dtype, Device::cpu());
 }
 
 // The model with an input; f64 is the reference of f32, checked itself by the tests.
-struct Case {
-  Case(const Problem& problem, DType dtype)
+struct LstmCase {
+  LstmCase(const LstmProblem& problem, DType dtype)
       : model({.path = "bench", .dtype = dtype}, problem.model),
         x(random_rows(problem, problem.model.input, "x", dtype)),
         grad_out(random_rows(problem, 2 * problem.model.hidden, "grad_out", dtype)) {}
@@ -44,8 +44,8 @@ struct Case {
 };
 
 void check(const nn::BiLstmOptions& model) {
-  const Problem problem{model, 2, 50};
-  Case fast(problem, DType::f32), exact(problem, DType::f64);
+  const LstmProblem problem{model, 2, 50};
+  LstmCase fast(problem, DType::f32), exact(problem, DType::f64);
   double error = relative_error(fast.forward_and_backward(), exact.forward_and_backward());
   const auto parameters = fast.model.parameters(), expected = exact.model.parameters();
   for (std::size_t i = 0; i < parameters.size(); ++i) {
@@ -60,7 +60,7 @@ std::int64_t layer_input(const nn::BiLstmOptions& model, std::int64_t layer) {
 }
 
 // Operations of the products of one forward pass, which are nearly all of them.
-double forward_flops(const Problem& p) {
+double forward_flops(const LstmProblem& p) {
   double weights = 0;
   for (std::int64_t layer = 0; layer < p.model.layers; ++layer) {
     weights +=
@@ -70,7 +70,7 @@ double forward_flops(const Problem& p) {
 }
 
 // The rate of the same products, forward and backward, over all frames at once.
-double products_rate(const Problem& p) {
+double products_rate(const LstmProblem& p) {
   const std::int64_t rows = p.batch * p.frames, gates = 4 * p.model.hidden;
   double seconds = 0;
   for (std::int64_t layer = 0; layer < p.model.layers; ++layer) {
@@ -80,8 +80,8 @@ double products_rate(const Problem& p) {
   return 3 * forward_flops(p) / seconds / 1e9;
 }
 
-void time_case(const Problem& problem, Report& report) {
-  Case timed(problem, DType::f32);
+void time_lstm(const LstmProblem& problem, Report& report) {
+  LstmCase timed(problem, DType::f32);
   const double forward = median_seconds(Device::cpu(), [&] { timed.forward(); });
   const double both = median_seconds(Device::cpu(), [&] { timed.forward_and_backward(); });
   const double gemm_rate = products_rate(problem);
@@ -114,7 +114,7 @@ void lstm(const LstmOptions& options, Report& report) {
       .input = options.input, .hidden = options.hidden, .layers = options.layers};
   check(model);
   for (const std::int64_t frames : options.frames) {
-    time_case({model, options.batch, frames}, report);
+    time_lstm({model, options.batch, frames}, report);
   }
 }
 

@@ -20,14 +20,15 @@ constexpr std::int64_t kFeatures = 40, kPhones = 40;  // with the blank
 constexpr std::int64_t kFramesPerPhone = 8;           // 12 phones a second, as people speak
 
 // Seconds an epoch of the paper's Table 3, on a GPU and utterances of 800 frames on average.
-struct Printed {
+struct PrintedEpoch {
   const char* kind;
   double epoch_s;
 };
-constexpr Printed kPrinted[] = {{"linear", 824}, {"full", 2711}, {"lsh-4", 2250}, {"bilstm", 1047}};
+constexpr PrintedEpoch kPrintedEpochs[] = {
+    {"linear", 824}, {"full", 2711}, {"lsh-4", 2250}, {"bilstm", 1047}};
 
 double printed_seconds(const std::string& kind) {
-  for (const Printed& printed : kPrinted) {
+  for (const PrintedEpoch& printed : kPrintedEpochs) {
     if (kind == printed.kind) return printed.epoch_s;
   }
   return 0;

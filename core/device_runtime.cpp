@@ -14,12 +14,12 @@
 namespace tarn {
 namespace {
 
-constexpr std::size_t kAlignment = 64;
+constexpr std::size_t kCacheLine = 64;
 constexpr std::size_t kHugePage = std::size_t{2} << 20;
 
 void* allocate(std::int32_t /*index*/, std::size_t bytes) {
   const bool huge = bytes >= 2 * kHugePage;
-  const std::size_t alignment = huge ? kHugePage : kAlignment;
+  const std::size_t alignment = huge ? kHugePage : kCacheLine;
   void* block = std::aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
   if (block != nullptr && huge) madvise(block, bytes, MADV_HUGEPAGE);  // a wish; refusal is fine
   return block;

@@ -11,6 +11,7 @@ Storage::Storage(std::int64_t bytes, Device device)
       size_(bytes),
       device_(device) {}
 
+// NOLINTNEXTLINE(bugprone-exception-escape): see the header.
 Storage::~Storage() { allocator(device_).release(bytes_, static_cast<std::size_t>(size_)); }
 
 namespace {

@@ -16,7 +16,8 @@ namespace tarn {
 class Storage {
  public:
   Storage(std::int64_t bytes, Device device);
-  ~Storage();
+  // Ends the program where the allocator throws: memory is damaged or used up then.
+  ~Storage();  // NOLINT(bugprone-exception-escape)
   Storage(const Storage&) = delete;
   Storage& operator=(const Storage&) = delete;
 

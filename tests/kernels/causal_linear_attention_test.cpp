@@ -139,40 +139,41 @@ const std::vector<Case> kCases = {
 };
 
 TEST_CASE("causal_linear: forward is the quadratic sum") {
-  test::for_each_instruction_set([](const std::string& name) {
-    CAPTURE(name);
-    for (const Case& c : kCases) {
-      CAPTURE(c.str());
-      const Attention wide = problem(c, DType::f64);
+  for (const Case& c : kCases) {
+    CAPTURE(c.str());
+    const Attention wide = problem(c, DType::f64), narrow = problem(c, DType::f32);
+    const Tensor expected = reference::causal_linear_attention(wide);
+    const Tensor inverse_sum = reference::linear_inverse_sum(wide);
+    const Tensor of_narrow = reference::causal_linear_attention(narrow);
+    test::for_each_instruction_set([&](const std::string& name) {
+      CAPTURE(name);
       const Outputs exact = forward(wide);
-      CHECK(mixed_difference(exact.out, reference::causal_linear_attention(wide)) < 1e-11);
-      CHECK(relative_difference(exact.inverse_sum, reference::linear_inverse_sum(wide)) < 1e-12);
-      const Attention narrow = problem(c, DType::f32);
-      CHECK(mixed_difference(forward(narrow).out, reference::causal_linear_attention(narrow)) <
-            1e-5);
-    }
-  });
+      CHECK(mixed_difference(exact.out, expected) < 1e-11);
+      CHECK(relative_difference(exact.inverse_sum, inverse_sum) < 1e-12);
+      CHECK(mixed_difference(forward(narrow).out, of_narrow) < 1e-5);
+    });
+  }
 }
 
 TEST_CASE("causal_linear: backward is the quadratic sum's") {
-  test::for_each_instruction_set([](const std::string& name) {
-    CAPTURE(name);
-    for (const Case& c : kCases) {
-      CAPTURE(c.str());
-      for (const DType dtype : {DType::f32, DType::f64}) {
-        Attention a = problem(c, dtype);
-        a.eps = 0.1;  // so that a single key has gradients too
-        const Tensor grad_out = gradient_of_output(a);
+  for (const Case& c : kCases) {
+    CAPTURE(c.str());
+    for (const DType dtype : {DType::f32, DType::f64}) {
+      Attention a = problem(c, dtype);
+      a.eps = 0.1;  // so that a single key has gradients too
+      const Tensor grad_out = gradient_of_output(a);
+      const auto expected = reference::causal_linear_attention_backward(a, grad_out);
+      // A width of 1 cancels in the division: what is left of its gradient is eps's part.
+      const double tolerance = dtype == DType::f32 ? (c.width == 1 ? 5e-4 : 1e-4) : 1e-11;
+      test::for_each_instruction_set([&](const std::string& name) {
+        CAPTURE(name);
         const AttentionGradients got = backward(a, grad_out);
-        const auto expected = reference::causal_linear_attention_backward(a, grad_out);
-        // A width of 1 cancels in the division: what is left of its gradient is eps's part.
-        const double tolerance = dtype == DType::f32 ? (c.width == 1 ? 5e-4 : 1e-4) : 1e-11;
         CHECK(mixed_difference(got.query, expected.query) < tolerance);
         CHECK(mixed_difference(got.key, expected.key) < tolerance);
         CHECK(mixed_difference(got.value, expected.value) < tolerance);
-      }
+      });
     }
-  });
+  }
 }
 
 // On one thread the heads of a sequence take turns, stretch by stretch.

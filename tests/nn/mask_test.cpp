@@ -9,11 +9,6 @@ namespace {
 using test::random_tokens;
 using test::small_options;
 
-// The first `length` outputs of sequence b.
-Tensor prefix(const Tensor& out, std::int64_t b, std::int64_t length) {
-  return out.slice(0, b, 1).slice(1, 0, length);
-}
-
 TEST_CASE("mask: what padding holds, and that there is any, changes nothing before it") {
   const std::vector<double> lengths = {5, 12, 1};
   for (const std::string attention : {"full", "linear", "causal-linear", "lsh"}) {
@@ -37,12 +32,12 @@ TEST_CASE("mask: what padding holds, and that there is any, changes nothing befo
       CHECK(std::isfinite(test::max_abs(out)));
       for (std::int64_t b = 0; b < 3; ++b) {
         const auto length = static_cast<std::int64_t>(lengths[static_cast<std::size_t>(b)]);
-        CHECK(test::max_abs_difference(prefix(out, b, length),
-                                       prefix(padded_otherwise, b, length)) == 0);
+        CHECK(test::max_abs_difference(test::prefix(out, b, length),
+                                       test::prefix(padded_otherwise, b, length)) == 0);
         // Alone and without padding.
-        const Tensor alone = model.forward(copy_to(prefix(tokens, b, length), Device::cpu()),
+        const Tensor alone = model.forward(copy_to(test::prefix(tokens, b, length), Device::cpu()),
                                            {.causal = causal, .lengths = {}}, {});
-        CHECK(test::max_abs_difference(prefix(out, b, length), alone) < 2e-6);
+        CHECK(test::max_abs_difference(test::prefix(out, b, length), alone) < 2e-6);
       }
     }
   }

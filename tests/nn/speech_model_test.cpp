@@ -44,11 +44,6 @@ std::vector<Kind> kinds() {
   return kinds;
 }
 
-// The first `length` frames of sequence n.
-Tensor prefix(const Tensor& x, std::int64_t n, std::int64_t length) {
-  return x.slice(0, n, 1).slice(1, 0, length);
-}
-
 // Logits, and the gradients of all parameters for one of the logits that is 0 behind the lengths.
 struct Result {
   Tensor logits;
@@ -93,15 +88,16 @@ void check_padding(const Kind& kind, DType dtype, double tolerance) {
     CAPTURE(n);
     const auto length = static_cast<std::int64_t>(lengths[static_cast<std::size_t>(n)]);
     const Tensor grad = test::full({4, 100, kPhones}, dtype, 0);
-    test::fill_normal(prefix(grad, n, length), "grad");
+    test::fill_normal(test::prefix(grad, n, length), "grad");
     const Result beside = run(*model, features, test::lengths_of(lengths), grad);
     CHECK(std::isfinite(test::max_abs(beside.logits)));
     for (const bool with_length : {false, true}) {
       const Result alone =
-          run(*model, test::copy_of(prefix(features, n, length)),
+          run(*model, test::copy_of(test::prefix(features, n, length)),
               with_length ? test::lengths_of({static_cast<double>(length)}) : Tensor(),
-              test::copy_of(prefix(grad, n, length)));
-      CHECK(test::max_abs_difference(prefix(beside.logits, n, length), alone.logits) < tolerance);
+              test::copy_of(test::prefix(grad, n, length)));
+      CHECK(test::max_abs_difference(test::prefix(beside.logits, n, length), alone.logits) <
+            tolerance);
       CHECK(largest_difference(beside.gradients, alone.gradients) < tolerance);
     }
   }

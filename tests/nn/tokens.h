@@ -25,6 +25,11 @@ inline Tensor lengths_of(const std::vector<double>& lengths) {
   return from_vector({static_cast<std::int64_t>(lengths.size())}, lengths, DType::i32);
 }
 
+// The first `length` positions of sequence n.
+inline Tensor prefix(const Tensor& x, std::int64_t n, std::int64_t length) {
+  return x.slice(0, n, 1).slice(1, 0, length);
+}
+
 // Two layers of two heads of 16: kinds that are causal get max_length positions.
 inline nn::SequencePredictorOptions small_options(const std::string& attention,
                                                   std::int64_t max_length = 64) {

@@ -35,7 +35,10 @@ struct Array4 {
   explicit Array4(const Tensor& t) : shape(t.shape()), values(test::to_vector(t)) {}
 
   double& operator()(std::int64_t a, std::int64_t b, std::int64_t c, std::int64_t d) {
-    return values[static_cast<std::size_t>(((a * shape[1] + b) * shape[2] + c) * shape[3] + d)];
+    return *(row(a, b, c) + d);
+  }
+  double* row(std::int64_t a, std::int64_t b, std::int64_t c) {
+    return values.data() + ((a * shape[1] + b) * shape[2] + c) * shape[3];
   }
   Tensor tensor() const { return test::from_vector(shape, values); }
 
@@ -49,11 +52,12 @@ void for_each_pair(const Attention& a, const F& f) {
   const std::int64_t batch = a.query.size(0), heads = a.query.size(2);
   const std::int64_t queries = a.query.size(1), keys = a.key.size(1);
   for (std::int64_t n = 0; n < batch; ++n) {
+    const double length = a.lengths.defined() ? test::get(a.lengths, n) : static_cast<double>(keys);
     for (std::int64_t h = 0; h < heads; ++h) {
       for (std::int64_t l = 0; l < queries; ++l) {
         for (std::int64_t s = 0; s < keys; ++s) {
           if (a.causal && s > l + keys - queries) continue;
-          if (a.lengths.defined() && static_cast<double>(s) >= test::get(a.lengths, n)) continue;
+          if (static_cast<double>(s) >= length) continue;
           f(n, h, l, s);
         }
       }
@@ -65,10 +69,11 @@ void for_each_pair(const Attention& a, const F& f) {
 inline Array4 dot_products(const Attention& a) {
   Array4 query(a.query), key(a.key);
   Array4 dots(a.query.size(0), a.query.size(2), a.query.size(1), a.key.size(1));
+  const std::int64_t width = a.query.size(3);
   for_each_pair(a, [&](auto n, auto h, auto l, auto s) {
-    for (std::int64_t e = 0; e < a.query.size(3); ++e) {
-      dots(n, h, l, s) += query(n, l, h, e) * key(n, s, h, e);
-    }
+    const double *q = query.row(n, l, h), *k = key.row(n, s, h);
+    double& dot = dots(n, h, l, s);
+    for (std::int64_t e = 0; e < width; ++e) dot += q[e] * k[e];
   });
   return dots;
 }
@@ -83,10 +88,11 @@ inline Array4 row_sums(const Attention& a, Array4& weights) {
 
 inline Array4 weighted_values(const Attention& a, Array4& weights) {
   Array4 value(a.value), out(a.query.size(0), a.query.size(1), a.query.size(2), a.value.size(3));
+  const std::int64_t width = a.value.size(3);
   for_each_pair(a, [&](auto n, auto h, auto l, auto s) {
-    for (std::int64_t m = 0; m < a.value.size(3); ++m) {
-      out(n, l, h, m) += weights(n, h, l, s) * value(n, s, h, m);
-    }
+    const double weight = weights(n, h, l, s), *v = value.row(n, s, h);
+    double* o = out.row(n, l, h);
+    for (std::int64_t m = 0; m < width; ++m) o[m] += weight * v[m];
   });
   return out;
 }
@@ -169,17 +175,23 @@ inline AttentionGradients linear_attention_backward(const Attention& a, const Te
   for (Array4* grad : {&grad_query, &grad_key, &grad_value}) {
     std::fill(grad->values.begin(), grad->values.end(), 0.0);
   }
+  const std::int64_t width = a.query.size(3), out_width = a.value.size(3);
   for_each_pair(a, [&](auto n, auto h, auto l, auto s) {
     const std::int64_t row = (n * weights.shape[1] + h) * weights.shape[2] + l;
+    const double weight = weights(n, h, l, s);
+    const double *g = grad_out.row(n, l, h), *v = value.row(n, s, h), *o = out.row(n, l, h);
+    double* grad_v = grad_value.row(n, s, h);
     double grad_dot = 0;
-    for (std::int64_t m = 0; m < a.value.size(3); ++m) {
-      grad_dot += grad_out(n, l, h, m) * (value(n, s, h, m) - out(n, l, h, m));
-      grad_value(n, s, h, m) += weights(n, h, l, s) * grad_out(n, l, h, m);
+    for (std::int64_t m = 0; m < out_width; ++m) {
+      grad_dot += g[m] * (v[m] - o[m]);
+      grad_v[m] += weight * g[m];
     }
     grad_dot *= inverse_sums[static_cast<std::size_t>(row)];
-    for (std::int64_t e = 0; e < a.query.size(3); ++e) {
-      grad_query(n, l, h, e) += grad_dot * key(n, s, h, e);
-      grad_key(n, s, h, e) += grad_dot * query(n, l, h, e);
+    const double *q = query.row(n, l, h), *k = key.row(n, s, h);
+    double *grad_q = grad_query.row(n, l, h), *grad_k = grad_key.row(n, s, h);
+    for (std::int64_t e = 0; e < width; ++e) {
+      grad_q[e] += grad_dot * k[e];
+      grad_k[e] += grad_dot * q[e];
     }
   });
   return {grad_query.tensor(), grad_key.tensor(), grad_value.tensor()};

@@ -12,6 +12,9 @@ function(tarn_library folder)
   endif()
   add_library(tarn_${folder} STATIC CMakeLists.txt ${sources})
   add_library(tarn::${folder} ALIAS tarn_${folder})
+  # Kernels for several instruction sets include themselves, and those for devices are no C++.
+  list(FILTER sources EXCLUDE REGEX "^(cpu|cuda)/|\\.h$")
+  tarn_unity(tarn_${folder} ${sources})
   set_target_properties(tarn_${folder} PROPERTIES LINKER_LANGUAGE CXX EXPORT_NAME ${folder})
   target_compile_features(tarn_${folder} PUBLIC cxx_std_20)
   target_include_directories(tarn_${folder} PUBLIC

@@ -41,10 +41,6 @@ Subcommand benchmark(const std::string& name, std::string purpose,
   return row;
 }
 
-Option overrides(std::vector<std::string>& set) {
-  return repeated("--set", "KEY=VALUE", set, "override a key of the config: section.key=value");
-}
-
 Option device(std::string& target) {
   return text("--device", "DEVICE", target, "cpu, cuda or cuda:N");
 }

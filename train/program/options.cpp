@@ -186,6 +186,10 @@ Option repeated(std::string name, std::string value, std::vector<std::string>& t
           .set = [&target](const std::string& given) { target.push_back(given); }};
 }
 
+Option overrides(std::vector<std::string>& set) {
+  return repeated("--set", "KEY=VALUE", set, "override a key of the config: section.key=value");
+}
+
 Option operand(std::string name, std::filesystem::path& target, std::string help) {
   Option option = path(std::move(name), {}, target, std::move(help));
   option.required = true;

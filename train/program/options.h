@@ -52,6 +52,8 @@ Option texts(std::string name, std::vector<std::string>& target, std::vector<std
 // Given any number of times, one value each.
 Option repeated(std::string name, std::string value, std::vector<std::string>& target,
                 std::string help);
+// --set.
+Option overrides(std::vector<std::string>& set);
 
 Option operand(std::string name, std::filesystem::path& target, std::string help);
 Option operands(std::string name, std::vector<std::filesystem::path>& target, std::string help);

@@ -11,10 +11,6 @@ constexpr const char* kWeightsHelp =
     "FILE[:PREFIX], a safetensors file and what its names begin with; or a run or a checkpoint";
 constexpr const char* kTargetHelp = "a run's folder (its best checkpoint) or a checkpoint's";
 
-Option overrides(std::vector<std::string>& set) {
-  return repeated("--set", "KEY=VALUE", set, "override a key of the config: section.key=value");
-}
-
 // A sub-command whose options fill a command's struct, which lives as long as the table.
 template <class Command>
 Subcommand subcommand(std::string name, std::string purpose, int (*run)(const Command&),

@@ -11,8 +11,6 @@
 namespace tarn::train::reproduce {
 namespace {
 
-using Curve = std::vector<Point>;
-
 double mean(const Curve& curve) {
   double sum = 0;
   for (const Point& point : curve) sum += point.second;

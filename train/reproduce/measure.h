@@ -12,7 +12,6 @@
 
 namespace tarn::train::reproduce {
 
-using Curve = std::vector<Point>;
 using Substitutes = std::map<std::string, std::string>;
 
 // The text with each {word} replaced. ConfigError for an unknown word.

@@ -103,11 +103,11 @@ std::string chart_markdown(const ChartResult& chart, const std::vector<RowResult
   std::string out = message(plain(chart.title), ", ", plain(chart.y_title), ":\n\n");
   out += heading_of(cells, 0);
   for (const double x : all_x) {
-    cells = {text_of({x, 0, 1}, 0)};
+    cells = {text_of(Measured{x, 0, 1}, 0)};
     for (const std::vector<Point>* curve : curves) {
       const auto point = std::find_if(curve->begin(), curve->end(),
                                       [&](const Point& one) { return one.first == x; });
-      cells.push_back(point == curve->end() ? "" : text_of({point->second, 0, 1}, 2));
+      cells.push_back(point == curve->end() ? "" : text_of(Measured{point->second, 0, 1}, 2));
     }
     out += line_of(cells);
   }

@@ -100,47 +100,47 @@ concept Text = std::is_same_v<T, std::string> || std::is_same_v<T, std::filesyst
 
 // ---- writing ----
 
-ordered_json value_of(const Text auto& text) { return std::string(text); }
-ordered_json value_of(Verdict verdict) { return text_of(verdict); }
+ordered_json json_of(const Text auto& text) { return std::string(text); }
+ordered_json json_of(Verdict verdict) { return text_of(verdict); }
 
 // JSON has no text for a number that is not finite: all of them are null, and read as NaN.
-ordered_json value_of(Number auto number) { return number; }
+ordered_json json_of(Number auto number) { return number; }
 
 template <class First, class Second>
-ordered_json value_of(const std::pair<First, Second>& pair) {
-  return ordered_json::array({value_of(pair.first), value_of(pair.second)});
+ordered_json json_of(const std::pair<First, Second>& pair) {
+  return ordered_json::array({json_of(pair.first), json_of(pair.second)});
 }
 
 template <class T>
-ordered_json value_of(const std::vector<T>& list);
+ordered_json json_of(const std::vector<T>& list);
 template <class T>
-ordered_json value_of(const std::map<std::string, T>& map);
+ordered_json json_of(const std::map<std::string, T>& map);
 
-ordered_json value_of(const Record auto& record) {
+ordered_json json_of(const Record auto& record) {
   ordered_json object = ordered_json::object();
-  std::apply([&](auto... field) { ((object[field.name] = value_of(record.*field.member)), ...); },
+  std::apply([&](auto... field) { ((object[field.name] = json_of(record.*field.member)), ...); },
              fields(&record));
   return object;
 }
 
 template <class T>
-ordered_json value_of(const std::vector<T>& list) {
+ordered_json json_of(const std::vector<T>& list) {
   ordered_json array = ordered_json::array();
-  for (const T& item : list) array.push_back(value_of(item));
+  for (const T& item : list) array.push_back(json_of(item));
   return array;
 }
 
 template <class T>
-ordered_json value_of(const std::map<std::string, T>& map) {
+ordered_json json_of(const std::map<std::string, T>& map) {
   ordered_json object = ordered_json::object();
-  for (const auto& [name, value] : map) object[name] = value_of(value);
+  for (const auto& [name, value] : map) object[name] = json_of(value);
   return object;
 }
 
 // ---- reading ----
 
 // A value and where it stands: "report/results.json: experiments[2].title".
-struct Source {
+struct Place {
   const json& value;
   const std::string& file;
   std::string path = "";  // empty: the whole
@@ -152,25 +152,25 @@ struct Source {
   void expect(bool right, const char* expected) const {
     check(right, " is ", value.type_name(), ", not ", expected);
   }
-  Source item(std::size_t i) const { return {value[i], file, message(path, "[", i, "]")}; }
-  Source at(const std::string& key) const {
+  Place item(std::size_t i) const { return {value[i], file, message(path, "[", i, "]")}; }
+  Place at(const std::string& key) const {
     check(value.contains(key), " lacks ", key);
     return {value[key], file, path.empty() ? key : path + "." + key};
   }
 };
 
-void read(const Source& source, Text auto& text) {
+void read(const Place& source, Text auto& text) {
   source.expect(source.value.is_string(), "a string");
   text = source.value.get<std::string>();
 }
 
-void read(const Source& source, bool& flag) {
+void read(const Place& source, bool& flag) {
   source.expect(source.value.is_boolean(), "a boolean");
   flag = source.value.get<bool>();
 }
 
 template <Number T>
-void read(const Source& source, T& number) {
+void read(const Place& source, T& number) {
   if constexpr (std::is_integral_v<T>) {
     source.expect(source.value.is_number_integer(), "an integer");
     const auto wide = source.value.get<std::int64_t>();
@@ -182,7 +182,7 @@ void read(const Source& source, T& number) {
   }
 }
 
-void read(const Source& source, Verdict& verdict) {
+void read(const Place& source, Verdict& verdict) {
   std::string text;
   read(source, text);
   for (const Verdict one : kVerdicts) {
@@ -195,18 +195,18 @@ void read(const Source& source, Verdict& verdict) {
 }
 
 template <class First, class Second>
-void read(const Source& source, std::pair<First, Second>& pair) {
+void read(const Place& source, std::pair<First, Second>& pair) {
   source.expect(source.value.is_array() && source.value.size() == 2, "an array of two");
   read(source.item(0), pair.first);
   read(source.item(1), pair.second);
 }
 
 template <class T>
-void read(const Source& source, std::vector<T>& list);
+void read(const Place& source, std::vector<T>& list);
 template <class T>
-void read(const Source& source, std::map<std::string, T>& map);
+void read(const Place& source, std::map<std::string, T>& map);
 
-void read(const Source& source, Record auto& record) {
+void read(const Place& source, Record auto& record) {
   source.expect(source.value.is_object(), "an object");
   std::apply(
       [&](auto... field) {
@@ -219,14 +219,14 @@ void read(const Source& source, Record auto& record) {
 }
 
 template <class T>
-void read(const Source& source, std::vector<T>& list) {
+void read(const Place& source, std::vector<T>& list) {
   source.expect(source.value.is_array(), "an array");
   list.resize(source.value.size());
   for (std::size_t i = 0; i < list.size(); ++i) read(source.item(i), list[i]);
 }
 
 template <class T>
-void read(const Source& source, std::map<std::string, T>& map) {
+void read(const Place& source, std::map<std::string, T>& map) {
   source.expect(source.value.is_object(), "an object");
   for (const auto& item : source.value.items()) read(source.at(item.key()), map[item.key()]);
 }
@@ -248,7 +248,7 @@ std::string text_of(Verdict verdict) {
 }
 
 std::string to_json(const Results& results) {
-  return value_of(results).dump(1, ' ', false, ordered_json::error_handler_t::replace) + "\n";
+  return json_of(results).dump(1, ' ', false, ordered_json::error_handler_t::replace) + "\n";
 }
 
 Results results_from_json(const std::string& text, const std::string& source_name) {

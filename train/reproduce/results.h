@@ -21,6 +21,7 @@ struct Measured {
 };
 
 using Point = std::pair<double, double>;
+using Curve = std::vector<Point>;
 
 // A method, a line of a table or a curve of a chart: "linear", "softmax".
 struct RowResult {

@@ -20,7 +20,7 @@ namespace fs = std::filesystem;
 constexpr int kFormat = 1;
 constexpr const char* kModelFile = "model.safetensors";
 constexpr const char* kOptimizerFile = "optimizer.safetensors";
-constexpr const char* kConfigFile = "config.toml";
+constexpr const char* kConfigFile = Checkpoint::kConfigFile;
 constexpr const char* kStateFile = Checkpoint::kStateFile;
 constexpr std::array kRecordedFiles = {kModelFile, kOptimizerFile, kConfigFile};
 

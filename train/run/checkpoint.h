@@ -57,6 +57,7 @@ bool is_checkpoint_file(std::string_view name);
 class Checkpoint {
  public:
   static constexpr const char* kStateFile = "state.json";
+  static constexpr const char* kConfigFile = "config.toml";  // a run's folder has one too
 
   // Which files are opened and checked: state.json and config.toml alone, the model's too, or all.
   enum class Use { state, model, all };

@@ -15,8 +15,8 @@ namespace fs = std::filesystem;
 
 // events.out.tfevents.1700000000.tarn; TensorBoard looks for the part in the middle, and reads
 // files in the order of their names.
-constexpr std::string_view kPrefix = "events.out.tfevents.";
-constexpr std::string_view kSuffix = ".tarn";
+constexpr std::string_view kFilePrefix = "events.out.tfevents.";
+constexpr std::string_view kFileSuffix = ".tarn";
 
 constexpr std::array<std::uint32_t, 256> make_crc_table() {
   constexpr std::uint32_t kPolynomial = 0x82f63b78;  // Castagnoli's, its lowest power first
@@ -100,9 +100,9 @@ std::vector<std::pair<std::int64_t, fs::path>> event_files(const fs::path& folde
   std::vector<std::pair<std::int64_t, fs::path>> found;
   for (const auto& entry : fs::directory_iterator(folder)) {
     const std::string name = entry.path().filename().string();
-    if (!name.starts_with(kPrefix) || !name.ends_with(kSuffix)) continue;
+    if (!name.starts_with(kFilePrefix) || !name.ends_with(kFileSuffix)) continue;
     const std::string_view digits = std::string_view(name).substr(
-        kPrefix.size(), name.size() - kPrefix.size() - kSuffix.size());
+        kFilePrefix.size(), name.size() - kFilePrefix.size() - kFileSuffix.size());
     std::int64_t seconds = 0;
     const auto [end, error] =
         std::from_chars(digits.data(), digits.data() + digits.size(), seconds);
@@ -114,7 +114,7 @@ std::vector<std::pair<std::int64_t, fs::path>> event_files(const fs::path& folde
 }
 
 fs::path file_at(const fs::path& folder, std::int64_t seconds) {
-  return folder / message(kPrefix, seconds, kSuffix);
+  return folder / message(kFilePrefix, seconds, kFileSuffix);
 }
 
 }  // namespace

@@ -11,7 +11,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kConfigFile = "config.toml";
 constexpr const char* kMetricsFile = "metrics.jsonl";
 constexpr const char* kTimingFile = "timing.jsonl";
 constexpr const char* kLockFile = ".lock";
@@ -26,7 +25,7 @@ bool left_by_start(const fs::path& entry) {
     return fs::is_regular_file(fs::symlink_status(entry)) && fs::file_size(entry) == 0;
   }
   if (name == "checkpoints") return CheckpointFolder(entry).holds_only_step_0();
-  return is_temporary_of(kConfigFile, name);
+  return is_temporary_of(Checkpoint::kConfigFile, name);
 }
 
 // The first few names, as "a, b, c and 4 more".
@@ -43,7 +42,7 @@ std::string list_of(const std::vector<std::string>& names) {
 
 void RunFolder::check_free() {
   if (!fs::is_directory(folder_)) return;
-  TARN_CHECK_AS(IoError, !fs::exists(folder_ / kConfigFile), folder_.string(),
+  TARN_CHECK_AS(IoError, !fs::exists(folder_ / Checkpoint::kConfigFile), folder_.string(),
                 " holds a run already; go on with it with --resume, or choose another --out");
   if (fs::exists(folder_ / kLockFile)) lock();  // another process may be starting here
   const bool interrupted = fs::exists(folder_ / kStartingFile);
@@ -85,8 +84,8 @@ bool RunFolder::holds_run() const {
 bool RunFolder::in_use() const { return FileLock::held(folder_ / kLockFile); }
 
 void RunFolder::publish(const std::string& config_toml) const {
-  remove_temporaries_of(folder_ / kConfigFile);
-  write_file_atomically(folder_ / kConfigFile, config_toml);
+  remove_temporaries_of(folder_ / Checkpoint::kConfigFile);
+  write_file_atomically(folder_ / Checkpoint::kConfigFile, config_toml);
   remove_file(folder_ / kStartingFile);
 }
 
@@ -102,8 +101,9 @@ void check_result_file(const fs::path& file) {
   if (!fs::exists(file)) return;
   const fs::path real = fs::canonical(file), folder = real.parent_path();
   const std::string name = real.filename().string();
-  const bool of_run = fs::exists(folder / "checkpoints" / "latest") &&
-                      (name == kConfigFile || name == kMetricsFile || name == kTimingFile);
+  const bool of_run =
+      fs::exists(folder / "checkpoints" / "latest") &&
+      (name == Checkpoint::kConfigFile || name == kMetricsFile || name == kTimingFile);
   const bool of_checkpoint =
       fs::exists(folder / Checkpoint::kStateFile) && is_checkpoint_file(name);
   TARN_CHECK_AS(IoError, !of_run && !of_checkpoint, "cannot write ", file.string(),

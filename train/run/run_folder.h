@@ -39,7 +39,7 @@ class RunFolder {
   bool in_use() const;
 
   std::filesystem::path path() const { return folder_; }
-  std::filesystem::path config() const { return folder_ / "config.toml"; }
+  std::filesystem::path config() const { return folder_ / Checkpoint::kConfigFile; }
   std::filesystem::path metrics() const { return folder_ / "metrics.jsonl"; }
   std::filesystem::path timing() const { return folder_ / "timing.jsonl"; }
   std::filesystem::path tensorboard() const { return folder_ / "tensorboard"; }

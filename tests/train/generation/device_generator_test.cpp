@@ -12,10 +12,10 @@ namespace tarn::train {
 namespace {
 
 // Blocks of 16: a plain one, two graphs and a rest.
-constexpr std::int64_t kLength = 54;
+constexpr std::int64_t kBlocksLength = 54;
 
-nn::SequencePredictorOptions image_options(const std::string& attention) {
-  nn::SequencePredictorOptions options = test::small_options(attention, kLength - 1);
+nn::SequencePredictorOptions blocks_options(const std::string& attention) {
+  nn::SequencePredictorOptions options = test::small_options(attention, kBlocksLength - 1);
   options.encoder.feed_forward = 32;
   options.vocabulary = 256;
   options.outputs = 9;
@@ -28,21 +28,21 @@ nn::Build on(Device device) {
   return build;
 }
 
-bool go_on(std::int64_t /*values*/) { return true; }
+bool never_stop(std::int64_t /*values*/) { return true; }
 
-// [N, kLength], each value by a step of its own that is told its position.
+// [N, kBlocksLength], each value by a step of its own that is told its position.
 std::vector<std::int32_t> by_single_steps(const nn::SequencePredictor& model, const Tensor& given,
                                           const GenerateOptions& options, std::uint32_t first) {
   const std::int64_t batch = given.size(0);
-  std::vector<std::int32_t> values(static_cast<std::size_t>(batch * kLength));
+  std::vector<std::int32_t> values(static_cast<std::size_t>(batch * kBlocksLength));
   nn::EncoderState state = model.start(batch, model.step_weights(DType::f32));
   Tensor tokens = copy_to(copy_to(given.select(1, 0), Device::cpu()), model.device());
-  for (std::int64_t position = 0; position < kLength; ++position) {
+  for (std::int64_t position = 0; position < kBlocksLength; ++position) {
     const Tensor host = copy_to(tokens, Device::cpu());
     for (std::int64_t n = 0; n < batch; ++n) {
-      values[static_cast<std::size_t>(n * kLength + position)] = host.data<std::int32_t>()[n];
+      values[static_cast<std::size_t>(n * kBlocksLength + position)] = host.data<std::int32_t>()[n];
     }
-    if (position + 1 == kLength) break;
+    if (position + 1 == kBlocksLength) break;
     const Tensor outputs = model.step(tokens, state);
     tokens = ad::sample_logistic_mixture(
         outputs, options.scale,
@@ -60,8 +60,8 @@ TEST_CASE("device: several positions at once draw what one after another does, a
     const Tensor given = test::random_tokens({3, 1}, 256, "given");
     std::vector<std::int32_t> expected;
     test::for_each_device([&](Device device) {
-      const nn::SequencePredictor model(on(device), image_options(attention));
-      const Tensor all = Generator(model, options).complete(given, kLength, 7, go_on);
+      const nn::SequencePredictor model(on(device), blocks_options(attention));
+      const Tensor all = Generator(model, options).complete(given, kBlocksLength, 7, never_stop);
       const std::vector<std::int32_t> got(all.data<std::int32_t>(),
                                           all.data<std::int32_t>() + all.elements());
       CHECK(got == by_single_steps(model, given, options, 7));
@@ -74,7 +74,7 @@ TEST_CASE("device: several positions at once draw what one after another does, a
 TEST_CASE("device: the watch ends a generation between two graphs, and nothing is kept of it") {
   for (const Device device : test::devices()) {
     CAPTURE(device.str());
-    const nn::SequencePredictor model(on(device), image_options("causal-linear"));
+    const nn::SequencePredictor model(on(device), blocks_options("causal-linear"));
     const Generator generator(model, {});
     const std::int64_t live = allocator(device).stats().live;
     std::int64_t asked = 0;
@@ -83,7 +83,8 @@ TEST_CASE("device: the watch ends a generation between two graphs, and nothing i
       return values < 40;
     };
     CHECK_FALSE(
-        generator.complete(test::random_tokens({2, 1}, 256, "given"), kLength, 0, watch).defined());
+        generator.complete(test::random_tokens({2, 1}, 256, "given"), kBlocksLength, 0, watch)
+            .defined());
     CHECK(asked == 40);
     CHECK(allocator(device).stats().live == live);
   }
@@ -92,14 +93,14 @@ TEST_CASE("device: the watch ends a generation between two graphs, and nothing i
 TEST_CASE("device: outputs that are not finite are told with their value, of graphs too") {
   for (const Device device : test::devices()) {
     CAPTURE(device.str());
-    nn::SequencePredictor model(on(device), image_options("causal-linear"));
+    nn::SequencePredictor model(on(device), blocks_options("causal-linear"));
     // The embedding of value 255 is infinite, so that the first 255 ends it.
     const Tensor& weight = model.parameters().front()->value();
     copy_into(copy_to(test::full({1, weight.size(1)}, DType::f32, HUGE_VAL), device),
               weight.slice(0, 255, 1));
     CHECK_THROWS_WITH_AS(
         Generator(model, {.temperature = 3})
-            .complete(test::random_tokens({8, 1}, 255, "given"), kLength, 0, go_on),
+            .complete(test::random_tokens({8, 1}, 255, "given"), kBlocksLength, 0, never_stop),
         doctest::Contains("are not finite"), Error);
   }
 }
@@ -110,14 +111,14 @@ TEST_CASE("device: launches, graphs and waits of a generated image") {
   for (const std::string attention : {"causal-linear", "full"}) {
     CAPTURE(attention);
     constexpr std::int64_t kLong = 1 + 96;  // a plain block, and five graphs
-    nn::SequencePredictorOptions options = image_options(attention);
+    nn::SequencePredictorOptions options = blocks_options(attention);
     options.max_length = kLong - 1;
     const nn::SequencePredictor model(on(device), options);
     const Generator generator(model, {.mode = find_generate_mode("", attention)});
     const Tensor given = test::random_tokens({1, 1}, 256, "given");
-    generator.complete(given, kLong, 0, go_on);
+    generator.complete(given, kLong, 0, never_stop);
     emulator::counters() = {};
-    generator.complete(given, kLong, 0, go_on);
+    generator.complete(given, kLong, 0, never_stop);
     const emulator::Counters& counts = emulator::counters();
     CHECK(counts.graph_launches == 5);
     CHECK(counts.launches % 96 == 0);  // each position the same

@@ -7,22 +7,12 @@
 #include "tests/support/image_files.h"
 #include "tests/support/program.h"
 #include "tests/support/temp_dir.h"
+#include "tests/train/tiny_run.h"
 
 namespace tarn::test {
 namespace {
 
 namespace fs = std::filesystem;
-
-void check_refused(const Arguments& arguments, const std::vector<std::string>& parts) {
-  const Outcome outcome = run_program(arguments);
-  INFO(outcome.err);
-  CHECK(outcome.code == 2);
-  CHECK(outcome.out.empty());
-  for (const std::string& part : parts) {
-    CAPTURE(part);
-    CHECK(outcome.err.find(part) != std::string::npos);
-  }
-}
 
 // Exit code 0, and all the parts, one after another.
 void check_says(const Arguments& arguments, const std::vector<std::string>& parts) {

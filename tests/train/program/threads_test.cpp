@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "tests/support/program.h"
+#include "tests/train/tiny_run.h"
 
 namespace tarn::train {
 namespace {
@@ -22,10 +23,6 @@ std::string line_of(const std::string& out, const std::string& word) {
 
 std::string info(const std::string& word, const test::Environment& environment) {
   return line_of(test::run_program({"info"}, environment).out, word);
-}
-
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
 }
 
 // Children may run on one processor only while one of these lives.
@@ -47,20 +44,21 @@ class OneProcessor {
 };
 
 TEST_CASE("threads: they poll briefly and then sleep, unless the user says otherwise") {
-  CHECK(contains(info("waiting", {{"OMP_WAIT_POLICY", ""}, {"GOMP_SPINCOUNT", ""}}),
-                 "polls for at most 50 us, then sleeps"));
-  CHECK(contains(info("waiting", {{"OMP_WAIT_POLICY", "PASSIVE"}}), "OMP_WAIT_POLICY=passive"));
-  CHECK(contains(info("waiting", {{"OMP_WAIT_POLICY", "active"}}), "OMP_WAIT_POLICY=active"));
-  CHECK(contains(info("waiting", {{"OMP_WAIT_POLICY", "active"}, {"GOMP_SPINCOUNT", "30k"}}),
-                 "GOMP_SPINCOUNT=30k"));
+  CHECK(test::contains(info("waiting", {{"OMP_WAIT_POLICY", ""}, {"GOMP_SPINCOUNT", ""}}),
+                       "polls for at most 50 us, then sleeps"));
+  CHECK(
+      test::contains(info("waiting", {{"OMP_WAIT_POLICY", "PASSIVE"}}), "OMP_WAIT_POLICY=passive"));
+  CHECK(test::contains(info("waiting", {{"OMP_WAIT_POLICY", "active"}}), "OMP_WAIT_POLICY=active"));
+  CHECK(test::contains(info("waiting", {{"OMP_WAIT_POLICY", "active"}, {"GOMP_SPINCOUNT", "30k"}}),
+                       "GOMP_SPINCOUNT=30k"));
 }
 
 TEST_CASE("threads: OMP_NUM_THREADS, else one for each processor that the program may use") {
-  CHECK(contains(info("threads", {{"OMP_NUM_THREADS", "3"}}), "3, as OMP_NUM_THREADS says"));
+  CHECK(test::contains(info("threads", {{"OMP_NUM_THREADS", "3"}}), "3, as OMP_NUM_THREADS says"));
   const OneProcessor only;
   // Unset, not empty, which LLVM's OpenMP does not survive.
   const test::Outcome unset = test::run_script("unset OMP_NUM_THREADS; \"$TARN\" info");
-  CHECK(contains(line_of(unset.out, "threads"), "1, one for each processor"));
+  CHECK(test::contains(line_of(unset.out, "threads"), "1, one for each processor"));
 }
 
 // The value behind a key in a file of /proc such as a status; empty if the process is gone.

@@ -55,7 +55,7 @@ std::string with(std::string text, const std::string& old, const std::string& by
   return text.replace(at, old.size(), by);
 }
 
-void check_refused(const std::string& text, const std::string& part) {
+void check_experiment_refused(const std::string& text, const std::string& part) {
   const Folder folder(text);
   try {
     load_experiment(folder.path());
@@ -85,28 +85,33 @@ TEST_CASE("reproduce: an experiment is what its file says") {
 }
 
 TEST_CASE("reproduce: a wrong experiment is refused by file, line and key") {
-  check_refused(with(kGood, "place = \"here\"", "pages = 3"), ":19: claims[1].place: is missing");
-  check_refused(with(kGood, "log = \"loss\"", "lgo = \"loss\""), "one of command, log and formula");
-  check_refused(with(kGood, "title = \"T\"\n", ""), "title: is missing");
-  check_refused(with(kGood, "title = \"T\"", "title = 3"), ":1: title must be a string");
-  check_refused(with(kGood, "scales = [\"cpu\"]", "scales = [\"gpu\"]"),
-                "\"gpu\" is none of smoke, cpu, paper");
-  check_refused(with(kGood, "loss.linear < 3", "loss.softmax < 3"), "there is no row softmax");
-  check_refused(with(kGood, "loss.linear < 3", "los.linear < 3"), "there is no column los");
-  check_refused(with(kGood, "loss.linear < 3", "loss.linear"), "expected one of <");
-  check_refused(with(kGood, "log = \"loss\"", "formula = \"time.{row}\""),
-                "there is no column time");
-  check_refused(with(kGood, "words = {", "wrods = {"), "unknown key rows[1].wrods");
-  check_refused(with(kGood, "training.cpu", "training.gpu"),
-                "\"gpu\" is none of smoke, cpu, paper");
-  check_refused(with(kGood, "paper = { linear", "paper = { lniear"),
-                ":17: columns[1].paper: there is no row lniear");
-  check_refused(with(kGood, "log = \"loss\"", "log = \"loss\"\nrows = [\"lsh\"]"),
-                "columns[1].rows: there is no row lsh");
-  check_refused(std::string(kGood) +
-                    "[[pictures]]\ntitle = \"\"\ncaption = \"\"\nrow = \"lsh\"\nfile = \"x.png\"\n",
-                "pictures[1].row: there is no row lsh");
-  check_refused(with(kGood, "[[rows]]", "[[rows"), "experiment.toml:5");
+  check_experiment_refused(with(kGood, "place = \"here\"", "pages = 3"),
+                           ":19: claims[1].place: is missing");
+  check_experiment_refused(with(kGood, "log = \"loss\"", "lgo = \"loss\""),
+                           "one of command, log and formula");
+  check_experiment_refused(with(kGood, "title = \"T\"\n", ""), "title: is missing");
+  check_experiment_refused(with(kGood, "title = \"T\"", "title = 3"), ":1: title must be a string");
+  check_experiment_refused(with(kGood, "scales = [\"cpu\"]", "scales = [\"gpu\"]"),
+                           "\"gpu\" is none of smoke, cpu, paper");
+  check_experiment_refused(with(kGood, "loss.linear < 3", "loss.softmax < 3"),
+                           "there is no row softmax");
+  check_experiment_refused(with(kGood, "loss.linear < 3", "los.linear < 3"),
+                           "there is no column los");
+  check_experiment_refused(with(kGood, "loss.linear < 3", "loss.linear"), "expected one of <");
+  check_experiment_refused(with(kGood, "log = \"loss\"", "formula = \"time.{row}\""),
+                           "there is no column time");
+  check_experiment_refused(with(kGood, "words = {", "wrods = {"), "unknown key rows[1].wrods");
+  check_experiment_refused(with(kGood, "training.cpu", "training.gpu"),
+                           "\"gpu\" is none of smoke, cpu, paper");
+  check_experiment_refused(with(kGood, "paper = { linear", "paper = { lniear"),
+                           ":17: columns[1].paper: there is no row lniear");
+  check_experiment_refused(with(kGood, "log = \"loss\"", "log = \"loss\"\nrows = [\"lsh\"]"),
+                           "columns[1].rows: there is no row lsh");
+  check_experiment_refused(
+      std::string(kGood) +
+          "[[pictures]]\ntitle = \"\"\ncaption = \"\"\nrow = \"lsh\"\nfile = \"x.png\"\n",
+      "pictures[1].row: there is no row lsh");
+  check_experiment_refused(with(kGood, "[[rows]]", "[[rows"), "experiment.toml:5");
 }
 
 TEST_CASE("reproduce: the experiments of the source are all of the paper's figures and tables") {

@@ -32,7 +32,7 @@ bool holds(const std::string& text) {
   return check(text, values);
 }
 
-void check_refused(const std::string& text, const std::string& part) {
+void check_expression_refused(const std::string& text, const std::string& part) {
   Fixed values;
   try {
     check(text, values);
@@ -80,14 +80,14 @@ TEST_CASE("reproduce: what was not measured is no verdict") {
 }
 
 TEST_CASE("reproduce: what is no check is refused where it stops being one") {
-  check_refused("loss.linear", "at character 12: expected one of <, <=, > and >=");
-  check_refused("loss < 1", "at character 6: expected \".\"");
-  check_refused("1 < 2 2", "at character 7: expected its end");
-  check_refused("1 < ", "expected a number or a name");
-  check_refused("median(t.line) < 1", "not \"median\"");
-  check_refused("at(t.line) < 1", "expected \",\"");
-  check_refused("(1 < 2", "expected \")\"");
-  check_refused("", "expected a number or a name");
+  check_expression_refused("loss.linear", "at character 12: expected one of <, <=, > and >=");
+  check_expression_refused("loss < 1", "at character 6: expected \".\"");
+  check_expression_refused("1 < 2 2", "at character 7: expected its end");
+  check_expression_refused("1 < ", "expected a number or a name");
+  check_expression_refused("median(t.line) < 1", "not \"median\"");
+  check_expression_refused("at(t.line) < 1", "expected \",\"");
+  check_expression_refused("(1 < 2", "expected \")\"");
+  check_expression_refused("", "expected a number or a name");
 }
 
 }  // namespace

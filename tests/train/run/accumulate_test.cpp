@@ -5,6 +5,7 @@
 #include "core/check.h"
 #include "core/io/safetensors.h"
 #include "tests/support/random_tensor.h"
+#include "tests/train/run/parameter_difference.h"
 #include "tests/train/tiny_run.h"
 
 namespace tarn::test {
@@ -27,20 +28,6 @@ class DrawnRuns : public TinyRuns {
                                  "keep_last = 9\nlog_every = 1\n"));
   }
 };
-
-SafetensorsFile model_of(const fs::path& run) {
-  return SafetensorsFile(latest_checkpoint(run) / "model.safetensors");
-}
-
-// The largest difference between the latest parameters of two runs.
-double parameter_difference(const fs::path& a, const fs::path& b) {
-  const SafetensorsFile left = model_of(a), right = model_of(b);
-  double largest = 0;
-  for (const auto& entry : left.entries()) {
-    largest = std::max(largest, max_abs_difference(left.read(entry.name), right.read(entry.name)));
-  }
-  return largest;
-}
 
 // The losses of the updates, in their order.
 std::vector<double> losses(const fs::path& run) {

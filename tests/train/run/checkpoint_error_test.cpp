@@ -10,7 +10,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const Arguments kShort = {"train.steps=4"};
+const Arguments kFourSteps = {"train.steps=4"};
 
 void flip_bit(const fs::path& file, std::size_t byte, int bit) {
   std::string content = read_file(file);
@@ -33,7 +33,7 @@ void damage(const fs::path& file, const std::string& how) {
 
 TEST_CASE("checkpoint: a file that is missing, cut or changed by a bit is named") {
   const TinyRuns runs;
-  run_ok(runs.train("good", kShort));
+  run_ok(runs.train("good", kFourSteps));
   const Arguments files = {"model.safetensors", "optimizer.safetensors", "config.toml",
                            "state.json"};
   for (const std::string& file : files) {
@@ -45,7 +45,7 @@ TEST_CASE("checkpoint: a file that is missing, cut or changed by a bit is named"
       const fs::path checkpoint = latest_checkpoint(runs / "bad");
       damage(checkpoint / file, how);
       const auto before = snapshot(runs / "bad");
-      std::vector<Arguments> commands = {{"info", runs / "bad"}, runs.resume("bad", kShort)};
+      std::vector<Arguments> commands = {{"info", runs / "bad"}, runs.resume("bad", kFourSteps)};
       // An evaluation needs no optimizer.
       const bool read_by_eval = file != "optimizer.safetensors";
       if (read_by_eval) commands.push_back({"eval", checkpoint});
@@ -64,7 +64,7 @@ TEST_CASE("checkpoint: a file that is missing, cut or changed by a bit is named"
 
 TEST_CASE("checkpoint: a bit of state.json changed anywhere is noticed") {
   const TinyRuns runs;
-  run_ok(runs.train("run", kShort));
+  run_ok(runs.train("run", kFourSteps));
   const fs::path checkpoint = latest_checkpoint(runs / "run");
   const std::string good = read_file(checkpoint / "state.json");
   for (std::size_t byte = 0; byte < good.size(); ++byte) {
@@ -87,10 +87,11 @@ TEST_CASE("checkpoint: a bit of state.json changed anywhere is noticed") {
 
 TEST_CASE("checkpoint: a pointer that is empty or names nothing is an error") {
   const TinyRuns runs;
-  run_ok(runs.train("run", kShort));
+  run_ok(runs.train("run", kFourSteps));
   for (const char* text : {"", "\n", "step_000000099\n"}) {
     write_text(runs / "run" / "checkpoints" / "latest", text);
-    for (const Arguments& command : {Arguments{"info", runs / "run"}, runs.resume("run", kShort)}) {
+    for (const Arguments& command :
+         {Arguments{"info", runs / "run"}, runs.resume("run", kFourSteps)}) {
       const Outcome outcome = run_program(command);
       INFO(outcome.err);
       CHECK(outcome.code == 2);
@@ -101,7 +102,7 @@ TEST_CASE("checkpoint: a pointer that is empty or names nothing is an error") {
 
 TEST_CASE("checkpoint: another model's tensors are listed all at once") {
   const TinyRuns runs;
-  run_ok(runs.train("run", kShort));
+  run_ok(runs.train("run", kFourSteps));
   const fs::path run = runs / "run";
   const Outcome wider = run_program({"eval", run, "--set", "model.head_dim=16"});
   INFO(wider.err);
@@ -126,9 +127,9 @@ TEST_CASE("checkpoint: another model's tensors are listed all at once") {
 
 TEST_CASE("checkpoint: resuming with another config lists every key that differs") {
   const TinyRuns runs;
-  run_ok(runs.train("run", kShort));
+  run_ok(runs.train("run", kFourSteps));
   const auto before = snapshot(runs / "run");
-  Arguments settings = kShort;
+  Arguments settings = kFourSteps;
   settings.insert(settings.end(), {"model.layers=2", "optimizer.lr=0.5", "run.seed=7",
                                    "train.batch_size=5", "train.log_every=1"});
   const Outcome outcome = run_program(runs.resume("run", settings));

@@ -14,17 +14,17 @@ namespace {
 namespace fs = std::filesystem;
 
 // Five checkpoints or so, of which two and the best are kept.
-const Arguments kShort = {"train.steps=6", "train.eval_every=3", "train.checkpoint_every=2",
-                          "train.log_every=1"};
+const Arguments kFiveCheckpoints = {"train.steps=6", "train.eval_every=3",
+                                    "train.checkpoint_every=2", "train.log_every=1"};
 
 class FaultRuns {
  public:
   FaultRuns() {
-    run_ok(runs_.train("whole", kShort));
+    run_ok(runs_.train("whole", kFiveCheckpoints));
     fs::create_directory(runs_ / "counted");
     Environment count = fault("counted", "kill", 0);
     count.emplace_back("TARN_FAULT_COUNT_FILE", runs_ / "count");
-    run_ok(runs_.train("counted", kShort), count);
+    run_ok(runs_.train("counted", kFiveCheckpoints), count);
     calls_ = std::stoi(read_file(runs_ / "count"));
   }
 
@@ -33,7 +33,7 @@ class FaultRuns {
 
   Outcome strike(const std::string& name, const std::string& kind, int call) const {
     fs::create_directory(runs_ / name);
-    return run_program(runs_.train(name, kShort), fault(name, kind, call));
+    return run_program(runs_.train(name, kFiveCheckpoints), fault(name, kind, call));
   }
 
   // What was saved can be read, and the run goes on to the end of the whole one.
@@ -47,7 +47,7 @@ class FaultRuns {
       INFO(info.err);
       CHECK(info.code == 0);
     }
-    run_ok(runs_.go_on(name, kShort));
+    run_ok(runs_.go_on(name, kFiveCheckpoints));
     CHECK(run_difference(runs_ / "whole", runs_ / name) == "");
     CHECK_FALSE(holds_unfinished(name));
   }

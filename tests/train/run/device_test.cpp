@@ -6,6 +6,7 @@
 #include "data/drawn_images.h"
 #include "tests/support/devices.h"
 #include "tests/support/image_files.h"
+#include "tests/train/json_lines.h"
 #include "tests/train/tiny_speech.h"
 
 namespace tarn::test {
@@ -17,13 +18,6 @@ using nlohmann::json;
 Arguments on(Device device, Arguments settings) {
   settings.push_back("run.device=" + device.str());
   return settings;
-}
-
-std::vector<json> lines_of(const std::filesystem::path& run) {
-  std::vector<json> lines;
-  std::istringstream text(log_of(run));
-  for (std::string line; std::getline(text, line);) lines.push_back(json::parse(line));
-  return lines;
 }
 
 // Calls f for each device but the CPU.
@@ -38,7 +32,7 @@ void for_other_devices(const F& f) {
 
 // Both runs have the same lines, with every number within the tolerance.
 void check_follows(const std::filesystem::path& run, const std::filesystem::path& cpu) {
-  const std::vector<json> lines = lines_of(run), expected = lines_of(cpu);
+  const std::vector<json> lines = json_lines(log_of(run)), expected = json_lines(log_of(cpu));
   REQUIRE(lines.size() == expected.size());
   double worst = 0;
   for (std::size_t i = 0; i < lines.size(); ++i) {

@@ -10,7 +10,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const Arguments kShort = {"train.steps=6", "train.eval_every=3", "train.checkpoint_every=2"};
+const Arguments kSixSteps = {"train.steps=6", "train.eval_every=3", "train.checkpoint_every=2"};
 
 // Refused, and the folder is as it was.
 void check_kept(const Arguments& arguments, const fs::path& folder,
@@ -27,7 +27,7 @@ TEST_CASE("folder: a run does not begin in a folder that holds anything") {
     CAPTURE(name);
     fs::create_directories((runs / "own" / name).parent_path());
     write_text(runs / "own" / name, "precious");
-    check_kept(runs.train("own", kShort), runs / "own",
+    check_kept(runs.train("own", kSixSteps), runs / "own",
                {"is not empty: it holds ", std::string(name).substr(0, std::string(name).find('/')),
                 "choose another --out"});
     fs::remove_all(runs / "own");
@@ -36,13 +36,13 @@ TEST_CASE("folder: a run does not begin in a folder that holds anything") {
 
 TEST_CASE("folder: a backup of a run without its config.toml is left alone") {
   const TinyRuns runs;
-  run_ok(runs.train("run", kShort));
+  run_ok(runs.train("run", kSixSteps));
   fs::copy(runs / "run", runs / "backup", fs::copy_options::recursive);
   fs::remove(runs / "backup" / "config.toml");
-  check_kept(runs.train("backup", kShort), runs / "backup",
+  check_kept(runs.train("backup", kSixSteps), runs / "backup",
              {"is not empty: it holds checkpoints, metrics.jsonl, timing.jsonl", "--resume"});
   // It may well go on: its checkpoints say what it is.
-  run_ok(runs.resume("backup", {"train.steps=8", kShort[1], kShort[2]}));
+  run_ok(runs.resume("backup", {"train.steps=8", kSixSteps[1], kSixSteps[2]}));
   CHECK(fs::exists(runs / "backup" / "config.toml"));
 }
 
@@ -52,7 +52,7 @@ TEST_CASE("folder: an empty folder, one with a lock that nobody holds, and one t
   fs::create_directories(runs / "locked");
   write_text(runs / "locked" / ".lock", "");
   for (const char* name : {"empty", "locked", "deep/er/absent"}) {
-    run_ok(runs.train(name, kShort));
+    run_ok(runs.train(name, kSixSteps));
     CHECK_FALSE(fs::exists(runs / name / ".starting"));
   }
 }
@@ -87,7 +87,7 @@ TEST_CASE("folder: what somebody put into the folder of an interrupted start sto
     CAPTURE(name);
     fs::create_directories((runs / "own" / name).parent_path());
     write_text(runs / "own" / name, "precious");
-    check_kept(runs.train("own", kShort), runs / "own", {"is not empty: it holds "});
+    check_kept(runs.train("own", kSixSteps), runs / "own", {"is not empty: it holds "});
     if (name == std::string("metrics.jsonl")) {
       write_text(runs / "own" / name, "");
     } else {
@@ -97,13 +97,13 @@ TEST_CASE("folder: what somebody put into the folder of an interrupted start sto
       }
     }
   }
-  run_ok(runs.train("own", kShort));
+  run_ok(runs.train("own", kSixSteps));
   CHECK_FALSE(fs::exists(runs / "own" / ".starting"));
 }
 
 TEST_CASE("folder: a run removes no checkpoint that is not called and made as its own") {
   const TinyRuns runs;
-  run_ok(runs.train("run", kShort));
+  run_ok(runs.train("run", kSixSteps));
   const fs::path checkpoints = runs / "run" / "checkpoints";
   const fs::path mine = latest_checkpoint(runs / "run");
   const auto copy = [&](const fs::path& to) {
@@ -121,7 +121,7 @@ TEST_CASE("folder: a run removes no checkpoint that is not called and made as it
   fs::create_directory_symlink(runs / "elsewhere", checkpoints / "step_000000005");
   std::vector<decltype(snapshot(mine))> before;
   for (const fs::path& folder : kept) before.push_back(snapshot(folder));
-  run_ok(runs.resume("run", {"train.steps=20", kShort[1], kShort[2], "train.keep_last=1"}));
+  run_ok(runs.resume("run", {"train.steps=20", kSixSteps[1], kSixSteps[2], "train.keep_last=1"}));
   for (std::size_t i = 0; i < kept.size(); ++i) {
     CAPTURE(kept[i].string());
     CHECK(snapshot(kept[i]) == before[i]);
@@ -149,7 +149,7 @@ TEST_CASE(
 // Temporaries of a killed process are removed, and nothing that only resembles them.
 TEST_CASE("folder: leftovers of a killed process go when the run is resumed") {
   const TinyRuns runs;
-  run_ok(runs.train("run", kShort));
+  run_ok(runs.train("run", kSixSteps));
   const fs::path run = runs / "run";
   const std::vector<fs::path> left = {run / "config.toml.tmp-12",
                                       run / "checkpoints/latest.tmp-12-1",
@@ -160,7 +160,7 @@ TEST_CASE("folder: leftovers of a killed process go when the run is resumed") {
   for (const fs::path& file : others) write_text(file, "precious");
   fs::create_directories(run / "checkpoints/.unfinished_step_000000004");
   write_text(run / "checkpoints/.unfinished_step_000000004/model.safetensors.tmp-12", "half");
-  run_ok(runs.resume("run", kShort));
+  run_ok(runs.resume("run", kSixSteps));
   for (const fs::path& file : left) CHECK_FALSE(fs::exists(file));
   for (const fs::path& file : others) CHECK(read_file(file) == "precious");
   CHECK_FALSE(fs::exists(run / "checkpoints/.unfinished_step_000000004"));
@@ -170,13 +170,13 @@ TEST_CASE("folder: of two starts at once one trains, and the other changes nothi
   const TinyRuns runs;
   for (int i = 0; i < 5; ++i) {
     const std::string name = message("run", i);
-    Program first(runs.train(name, kShort)), second(runs.train(name, kShort));
+    Program first(runs.train(name, kSixSteps)), second(runs.train(name, kSixSteps));
     const Outcome a = first.wait(), b = second.wait();
     CAPTURE(a.err);
     CAPTURE(b.err);
     CHECK(std::min(a.code, b.code) == 0);
     CHECK(std::max(a.code, b.code) == 2);
-    run_ok(runs.train("whole" + name, kShort));
+    run_ok(runs.train("whole" + name, kSixSteps));
     CHECK(run_difference(runs / ("whole" + name), runs / name) == "");
   }
 }

@@ -2,21 +2,11 @@
 #include "core/check.h"
 #include "core/io/safetensors.h"
 #include "tests/support/random_tensor.h"
+#include "tests/train/run/parameter_difference.h"
 #include "tests/train/tiny_speech.h"
 
 namespace tarn::test {
 namespace {
-
-// The largest difference between the latest parameters of two runs.
-double parameter_difference(const std::filesystem::path& a, const std::filesystem::path& b) {
-  const SafetensorsFile left(latest_checkpoint(a) / "model.safetensors");
-  const SafetensorsFile right(latest_checkpoint(b) / "model.safetensors");
-  double largest = 0;
-  for (const auto& entry : left.entries()) {
-    largest = std::max(largest, max_abs_difference(left.read(entry.name), right.read(entry.name)));
-  }
-  return largest;
-}
 
 const Arguments kPlain = {"train.steps=6",      "train.log_every=1",  "train.eval_every=3",
                           "model.dropout=0",    "optimizer.kind=sgd", "optimizer.lr=0.01",

@@ -11,6 +11,7 @@
 #include "tests/nn/tokens.h"
 #include "tests/reference/logistic_mixture.h"
 #include "tests/reference/ops.h"
+#include "tests/train/json_lines.h"
 #include "tests/train/tiny_run.h"
 
 namespace tarn::test {
@@ -50,16 +51,6 @@ class ImageRuns : public TinyRuns {
   }
 };
 
-std::vector<json> lines_of(const std::string& text) {
-  std::vector<json> lines;
-  for (std::size_t at = 0; at < text.size();) {
-    const std::size_t end = text.find('\n', at);
-    lines.push_back(json::parse(text.substr(at, end - at)));
-    at = end + 1;
-  }
-  return lines;
-}
-
 json evaluated(const fs::path& run, const Arguments& more = {}) {
   Arguments arguments{"eval", run, "--json"};
   arguments.insert(arguments.end(), more.begin(), more.end());
@@ -76,7 +67,7 @@ TEST_CASE("images: training lowers the loss, with either head and either attenti
           runs.train(run, {message("model.head=", head), message("model.attention=", attention),
                            "model.dropout=0", "train.steps=100", "train.log_every=1"}));
       CHECK(contains(outcome.err, "over the 63 predicted values"));
-      const std::vector<json> lines = lines_of(log_of(runs / run));
+      const std::vector<json> lines = json_lines(log_of(runs / run));
       const auto bits = [&](const json& metrics) -> double {
         CHECK(metrics["bits_per_dim"] ==
               doctest::Approx(metrics["loss"].get<double>() / std::log(2.0)));
@@ -110,7 +101,7 @@ TEST_CASE("images: eval takes the whole of a split, whatever the batches") {
   CHECK(test["split"] == "test");
   CHECK(contains(test["note"], "its first value is not scored"));
   CHECK(test["loss"] != validation["loss"]);
-  const json logged = lines_of(log_of(runs / "run")).back()["evaluation"];
+  const json logged = json_lines(log_of(runs / "run")).back()["evaluation"];
   CHECK(logged["loss"] == validation["loss"]);
   const json other = evaluated(runs / "run", {"--set", "train.batch_size=5"});
   CHECK(other["loss"].get<double>() == doctest::Approx(test["loss"].get<double>()).epsilon(1e-6));

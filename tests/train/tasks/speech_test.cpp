@@ -5,6 +5,7 @@
 #include "core/io/safetensors.h"
 #include "core/rng.h"
 #include "tests/support/random_tensor.h"
+#include "tests/train/json_lines.h"
 #include "tests/train/tiny_speech.h"
 
 namespace tarn::test {
@@ -16,13 +17,6 @@ using nlohmann::json;
 const std::vector<Arguments> kKinds = {
     {"model.attention=linear"}, {"model.attention=full"}, {"model.kind=bilstm"}};
 
-std::vector<json> lines_of(const std::string& text) {
-  std::vector<json> lines;
-  std::istringstream in(text);
-  for (std::string line; std::getline(in, line);) lines.push_back(json::parse(line));
-  return lines;
-}
-
 TEST_CASE("speech: each kind of model learns, and the best checkpoint is that of the lowest PER") {
   const TinySpeech speech;
   for (const Arguments& kind : kKinds) {
@@ -30,7 +24,7 @@ TEST_CASE("speech: each kind of model learns, and the best checkpoint is that of
     run_ok(speech.runs().train(kind[0], with(kind, {"optimizer.lr=0.02", "train.steps=60"})));
     double first_loss = 0, last_loss = 0, best = 1e9;
     std::int64_t best_step = 0;
-    for (const json& line : lines_of(log_of(speech / kind[0]))) {
+    for (const json& line : json_lines(log_of(speech / kind[0]))) {
       if (!line.contains("evaluation")) continue;
       const json& evaluation = line["evaluation"];
       last_loss = evaluation["loss"];
@@ -123,18 +117,18 @@ TEST_CASE("speech: transcribe prints phones with times and scores") {
   CHECK(contains(text.out, "log-probability"));
 
   // A file, a folder of files, a Kaldi-style folder; greedy and with a beam.
-  CHECK(lines_of(run_ok({"transcribe", run, audio, "--json"}).out).size() == 1);
+  CHECK(json_lines(run_ok({"transcribe", run, audio, "--json"}).out).size() == 1);
   fs::create_directory(speech / "loose");
   fs::copy(audio, speech / "loose" / "b.flac");
   fs::copy(audio, speech / "loose" / "a.FLAC");
   write_text(speech / "loose" / "notes.txt", "no audio");
-  const auto loose = lines_of(run_ok({"transcribe", run, speech / "loose", "--json"}).out);
+  const auto loose = json_lines(run_ok({"transcribe", run, speech / "loose", "--json"}).out);
   REQUIRE(loose.size() == 2);
   CHECK(loose[0]["audio"] == (speech / "loose" / "a.FLAC").string());
   CHECK(loose[0]["phones"] == loose[1]["phones"]);
   for (const Arguments& beam : {Arguments{}, Arguments{"--beam", "5"}}) {
     const auto lines =
-        lines_of(run_ok(with({"transcribe", run, speech.data() / "test", "--json"}, beam)).out);
+        json_lines(run_ok(with({"transcribe", run, speech.data() / "test", "--json"}, beam)).out);
     REQUIRE(lines.size() == 3);
     CHECK(lines[0]["audio"] == "u12");
     for (const json& line : lines) {
@@ -180,7 +174,7 @@ TEST_CASE("speech: transcribe of a folder and eval agree on the number of errors
   const json eval = json::parse(run_ok({"eval", speech / "run", "--json"}).out);
   std::size_t decoded = 0;
   const auto lines =
-      lines_of(run_ok({"transcribe", speech / "run", speech.data() / "test", "--json"}).out);
+      json_lines(run_ok({"transcribe", speech / "run", speech.data() / "test", "--json"}).out);
   for (const json& line : lines) decoded += line["phones"].size();
   const std::size_t spoken = 8 + 9 + 3;  // u12 to u14, a phone each tenth of a second
   const double insertions = eval["insertions"], deletions = eval["deletions"];

@@ -5,6 +5,7 @@
 #include "tests/support/paths.h"
 #include "tests/support/random_tensor.h"
 #include "tests/train/tiny_run.h"
+#include "tests/train/weights/golden_file.h"
 
 namespace tarn::test {
 namespace {
@@ -19,10 +20,6 @@ layers = 2
 heads = 2
 head_dim = 16
 )";
-
-fs::path golden_file() {
-  return test::source_dir() / "tests" / "golden" / "copy_causal-linear.safetensors";
-}
 
 class Trace {
  public:

@@ -8,15 +8,12 @@
 #include "tests/support/paths.h"
 #include "tests/support/random_tensor.h"
 #include "tests/train/tiny_run.h"
+#include "tests/train/weights/golden_file.h"
 
 namespace tarn::test {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::string golden_file() {
-  return test::source_dir() / "tests" / "golden" / "copy_causal-linear.safetensors";
-}
 
 // The model of the golden file.
 const Arguments kGoldenModel{"task.sequence_length=32", "model.layers=2", "model.heads=2",
@@ -33,7 +30,7 @@ TEST_CASE("weights: a run of no steps holds the authors' weights, and can be eva
   const TinyRuns runs;
   const std::string prefix = "state_dict.";
   run_ok(runs.train("run", with(kGoldenModel, {"train.steps=0"}),
-                    {"--weights", golden_file() + ":" + prefix}));
+                    {"--weights", golden_file().string() + ":" + prefix}));
   const fs::path checkpoint = runs / "run" / "checkpoints" / "step_000000000";
   const SafetensorsFile ours(checkpoint / "model.safetensors"), theirs(golden_file());
   std::size_t compared = 0;
@@ -193,7 +190,7 @@ TEST_CASE("weights: what is absent, does not fit or is not finite is named") {
   fs::create_directory(runs / "empty");
   check_weights(runs, runs / "empty", {}, {"empty holds no checkpoint"});
   check_weights(runs, golden_file(), kGoldenModel, {"\n  predictor.bias is missing"});
-  check_weights(runs, golden_file() + ":state_dict.", {},
+  check_weights(runs, golden_file().string() + ":state_dict.", {},
                 {"(tensors under \"state_dict.\") does not fit the model of this config",
                  "transformer.norm.bias is f32 [32] in the file and f32 [16] in the model"});
 
