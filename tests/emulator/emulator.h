@@ -24,7 +24,7 @@ struct Settings {
   Order order = Order::ascending;
   std::uint64_t seed = 1;  // of Order::random and Schedule::random
   Schedule schedule = Schedule::late;
-  int devices = 1;  // that cudaGetDeviceCount reports
+  int devices = 1;  // that cudaGetDeviceCount reports; the environment's EMULATED_DEVICES, if given
   std::size_t device_bytes = std::size_t{8}
                              << 30;  // memory of each, for cudaMalloc and cudaMemGetInfo
 };
@@ -37,7 +37,7 @@ enum class FaultKind {
   out_of_bounds,  // an address outside of every allocation, or memory that a kernel may not touch
   uninitialized,  // a read of memory that was never written
   misaligned,     // an address that is no multiple of the size of the access
-  usage,          // a call of the runtime or of cuBLAS that a real device would refuse or spoil
+  usage,          // a call of the runtime, cuBLAS or NCCL that a real device would refuse or spoil
 };
 
 struct Fault {

@@ -4,6 +4,7 @@
 
 #include <cstdarg>
 #include <cstdio>
+#include <cstdlib>
 #include <map>
 #include <set>
 #include <tuple>
@@ -56,7 +57,11 @@ std::string looked_up_line(const void* code) {
 }  // namespace
 
 Settings& settings() {
-  static Settings settings;
+  static Settings settings = [] {
+    Settings first;
+    if (const char* devices = std::getenv("EMULATED_DEVICES")) first.devices = std::atoi(devices);
+    return first;
+  }();
   return settings;
 }
 

@@ -55,7 +55,10 @@ void Stream::wait_for_default_order() {
   for (Stream* other : others) {
     if (other == this || other->device_ != device_ || !other->blocking_) continue;
     if (other->finished(other->added_)) continue;
-    queue_.emplace_back([other, count = other->added_] { other->finish(count); });
+    queue_.emplace_back([other, count = other->added_] {
+      other->finish(count);
+      return true;
+    });
     ++added_;
   }
 }
@@ -86,8 +89,15 @@ void Stream::add(Node node) {
 }
 
 void Stream::add(Work work) {
+  add_attempt([work = std::move(work)] {
+    work();
+    return true;
+  });
+}
+
+void Stream::add_attempt(Attempt attempt) {
   wait_for_default_order();
-  queue_.push_back(std::move(work));
+  queue_.push_back(std::move(attempt));
   ++added_;
   if (settings().schedule == Schedule::eager) finish();
   if (settings().schedule == Schedule::random) go_on_at_random();
@@ -108,10 +118,13 @@ void Stream::go_on_at_random() {
 
 bool Stream::do_one() {
   if (queue_.empty()) return false;
-  const Work work = std::move(queue_.front());
+  Attempt attempt = std::move(queue_.front());
   queue_.pop_front();
-  work();
-  ++done_;
+  if (attempt()) {
+    ++done_;
+  } else {
+    queue_.push_front(std::move(attempt));
+  }
   return true;
 }
 

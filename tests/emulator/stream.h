@@ -14,6 +14,8 @@
 namespace emulator {
 
 using Work = std::function<void()>;
+// Work that waits for others: it goes on when it is called, and says whether it is done.
+using Attempt = std::function<bool()>;
 
 // What cudaGetLastError() returns next.
 void set_error(cudaError_t error);
@@ -49,6 +51,7 @@ class Stream {
   int device() const { return device_; }
   // Queues work behind all that is queued.
   void add(Work work);
+  void add_attempt(Attempt attempt);
   // The same, or adds it to the graph that is captured, under a name and with those of the given
   // addresses that lie in memory of a device.
   void add(const char* name, const std::vector<const void*>& addresses, Work work);
@@ -58,7 +61,7 @@ class Stream {
   bool finished(std::uint64_t count) const { return done_ >= count; }
   void finish(std::uint64_t count);
   void finish() { finish(added_); }
-  bool do_one();  // one piece of work; false if there is none
+  bool do_one();  // one piece of work, or an attempt at it; false if there is none
 
   // strict: what may wait for the device is refused meanwhile, such as cudaMalloc.
   void begin_capture(bool strict);
@@ -72,7 +75,7 @@ class Stream {
 
   int device_;
   bool blocking_;
-  std::deque<Work> queue_;
+  std::deque<Attempt> queue_;
   std::uint64_t added_ = 0, done_ = 0;
   std::unique_ptr<Graph> captured_;
   bool strict_ = false;
