@@ -26,4 +26,8 @@ constexpr const char* name_of(DeviceKind kind) { return kind == DeviceKind::cpu 
 // none, or names one that this build or machine lacks: nothing falls back silently.
 Device parse_device(std::string_view text);
 
+// Of several processes on a machine this is the one of that number, from 0: from now on "cuda" is
+// the device of that number, counted round where there are fewer. It is 0 until this is called.
+void set_place_among_processes(std::int32_t place);
+
 }  // namespace tarn

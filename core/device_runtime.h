@@ -74,6 +74,11 @@ struct DeviceRuntime {
   // copy_within(); other copies and wait() fail. Null where a kind has no graphs.
   void (*begin_capture)(std::int32_t index) = nullptr;
   std::unique_ptr<DeviceGraph> (*end_capture)(std::int32_t index) = nullptr;
+  // For libraries that a device is shared with: the runtime's own handle of the queue in which it
+  // does what it is asked for, and its address on the machine, which no other has. Null where a
+  // kind has neither.
+  void* (*queue)(std::int32_t index) = nullptr;
+  std::string (*address)(std::int32_t index) = nullptr;
 };
 
 // Null for a kind that this build lacks.

@@ -80,6 +80,12 @@ std::string describe(std::int32_t index) {
   return properties.name;
 }
 
+std::string address(std::int32_t index) {
+  char text[32] = "";
+  check(cudaDeviceGetPCIBusId(text, sizeof text, index), "cudaDeviceGetPCIBusId", index);
+  return text;
+}
+
 void* allocate(std::int32_t index, std::size_t bytes) {
   const DeviceGuard guard(index);
   void* block = nullptr;
@@ -266,6 +272,8 @@ const DeviceRuntime& runtime() {
       .wait = wait,
       .begin_capture = begin_capture,
       .end_capture = end_capture,
+      .queue = [](std::int32_t index) -> void* { return compute_stream(index); },
+      .address = address,
   };
   return kRuntime;
 }

@@ -34,6 +34,16 @@ TEST_CASE("device: elements come back from it, of any count and dtype") {
   }
 }
 
+TEST_CASE("device: cuda is a process's own, counted round where there are fewer") {
+  const auto count = static_cast<std::int32_t>(devices().size()) - 1;  // beside the CPU
+  if (count == 0) return;
+  CHECK(parse_device("cuda") == Device::cuda(0));
+  set_place_among_processes(2 * count - 1);
+  CHECK(parse_device("cuda") == Device::cuda(count - 1));
+  CHECK(parse_device("cuda:0") == Device::cuda(0));
+  set_place_among_processes(0);
+}
+
 TEST_CASE("device: zeros are zero, items are read, views of a device's tensor are copied") {
   for (const Device device : devices()) {
     CAPTURE(device.str());

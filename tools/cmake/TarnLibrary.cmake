@@ -5,7 +5,7 @@ function(tarn_library folder)
   # By paths from here on, so that no folder above the tree is taken for one of these.
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS RELATIVE ${CMAKE_CURRENT_SOURCE_DIR} *.cpp *.h)
   if(folder STREQUAL "train")
-    list(FILTER sources EXCLUDE REGEX "^(program|distributed/mpi)/")  # no part of the library
+    list(FILTER sources EXCLUDE REGEX "^(program|distributed/(mpi|nccl))/")  # no part of the library
   endif()
   if(TARN_CUDA STREQUAL "OFF")
     list(FILTER sources EXCLUDE REGEX "^cuda/")

@@ -49,12 +49,28 @@ std::string Communicator::describe(int rank) const {
   return at < hosts_.size() ? message("rank ", rank, " on ", hosts_[at]) : message("rank ", rank);
 }
 
+int Communicator::place_on_host() const {
+  if (alone()) return 0;
+  const auto me = hosts_.begin() + rank();
+  return static_cast<int>(std::count(hosts_.begin(), me, *me));
+}
+
 void Communicator::exchange(const std::vector<Outgoing>& sends,
                             const std::vector<Incoming>& receives, double share) {
+  exchange_by(*transport_, sends, receives, share);
+}
+
+void Communicator::exchange_on_devices(const std::vector<Outgoing>& sends,
+                                       const std::vector<Incoming>& receives, double share) {
+  exchange_by(*devices_, sends, receives, share);
+}
+
+void Communicator::exchange_by(Carrier& carrier, const std::vector<Outgoing>& sends,
+                               const std::vector<Incoming>& receives, double share) {
   for (const Outgoing& send : sends) {
     bytes_sent_ += static_cast<std::int64_t>(send.bytes.size());
   }
-  const auto fault = transport_->exchange(sends, receives, timeout_ * share);
+  const auto fault = carrier.exchange(sends, receives, timeout_ * share);
   if (!fault) return;
   fail<RankLost>(
       describe(fault->rank), " ", fault->reason,
@@ -133,6 +149,7 @@ void Communicator::together(const std::function<void()>& work) {
 void Communicator::finish() {
   if (alone()) return;
   largest(0);  // nobody goes while another waits for it
+  devices_.reset();
   transport_->finish();
 }
 

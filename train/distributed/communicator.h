@@ -31,16 +31,25 @@ class Communicator {
   bool alone() const { return size() == 1; }
   bool first() const { return rank() == 0; }  // which writes the files, and speaks for all
   std::string describe(int rank) const;       // "rank 2 on node7"
+  const std::string& host(int rank) const { return hosts_[static_cast<std::size_t>(rank)]; }
+  int place_on_host() const;  // how many lower ranks are on this one's host
   std::int64_t bytes_sent() const { return bytes_sent_; }
   // Whether exchange() may be called by another thread than the one that made this.
   bool serves_any_thread() const { return transport_->serves_any_thread(); }
 
   // How long to wait for an answer; 0: for ever.
   void set_timeout(double seconds) { timeout_ = seconds; }
+  double timeout() const { return timeout_; }
 
   // Sends and receives all of these; within that share of the timeout, else RankLost.
   void exchange(const std::vector<Outgoing>& sends, const std::vector<Incoming>& receives,
                 double share = 1);
+  // The same of messages in the memory of devices, where these were connected
+  // (connect_devices.h).
+  void exchange_on_devices(const std::vector<Outgoing>& sends,
+                           const std::vector<Incoming>& receives, double share = 1);
+  void use(std::unique_ptr<DeviceTransport> devices) { devices_ = std::move(devices); }
+  bool connects_devices() const { return devices_ != nullptr; }
   // What the first process has, to all.
   void broadcast(std::span<std::byte> bytes);
   std::string broadcast(const std::string& text);
@@ -60,10 +69,13 @@ class Communicator {
   void abort(int code) { transport_->abort(code); }  // ends all processes, wherever they are
 
  private:
+  void exchange_by(Carrier& carrier, const std::vector<Outgoing>& sends,
+                   const std::vector<Incoming>& receives, double share);
   void send(int to, const std::string& text);
   std::string receive(int from);
 
   std::unique_ptr<Transport> transport_;
+  std::unique_ptr<DeviceTransport> devices_;
   std::vector<std::string> hosts_;
   double timeout_ = 60;
   std::int64_t bytes_sent_ = 0;

@@ -1,6 +1,5 @@
 #include "train/distributed/launch.h"
 
-#include <dlfcn.h>
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -9,10 +8,11 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "core/device.h"
+#include "train/distributed/module.h"
+
 namespace tarn::train {
 namespace {
-
-namespace fs = std::filesystem;
 
 // How many processes were started: 1 where there is no sign of more, 0 where their number is not
 // known.
@@ -31,20 +31,18 @@ std::string several() {
   return processes > 0 ? message(processes, " processes") : "this process as one of several";
 }
 
-// Beside the program where it was built, or where it is installed.
 std::unique_ptr<Transport> load_mpi() {
-  const fs::path folder = fs::read_symlink("/proc/self/exe").parent_path();
-  fs::path module = folder / "tarn_mpi.so";
-  if (!fs::exists(module)) module = folder / TARN_MODULE_FOLDER / "tarn_mpi.so";
-  TARN_CHECK_AS(ConfigError, fs::exists(module), "mpirun or srun started ", several(),
+  const std::filesystem::path module = module_path("tarn_mpi.so");
+  TARN_CHECK_AS(ConfigError, std::filesystem::exists(module), "mpirun or srun started ", several(),
                 ", and this tarn was built without MPI: each would train by itself. Build it with "
                 "-D TARN_MPI=ON (docs/many_machines.md)");
-  // Global, for what MPI loads itself.
-  void* library = dlopen(module.c_str(), RTLD_NOW | RTLD_GLOBAL);
-  TARN_CHECK_AS(ConfigError, library != nullptr, "MPI cannot be loaded: ", dlerror());
-  const auto make = reinterpret_cast<Transport* (*)()>(dlsym(library, "tarn_mpi_transport"));
-  TARN_CHECK(make != nullptr, module.string(), " is of another tarn");
-  return std::unique_ptr<Transport>(make());
+  void* make = nullptr;
+  try {
+    make = load_function(module, "tarn_mpi_transport");
+  } catch (const Error& error) {
+    fail<ConfigError>("MPI: ", error.what());
+  }
+  return std::unique_ptr<Transport>(reinterpret_cast<Transport* (*)()>(make)());
 }
 
 // Nothing is printed from now on. Returns what standard error was.
@@ -65,6 +63,7 @@ int run_as_rank(const std::function<int(Communicator&)>& work) {
     return work(alone);
   }
   Communicator ranks(load_mpi());
+  set_place_among_processes(ranks.place_on_host());
   const int standard_error = ranks.first() ? STDERR_FILENO : silence();
   // The first prints before any process ends: once one has ended with an error, mpirun kills the
   // others.

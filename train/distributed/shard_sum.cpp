@@ -8,6 +8,7 @@
 #include <thread>
 #include <vector>
 
+#include "core/transfer.h"
 #include "kernels/backend.h"
 #include "train/distributed/shard_tree.h"
 
@@ -26,9 +27,12 @@ double seconds_between(Clock::time_point start, Clock::time_point end) {
 }
 
 // How many elements of a gradient are exchanged at a time: few enough that most of a small one is
-// on its way early too, and enough that a message takes longer than its start.
-std::int64_t bucket_of(std::int64_t elements) {
+// on its way early too, and enough that a message takes longer than its start. A device's goes as a
+// whole, since nothing is computed meanwhile.
+std::int64_t bucket_of(const Tensor& gradient) {
   constexpr std::int64_t kBuckets = 8, kMost = 1 << 18, kAlign = 64;
+  const std::int64_t elements = gradient.elements();
+  if (gradient.device() != Device::cpu()) return elements;
   const std::int64_t share = (elements + kBuckets - 1) / kBuckets;
   return std::min(kMost, (share + kAlign - 1) / kAlign * kAlign);
 }
@@ -50,10 +54,10 @@ class Exchange {
     complete_.notify_one();
     if (thread_.joinable()) return;
     tree_.keep_last(gradient);
-    thread_ = std::jthread([this, size = gradient.elements()](const std::stop_token& stop) {
+    thread_ = std::jthread([this, gradient](const std::stop_token& stop) {
       kernels::use_no_other_cpu_threads();
       try {
-        add_buckets(size, stop);
+        add_buckets(gradient, stop);
       } catch (...) {
         error_ = std::current_exception();
       }
@@ -62,6 +66,7 @@ class Exchange {
 
   // The last shard is computed. Returns when all is added up; throws what the exchange threw.
   ExchangeTime finish(const ShardSum& last) {
+    wait_for(last.gradient.device());  // what it still computes is no exchange
     const Clock::time_point computed = Clock::now();
     if (!thread_.joinable()) tree_.keep_last(last.gradient);
     {
@@ -74,7 +79,7 @@ class Exchange {
     if (thread_.joinable()) {
       thread_.join();
     } else {
-      add_buckets(last.gradient.elements(), {});
+      add_buckets(last.gradient, {});
     }
     if (error_) std::rethrow_exception(error_);
     ExchangeTime time;
@@ -86,9 +91,9 @@ class Exchange {
   }
 
  private:
-  void add_buckets(std::int64_t elements, const std::stop_token& stop) {
-    const std::int64_t bucket = bucket_of(elements);
-    for (std::int64_t end = elements; end > 0; end -= std::min(end, bucket)) {
+  void add_buckets(const Tensor& gradient, const std::stop_token& stop) {
+    const std::int64_t bucket = bucket_of(gradient);
+    for (std::int64_t end = gradient.elements(); end > 0; end -= std::min(end, bucket)) {
       const std::int64_t first = std::max<std::int64_t>(0, end - bucket);
       {
         std::unique_lock lock(mutex_);

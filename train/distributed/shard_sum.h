@@ -39,9 +39,9 @@ using ComputeShard = std::function<ShardSum(std::int64_t shard, const GradientPr
 // The sum over shards 0 .. count - 1, in every process. `compute` is called once for each that this
 // process has, in their order; what it returns may be overwritten. A node of n shards adds the sum
 // of the first m, the largest power of two below n, and that of the others. What is complete of the
-// gradient of a process's last shard is exchanged with other processes while the rest is computed.
-// Between the shards a process holds the sums that wait for another: a process alone, log2(count)
-// of them at most. It does not wait for the device.
+// gradient of a process's last shard is exchanged with other processes while the rest is computed,
+// if that is on the CPU. Between the shards a process holds the sums that wait for another: a
+// process alone, log2(count) of them at most, and it does not wait for the device.
 BatchSum sum_over_shards(std::int64_t count, Communicator& ranks, const ComputeShard& compute);
 
 // ConfigError where some of the processes would have no shard.

@@ -119,16 +119,26 @@ ShardTree::Parts ShardTree::sum_of(const Node& node, std::int64_t first, std::in
 ShardTree::Parts ShardTree::trade(const Group& before, const Group& behind, const Parts& a,
                                   const Parts& b, double share) {
   const int me = ranks_.rank();
-  std::vector<Outgoing> sends;
-  std::vector<Incoming> receives;
-  Parts mine_a, mine_b, theirs;  // in the program's own memory
+  struct Messages {
+    std::vector<Outgoing> sends;
+    std::vector<Incoming> receives;
+  };
+  Messages by_host, by_device;
+  // Where a part is sent from and received.
+  const auto place_of = [&](const Tensor& part) {
+    return ranks_.connects_devices() ? part.device() : Device::cpu();
+  };
+  const auto messages_of = [&](const Tensor& part) -> Messages& {
+    return part.device() == Device::cpu() ? by_host : by_device;
+  };
+  Parts mine_a, mine_b, theirs;
   const auto give = [&](const Group& from, const Group& to, const Parts& sum, Parts& message) {
     for (int rank = to.first; !sum.empty() && rank <= to.last; ++rank) {
       if (from.has(rank) || from.giver(to, rank) != me) continue;
       if (message.empty()) {
-        for (const Tensor& part : sum) message.push_back(on(Device::cpu(), part));
+        for (const Tensor& part : sum) message.push_back(on(place_of(part), part));
       }
-      for (const Tensor& part : message) sends.push_back({rank, bytes_of(part)});
+      for (const Tensor& part : message) messages_of(part).sends.push_back({rank, bytes_of(part)});
     }
   };
   give(before, behind, a, mine_a);
@@ -136,11 +146,15 @@ ShardTree::Parts ShardTree::trade(const Group& before, const Group& behind, cons
   if (a.empty() || b.empty()) {
     const int giver = b.empty() ? behind.giver(before, me) : before.giver(behind, me);
     for (const Tensor& part : b.empty() ? a : b) {
-      theirs.push_back(Tensor::empty(part.shape(), part.dtype(), Device::cpu()));
-      receives.push_back({giver, bytes_of(theirs.back())});
+      theirs.push_back(Tensor::empty(part.shape(), part.dtype(), place_of(part)));
+      messages_of(theirs.back()).receives.push_back({giver, bytes_of(theirs.back())});
     }
   }
-  ranks_.exchange(sends, receives, share);
+  // The host's first: they tell which rank it is that does not come.
+  ranks_.exchange(by_host.sends, by_host.receives, share);
+  if (ranks_.connects_devices()) {
+    ranks_.exchange_on_devices(by_device.sends, by_device.receives, share);
+  }
   return theirs;
 }
 

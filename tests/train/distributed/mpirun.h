@@ -33,14 +33,17 @@ inline std::vector<std::string> command_of(int ranks, const Arguments& arguments
   return words;
 }
 
-inline Outcome run_ranks(int ranks, const Arguments& arguments) {
-  return Program::of_command(command_of(ranks, arguments), kMpirun).wait();
+inline Outcome run_ranks(int ranks, const Arguments& arguments,
+                         const Environment& environment = kMpirun) {
+  return Program::of_command(command_of(ranks, arguments), environment).wait();
 }
 
-inline void run_ranks_ok(int ranks, const Arguments& arguments) {
-  const Outcome outcome = run_ranks(ranks, arguments);
+inline Outcome run_ranks_ok(int ranks, const Arguments& arguments,
+                            const Environment& environment = kMpirun) {
+  Outcome outcome = run_ranks(ranks, arguments, environment);
   INFO(outcome.err);
   REQUIRE(outcome.code == 0);
+  return outcome;
 }
 
 // Refused by all, and said once.
@@ -66,8 +69,9 @@ inline bool alive(pid_t process) { return kill(process, 0) == 0; }
 // Starts the processes and, when `ready` holds, sends a signal to one of them: how the run ends,
 // which leaves none of them behind.
 inline Outcome signal_rank(int ranks, const Arguments& arguments,
-                           const std::function<bool()>& ready, std::size_t victim, int signal) {
-  Program run = Program::of_command(command_of(ranks, arguments), kMpirun);
+                           const std::function<bool()>& ready, std::size_t victim, int signal,
+                           const Environment& environment = kMpirun) {
+  Program run = Program::of_command(command_of(ranks, arguments), environment);
   REQUIRE(wait_until(ready));
   const std::vector<pid_t> processes = ranks_of(run);
   REQUIRE(processes.size() == static_cast<std::size_t>(ranks));

@@ -1,21 +1,17 @@
 // Messages by MPI. A module of its own, which the program loads only when mpirun has started it:
 // what MPI needs is then needed by nobody else.
 #include <mpi.h>
-#include <sched.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <csignal>
-#include <thread>
 #include <vector>
 
+#include "train/distributed/patience.h"
 #include "train/distributed/transport.h"
 
 namespace tarn::train {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t kMostBytes = std::size_t{1} << 30;  // MPI counts in int
 
@@ -25,25 +21,6 @@ std::string error_text(int error) {
   MPI_Error_string(error, text, &length);
   return {text, static_cast<std::size_t>(length)};
 }
-
-// Waits as one that is answered within microseconds, and later as one that others wait for: ranks
-// may share a processor.
-class Patience {
- public:
-  void wait() {
-    ++waits_;
-    if (waits_ < kPolls) return;
-    if (waits_ < kYields) {
-      sched_yield();
-      return;
-    }
-    std::this_thread::sleep_for(std::chrono::microseconds(50));
-  }
-
- private:
-  static constexpr int kPolls = 100, kYields = 2000;
-  int waits_ = 0;
-};
 
 class MpiTransport final : public Transport {
  public:
@@ -108,7 +85,7 @@ class MpiTransport final : public Transport {
   static constexpr unsigned kAbortSeconds = 5;
 
   std::optional<Fault> wait(double seconds) {
-    const auto limit = Clock::now() + std::chrono::duration<double>(seconds);
+    const Deadline deadline(seconds);
     Patience patience;
     while (true) {
       for (std::size_t i = 0; i < requests_.size(); ++i) {
@@ -119,9 +96,9 @@ class MpiTransport final : public Transport {
       const auto open = std::find_if(requests_.begin(), requests_.end(),
                                      [](MPI_Request r) { return r != MPI_REQUEST_NULL; });
       if (open == requests_.end()) return std::nullopt;
-      if (seconds > 0 && Clock::now() > limit) {
+      if (deadline.passed()) {
         return Fault{peers_[static_cast<std::size_t>(open - requests_.begin())],
-                     "did not answer for " + std::to_string(static_cast<int>(seconds)) + " s"};
+                     no_answer(seconds)};
       }
       patience.wait();
     }

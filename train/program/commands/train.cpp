@@ -6,6 +6,7 @@
 #include "core/allocator.h"
 #include "core/check.h"
 #include "kernels/backend.h"
+#include "train/distributed/connect_devices.h"
 #include "train/distributed/launch.h"
 #include "train/program/commands.h"
 #include "train/run/signals.h"
@@ -140,6 +141,10 @@ int train_command(const TrainCommand& command) {
       std::fprintf(stderr, "note: %s\n", advice.c_str());
     }
     if (command.dry_run) return dry_run(config, command.weights);
+    if (!ranks.alone()) {
+      const std::string how = connect_devices(ranks, device);
+      if (device != Device::cpu()) std::fprintf(stderr, "gradients: %s\n", how.c_str());
+    }
     return train_run(command, config, ranks);
   });
 }
