@@ -1,5 +1,5 @@
-# With TARN_UNITY, as in the presets of CI's checks, the sources of a folder are compiled as one: most
-# of the time goes to the headers that they share. Names in unnamed namespaces are then unique in a
+# With TARN_UNITY, as in most presets, the sources of a folder are compiled as one: most of the time
+# goes to the headers that they share. Names in unnamed namespaces are then unique in a
 # folder, not in a file alone.
 # tarn_unity(<target> <source>...): sources by paths relative to the current folder.
 function(tarn_unity target)
