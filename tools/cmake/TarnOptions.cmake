@@ -3,7 +3,9 @@
 # Kernels' arguments are structs written in braces by name, and what is left out has its default.
 add_compile_options("$<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wshadow;-Wno-missing-field-initializers>")
 if(TARN_WERROR)
-  add_compile_options(-Werror "$<$<COMPILE_LANGUAGE:CXX>:-Wzero-as-null-pointer-constant;-Wsuggest-override>")
+  # Not of nvcc, whose option of that name takes a word more.
+  add_compile_options("$<$<COMPILE_LANGUAGE:C,CXX>:-Werror>")
+  add_compile_options("$<$<COMPILE_LANGUAGE:CXX>:-Wzero-as-null-pointer-constant;-Wsuggest-override>")
   # g++ 12 sees an overlap that is not there where a short literal is assigned to a string.
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
     add_compile_options("$<$<COMPILE_LANGUAGE:CXX>:-Wno-error=restrict>")

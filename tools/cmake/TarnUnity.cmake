@@ -5,7 +5,7 @@
 function(tarn_unity target)
   set_target_properties(${target} PROPERTIES UNITY_BUILD ${TARN_UNITY} UNITY_BUILD_MODE GROUP)
   if(TARN_UNITY AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")  # which takes included sources for headers
-    target_compile_options(${target} PRIVATE -Wno-subobject-linkage)
+    target_compile_options(${target} PRIVATE "$<$<COMPILE_LANGUAGE:CXX>:-Wno-subobject-linkage>")
   endif()
   foreach(source IN LISTS ARGN)
     cmake_path(GET source PARENT_PATH folder)
