@@ -62,6 +62,7 @@ TEST_CASE("cuda: unary, of inputs with outer strides, and a NaN stays one") {
     for (const Unary op : {Unary::identity, Unary::relu, Unary::gelu, Unary::elu_plus_one}) {
       CAPTURE(static_cast<int>(op));
       for (const std::int64_t n : kSizes) {
+        if (n == kSizes.back() && op != Unary::gelu) continue;  // one walks the grid as all do
         compare(dtype, rounding(dtype), [&](Device device) {
           const Tensor x = copy_to(random_tensor({3, n, 5}, dtype, "x"), device).transpose(0, 1);
           const Tensor plain = Tensor::empty({n, 3, 5}, dtype, device);
