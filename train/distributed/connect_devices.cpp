@@ -9,8 +9,7 @@ namespace tarn::train {
 namespace {
 
 // Throws Error where there is none.
-std::unique_ptr<DeviceTransport> load_nccl(Device device) {
-  TARN_CHECK(device.kind == DeviceKind::cuda, "a processor has no NCCL");
+std::unique_ptr<DeviceTransport> load_nccl() {
   const std::filesystem::path module = module_path("tarn_nccl.so");
   TARN_CHECK(std::filesystem::exists(module), "this build has no NCCL (TARN_NCCL=OFF)");
   void* make = load_function(module, "tarn_nccl_transport");
@@ -39,7 +38,8 @@ std::string connect_devices(Communicator& ranks, Device device) {
   std::unique_ptr<DeviceTransport> nccl;
   std::string mine, reason, id;
   try {
-    nccl = load_nccl(device);
+    TARN_CHECK(device.kind == DeviceKind::cuda, "a processor has no NCCL");
+    nccl = load_nccl();
     mine = "+" + runtime_of(device).address(device.index);
   } catch (const Error& error) {
     mine = message("-", error.what());
@@ -61,6 +61,14 @@ std::string connect_devices(Communicator& ranks, Device device) {
   std::string how = message("from device to device, by ", nccl->name());
   ranks.use(std::move(nccl));
   return how;
+}
+
+std::string describe_device_messages() {
+  try {
+    return message("by ", load_nccl()->name());
+  } catch (const std::exception& error) {  // of the module too, which knows no Error
+    return message("by way of the hosts' memory, since NCCL: ", error.what());
+  }
 }
 
 }  // namespace tarn::train

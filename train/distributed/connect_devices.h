@@ -13,4 +13,8 @@ namespace tarn::train {
 // "from device to device, by NCCL 2.32.3". To be called by all. Error, in all, where NCCL fails.
 std::string connect_devices(Communicator& ranks, Device device);
 
+// What connects CUDA devices of several processes, if each has one of its own: "by NCCL 2.32.3", or
+// why nothing does.
+std::string describe_device_messages();
+
 }  // namespace tarn::train

@@ -31,14 +31,17 @@ std::string several() {
   return processes > 0 ? message(processes, " processes") : "this process as one of several";
 }
 
+constexpr const char* kModule = "tarn_mpi.so";
+constexpr const char* kMakeTransport = "tarn_mpi_transport";
+
 std::unique_ptr<Transport> load_mpi() {
-  const std::filesystem::path module = module_path("tarn_mpi.so");
+  const std::filesystem::path module = module_path(kModule);
   TARN_CHECK_AS(ConfigError, std::filesystem::exists(module), "mpirun or srun started ", several(),
                 ", and this tarn was built without MPI: each would train by itself. Build it with "
                 "-D TARN_MPI=ON (docs/many_machines.md)");
   void* make = nullptr;
   try {
-    make = load_function(module, "tarn_mpi_transport");
+    make = load_function(module, kMakeTransport);
   } catch (const Error& error) {
     fail<ConfigError>("MPI: ", error.what());
   }
@@ -56,6 +59,17 @@ int silence() {
 }
 
 }  // namespace
+
+std::string describe_messages() {
+  const std::filesystem::path module = module_path(kModule);
+  if (!std::filesystem::exists(module)) return "none: this build has no MPI (TARN_MPI=OFF)";
+  try {
+    load_function(module, kMakeTransport);
+  } catch (const Error& error) {
+    return message("none, for MPI: ", error.what());
+  }
+  return "by MPI";
+}
 
 int run_as_rank(const std::function<int(Communicator&)>& work) {
   if (processes_started() == 1) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <string>
 
 #include "train/distributed/communicator.h"
 
@@ -11,5 +12,8 @@ namespace tarn::train {
 // prints. In one of several an error is printed here, with the rank and the host unless all know of
 // it, and all processes end with its exit code. Throws ConfigError where this build has no MPI.
 int run_as_rank(const std::function<int(Communicator&)>& work);
+
+// "by MPI", or why there is one process alone.
+std::string describe_messages();
 
 }  // namespace tarn::train

@@ -16,6 +16,19 @@ TEST_CASE("version: the program, the manual page, the build and the changelog ag
   CHECK(changes.substr(first, version.size() + 5) == "\n## " + version + "\n");
 }
 
+// Which of its modules a build has is seen beside it.
+TEST_CASE("version: info says by what messages of processes and of devices go") {
+  const auto has = [](const char* module) {
+    return std::filesystem::exists(program().parent_path() / module);
+  };
+  const std::string text = run_ok({"info"}).out;
+  CHECK(contains(text, has("tarn_mpi.so") ? "of processes: by MPI\n"
+                                          : "of processes: none: this build has no MPI"));
+  CHECK(contains(text, has("tarn_nccl.so") ? "of devices: by NCCL 2."
+                                           : "of devices: by way of the hosts' memory, since NCCL: "
+                                             "this build has no NCCL"));
+}
+
 TEST_CASE("version: a clone's program and checkpoints say which commit made them") {
   if (!std::filesystem::exists(source_dir() / ".git")) {
     MESSAGE("skipped: this source is not a clone");

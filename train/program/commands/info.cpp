@@ -6,6 +6,8 @@
 #include "core/device_runtime.h"
 #include "core/io/json.h"
 #include "kernels/backend.h"
+#include "train/distributed/connect_devices.h"
+#include "train/distributed/launch.h"
 #include "train/program/commands.h"
 #include "train/run/checkpoint_folder.h"
 #include "train/run/run_folder.h"
@@ -51,6 +53,8 @@ void print_machine(bool json) {
                                       {"blas", cpu.blas},
                                       {"blas_core", cpu.blas_core},
                                       {"devices", describe_devices()},
+                                      {"messages", describe_messages()},
+                                      {"device_messages", describe_device_messages()},
                                       {"advice", cpu.advice}};
     std::fputs(json_line(line).c_str(), stdout);
     return;
@@ -65,6 +69,8 @@ void print_machine(bool json) {
   std::printf("blas             %s, core %s, one thread a call\n", cpu.blas.c_str(),
               cpu.blas_core.c_str());
   std::printf("devices          %s\n", describe_devices().c_str());
+  std::printf("messages         of processes: %s\n", describe_messages().c_str());
+  std::printf("                 of devices: %s\n", describe_device_messages().c_str());
   if (!cpu.advice.empty()) std::printf("note: %s\n", cpu.advice.c_str());
 }
 
