@@ -35,6 +35,37 @@ class SideCopy {
   virtual void join() = 0;
 };
 
+// A queue of a device beside the one in which it computes, for work that waits for other devices.
+class SideQueue {
+ public:
+  SideQueue() = default;
+  virtual ~SideQueue() = default;
+  SideQueue(const SideQueue&) = delete;
+  SideQueue& operator=(const SideQueue&) = delete;
+
+  // From begin() to end() what this thread asks the device for goes to this queue, and is done when
+  // all that the device was asked for before begin() is. Nothing that it is asked for later waits
+  // for this queue. The allocator knows the order of the computing queue alone: memory that work of
+  // this one uses may be allocated as ever, and is to be released after wait().
+  virtual void begin() = 0;
+  virtual void end() = 0;
+  virtual void wait() = 0;  // until all of it is done
+  virtual void* handle()
+      const = 0;  // the runtime's own, for libraries that the device is shared with
+};
+
+// A moment between two things that a device is asked for.
+class DeviceMark {
+ public:
+  DeviceMark() = default;
+  virtual ~DeviceMark() = default;
+  DeviceMark(const DeviceMark&) = delete;
+  DeviceMark& operator=(const DeviceMark&) = delete;
+
+  // From another of the same device, in either queue, to this one; both must be over.
+  virtual double seconds_since(const DeviceMark& earlier) const = 0;
+};
+
 // Work that a device recorded, to be asked for as a whole.
 class DeviceGraph {
  public:
@@ -69,15 +100,16 @@ struct DeviceRuntime {
   // for afterwards, until join(). Null where a kind computes while it is asked.
   std::unique_ptr<SideCopy> (*copy_in_beside)(std::int32_t index, void* to, const void* from,
                                               std::size_t bytes) = nullptr;
-  void (*wait)(std::int32_t index);  // until all that was asked for is done
+  void (*wait)(std::int32_t index);  // until all that was asked for is done, side queue apart
   // What is asked for between these two is recorded instead of done: kernels, fill() and
   // copy_within(); other copies and wait() fail. Null where a kind has no graphs.
   void (*begin_capture)(std::int32_t index) = nullptr;
   std::unique_ptr<DeviceGraph> (*end_capture)(std::int32_t index) = nullptr;
-  // For libraries that a device is shared with: the runtime's own handle of the queue in which it
-  // does what it is asked for, and its address on the machine, which no other has. Null where a
-  // kind has neither.
-  void* (*queue)(std::int32_t index) = nullptr;
+  // For what several devices do together: a queue for it, when the device comes to what it is asked
+  // for next, and the device's address on the machine, which no other has. Null where a kind
+  // computes while it is asked.
+  SideQueue& (*side_queue)(std::int32_t index) = nullptr;
+  std::unique_ptr<DeviceMark> (*mark)(std::int32_t index) = nullptr;
   std::string (*address)(std::int32_t index) = nullptr;
 };
 

@@ -7,6 +7,7 @@
 
 #include "core/check.h"
 #include "core/cuda/pinned.h"
+#include "core/cuda/side_queue.h"
 
 namespace tarn::cuda {
 namespace {
@@ -112,7 +113,7 @@ std::int64_t free_bytes(std::int32_t index) {
 
 void fill(std::int32_t index, void* block, int byte, std::size_t bytes) {
   const DeviceGuard guard(index);
-  check(cudaMemsetAsync(block, byte, bytes, compute_stream(index)), "cudaMemset", index);
+  check(cudaMemsetAsync(block, byte, bytes, current_stream(index)), "cudaMemset", index);
 }
 
 // Larger copies to a device are read from where they lie, and wait for it.
@@ -130,7 +131,7 @@ void copy_staged(std::int32_t index, cudaStream_t stream, void* to, const void* 
 void copy_in(std::int32_t index, void* to, const void* from, std::size_t bytes) {
   refuse_in_capture(index, "a copy from the host");
   const DeviceGuard guard(index);
-  const cudaStream_t stream = compute_stream(index);
+  const cudaStream_t stream = current_stream(index);
   if (bytes > kStagedBytes) {
     return check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream), "cudaMemcpy",
                  index);
@@ -178,9 +179,9 @@ class CopyFromDevice final : public PendingCopy {
     refuse_in_capture(index, "a copy to the host");
     const DeviceGuard guard(index);
     check(
-        cudaMemcpyAsync(block_.bytes(), from, bytes, cudaMemcpyDeviceToHost, compute_stream(index)),
+        cudaMemcpyAsync(block_.bytes(), from, bytes, cudaMemcpyDeviceToHost, current_stream(index)),
         "cudaMemcpy", index);
-    block_.record(compute_stream(index));
+    block_.record(current_stream(index));
   }
   const std::byte* wait() override {
     block_.wait();
@@ -194,14 +195,14 @@ class CopyFromDevice final : public PendingCopy {
 void copy_out(std::int32_t index, void* to, const void* from, std::size_t bytes) {
   refuse_in_capture(index, "a copy to the host");
   const DeviceGuard guard(index);
-  const cudaStream_t stream = compute_stream(index);
+  const cudaStream_t stream = current_stream(index);
   check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, stream), "cudaMemcpy", index);
   check(cudaStreamSynchronize(stream), "cudaStreamSynchronize", index);
 }
 
 void copy_within(std::int32_t index, void* to, const void* from, std::size_t bytes) {
   const DeviceGuard guard(index);
-  check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, compute_stream(index)),
+  check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, current_stream(index)),
         "cudaMemcpy", index);
 }
 
@@ -272,7 +273,8 @@ const DeviceRuntime& runtime() {
       .wait = wait,
       .begin_capture = begin_capture,
       .end_capture = end_capture,
-      .queue = [](std::int32_t index) -> void* { return compute_stream(index); },
+      .side_queue = side_queue,
+      .mark = mark,
       .address = address,
   };
   return kRuntime;

@@ -25,8 +25,11 @@ class DeviceGuard {
   int before_ = 0;
 };
 
-// The one stream on which a device computes: all kernels, and all copies that they depend on.
+// The one stream on which a device computes: all kernels, and all copies that they depend on, but
+// for what is on its way to and from other devices.
 cudaStream_t compute_stream(std::int32_t index);
+// Where what this thread asks for goes: there, or to the side queue between its begin() and end().
+cudaStream_t current_stream(std::int32_t index);
 
 // Throws DeviceError "cudaMalloc on cuda:0: out of memory (cudaErrorMemoryAllocation)".
 void check(cudaError_t error, const char* call, std::int32_t index);

@@ -24,7 +24,7 @@ cublasHandle_t handle_of(Device device) {
   if (handle == nullptr) {
     const tarn::cuda::DeviceGuard guard(device.index);
     check_blas(cublasCreate(&handle), "cublasCreate", device);
-    check_blas(cublasSetStream(handle, tarn::cuda::compute_stream(device.index)), "cublasSetStream",
+    check_blas(cublasSetStream(handle, tarn::cuda::current_stream(device.index)), "cublasSetStream",
                device);
   }
   return handle;

@@ -66,12 +66,12 @@ cudaError_t launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, std::si
 #endif
 
 // TARN_LAUNCH(kernel, grid, block, dynamic shared bytes, device, arguments...) on the device's
-// compute stream; a kernel that is a template stands in brackets. Throws DeviceError that names the
+// current stream; a kernel that is a template stands in brackets. Throws DeviceError that names the
 // kernel when the launch fails.
 #define TARN_LAUNCH(kernel, grid, block, shared, device, ...)                           \
   ::tarn::cuda::check(                                                                  \
       TARN_LAUNCH_ON_STREAM(kernel, grid, block, shared,                                \
-                            ::tarn::cuda::compute_stream((device).index), __VA_ARGS__), \
+                            ::tarn::cuda::current_stream((device).index), __VA_ARGS__), \
       "launch of " #kernel, (device).index)
 
 namespace tarn::kernels::cuda {

@@ -57,20 +57,23 @@ int Communicator::place_on_host() const {
 
 void Communicator::exchange(const std::vector<Outgoing>& sends,
                             const std::vector<Incoming>& receives, double share) {
-  exchange_by(*transport_, sends, receives, share);
+  count(sends);
+  check(transport_->exchange(sends, receives, timeout_ * share));
 }
 
-void Communicator::exchange_on_devices(const std::vector<Outgoing>& sends,
-                                       const std::vector<Incoming>& receives, double share) {
-  exchange_by(*devices_, sends, receives, share);
-}
-
-void Communicator::exchange_by(Carrier& carrier, const std::vector<Outgoing>& sends,
+void Communicator::ask_devices(const std::vector<Outgoing>& sends,
                                const std::vector<Incoming>& receives, double share) {
+  count(sends);
+  check(devices_->ask(sends, receives, timeout_ * share));
+}
+
+void Communicator::count(const std::vector<Outgoing>& sends) {
   for (const Outgoing& send : sends) {
     bytes_sent_ += static_cast<std::int64_t>(send.bytes.size());
   }
-  const auto fault = carrier.exchange(sends, receives, timeout_ * share);
+}
+
+void Communicator::check(const std::optional<Fault>& fault) const {
   if (!fault) return;
   fail<RankLost>(
       describe(fault->rank), " ", fault->reason,
@@ -149,7 +152,7 @@ void Communicator::together(const std::function<void()>& work) {
 void Communicator::finish() {
   if (alone()) return;
   largest(0);  // nobody goes while another waits for it
-  devices_.reset();
+  disconnect_devices();
   transport_->finish();
 }
 

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -44,12 +45,16 @@ class Communicator {
   // Sends and receives all of these; within that share of the timeout, else RankLost.
   void exchange(const std::vector<Outgoing>& sends, const std::vector<Incoming>& receives,
                 double share = 1);
-  // The same of messages in the memory of devices, where these were connected
-  // (connect_devices.h).
-  void exchange_on_devices(const std::vector<Outgoing>& sends,
-                           const std::vector<Incoming>& receives, double share = 1);
+  // Where devices were connected (connect_devices.h): asks this process's to send and receive all
+  // of these in its side queue; and waits until all that was asked for is done. RankLost, if one is
+  // not done within its share of the timeout.
+  void ask_devices(const std::vector<Outgoing>& sends, const std::vector<Incoming>& receives,
+                   double share = 1);
+  void wait_for_devices() { check(devices_->wait()); }
   void use(std::unique_ptr<DeviceTransport> devices) { devices_ = std::move(devices); }
   bool connects_devices() const { return devices_ != nullptr; }
+  // What they were asked for and did not do is taken back: nobody waits for it any more.
+  void disconnect_devices() { devices_.reset(); }
   // What the first process has, to all.
   void broadcast(std::span<std::byte> bytes);
   std::string broadcast(const std::string& text);
@@ -69,8 +74,8 @@ class Communicator {
   void abort(int code) { transport_->abort(code); }  // ends all processes, wherever they are
 
  private:
-  void exchange_by(Carrier& carrier, const std::vector<Outgoing>& sends,
-                   const std::vector<Incoming>& receives, double share);
+  void count(const std::vector<Outgoing>& sends);
+  void check(const std::optional<Fault>& fault) const;
   void send(int to, const std::string& text);
   std::string receive(int from);
 

@@ -54,9 +54,8 @@ std::string connect_devices(Communicator& ranks, Device device) {
   id = ranks.broadcast(id);
   ranks.together([&] {
     // Within less than the others wait for this one's answer.
-    nccl->connect(
-        id, {ranks.rank(), ranks.size(), device.index, runtime_of(device).queue(device.index)},
-        0.8 * ranks.timeout());
+    void* queue = runtime_of(device).side_queue(device.index).handle();
+    nccl->connect(id, {ranks.rank(), ranks.size(), device.index, queue}, 0.8 * ranks.timeout());
   });
   std::string how = message("from device to device, by ", nccl->name());
   ranks.use(std::move(nccl));

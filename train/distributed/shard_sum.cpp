@@ -10,6 +10,8 @@
 
 #include "core/transfer.h"
 #include "kernels/backend.h"
+#include "train/distributed/buckets.h"
+#include "train/distributed/device_exchange.h"
 #include "train/distributed/shard_tree.h"
 
 namespace tarn::train {
@@ -26,22 +28,12 @@ double seconds_between(Clock::time_point start, Clock::time_point end) {
   return std::max(0.0, std::chrono::duration<double>(end - start).count());
 }
 
-// How many elements of a gradient are exchanged at a time: few enough that most of a small one is
-// on its way early too, and enough that a message takes longer than its start. A device's goes as a
-// whole, since nothing is computed meanwhile.
-std::int64_t bucket_of(const Tensor& gradient) {
-  constexpr std::int64_t kBuckets = 8, kMost = 1 << 18, kAlign = 64;
-  const std::int64_t elements = gradient.elements();
-  if (gradient.device() != Device::cpu()) return elements;
-  const std::int64_t share = (elements + kBuckets - 1) / kBuckets;
-  return std::min(kMost, (share + kAlign - 1) / kAlign * kAlign);
-}
-
-// Adds up the sums of a tree in buckets, from the end of the gradients to their beginning: each as
-// soon as it is complete, in a thread of its own, while the last shard is still computed.
-class Exchange {
+// Adds up the sums of a tree by way of the hosts' memory, in buckets, from the end of the gradients
+// to their beginning: each as soon as it is complete, in a thread of its own, while the last shard
+// is still computed. A device's goes as a whole, when all is computed.
+class HostExchange {
  public:
-  explicit Exchange(ShardTree& tree) : tree_(tree) {}
+  explicit HostExchange(ShardTree& tree) : tree_(tree) {}
 
   // All of the last shard's gradient from this element on is complete. Nothing is said of one on
   // another device than the CPU, which has only been asked to compute it.
@@ -92,16 +84,18 @@ class Exchange {
 
  private:
   void add_buckets(const Tensor& gradient, const std::stop_token& stop) {
-    const std::int64_t bucket = bucket_of(gradient);
-    for (std::int64_t end = gradient.elements(); end > 0; end -= std::min(end, bucket)) {
-      const std::int64_t first = std::max<std::int64_t>(0, end - bucket);
+    const std::int64_t elements = gradient.elements();
+    Buckets buckets =
+        gradient.device() == Device::cpu() ? Buckets::of(elements) : Buckets::one(elements);
+    for (; !buckets.done(); buckets.next()) {
+      const std::int64_t first = buckets.first();
       {
         std::unique_lock lock(mutex_);
         const auto ready = [&] { return first > 0 ? complete_from_ <= first : all_; };
         if (!complete_.wait(lock, stop, ready)) return;  // the shard failed
       }
       const Clock::time_point start = Clock::now();
-      tree_.add_up(first, end - first);
+      tree_.add_up(first, buckets.count());
       spells_.push_back({start, Clock::now()});
     }
   }
@@ -116,6 +110,21 @@ class Exchange {
   std::jthread thread_;  // the last member: it ends before the others
 };
 
+// Sums over the shards, and exchanges what is complete while the last one is computed, if somebody
+// is to hear of it.
+template <class Exchange>
+BatchSum sum_with(Exchange& exchange, bool hears, const ShardTree& tree,
+                  const ComputeShard& compute) {
+  GradientProgress progress;
+  if (hears) {
+    progress = [&](const Tensor& gradient, std::int64_t first) {
+      exchange.progress(gradient, first);
+    };
+  }
+  const ExchangeTime time = exchange.finish(compute(tree.last_shard(), progress));
+  return {tree.result(), time};
+}
+
 }  // namespace
 
 BatchSum sum_over_shards(std::int64_t count, Communicator& ranks, const ComputeShard& compute) {
@@ -128,15 +137,12 @@ BatchSum sum_over_shards(std::int64_t count, Communicator& ranks, const ComputeS
     tree.add_up(0, last.gradient.elements());
     return {tree.result(), {}};
   }
-  Exchange exchange(tree);
-  GradientProgress progress;
-  if (ranks.serves_any_thread()) {
-    progress = [&](const Tensor& gradient, std::int64_t first) {
-      exchange.progress(gradient, first);
-    };
+  if (ranks.connects_devices()) {
+    DeviceExchange exchange(tree, ranks);
+    return sum_with(exchange, true, tree, compute);
   }
-  const ExchangeTime time = exchange.finish(compute(tree.last_shard(), progress));
-  return {tree.result(), time};
+  HostExchange exchange(tree);
+  return sum_with(exchange, ranks.serves_any_thread(), tree, compute);
 }
 
 void check_shards(std::int64_t count, const Communicator& ranks) {

@@ -30,7 +30,7 @@ struct BatchSum {
 };
 
 // Says of the gradient that a shard is going to give that all from element `first` on is complete:
-// the shard neither reads nor writes it any more.
+// the shard neither reads nor writes it any more, nor will it ask a device to.
 using GradientProgress = std::function<void(const Tensor& gradient, std::int64_t first)>;
 
 // Computes a shard. The progress of its gradient may be said, if there is somebody to hear it.
@@ -40,8 +40,9 @@ using ComputeShard = std::function<ShardSum(std::int64_t shard, const GradientPr
 // process has, in their order; what it returns may be overwritten. A node of n shards adds the sum
 // of the first m, the largest power of two below n, and that of the others. What is complete of the
 // gradient of a process's last shard is exchanged with other processes while the rest is computed,
-// if that is on the CPU. Between the shards a process holds the sums that wait for another: a
-// process alone, log2(count) of them at most, and it does not wait for the device.
+// but for that of a device that is not connected with theirs. Between the shards a process holds
+// the sums that wait for another: a process alone, log2(count) of them at most, and it does not
+// wait for the device.
 BatchSum sum_over_shards(std::int64_t count, Communicator& ranks, const ComputeShard& compute);
 
 // ConfigError where some of the processes would have no shard.

@@ -111,7 +111,20 @@ ShardTree::Parts ShardTree::sum_of(const Node& node, std::int64_t first, std::in
   }
   if (a.empty()) std::swap(a, b);
   add(a, b.empty() ? theirs : b);
+  receivers_.insert(receivers_.end(), theirs.begin(), theirs.end());
   return a;
+}
+
+Tensor ShardTree::receiver_for(const Tensor& part, Device device) {
+  const auto fits = [&](const Tensor& receiver) {
+    return receiver.shape() == part.shape() && receiver.dtype() == part.dtype() &&
+           receiver.device() == device;
+  };
+  const auto found = std::find_if(receivers_.begin(), receivers_.end(), fits);
+  if (found == receivers_.end()) return Tensor::empty(part.shape(), part.dtype(), device);
+  Tensor receiver = *found;
+  receivers_.erase(found);
+  return receiver;
 }
 
 // Gives the sums of this process to those of the other side that wait for them, and returns the one
@@ -146,14 +159,14 @@ ShardTree::Parts ShardTree::trade(const Group& before, const Group& behind, cons
   if (a.empty() || b.empty()) {
     const int giver = b.empty() ? behind.giver(before, me) : before.giver(behind, me);
     for (const Tensor& part : b.empty() ? a : b) {
-      theirs.push_back(Tensor::empty(part.shape(), part.dtype(), place_of(part)));
+      theirs.push_back(receiver_for(part, place_of(part)));
       messages_of(theirs.back()).receives.push_back({giver, bytes_of(theirs.back())});
     }
   }
   // The host's first: they tell which rank it is that does not come.
   ranks_.exchange(by_host.sends, by_host.receives, share);
   if (ranks_.connects_devices()) {
-    ranks_.exchange_on_devices(by_device.sends, by_device.receives, share);
+    ranks_.ask_devices(by_device.sends, by_device.receives, share);
   }
   return theirs;
 }

@@ -72,11 +72,15 @@ class ShardTree {
 
   static ShardSum sum_alone(const Node& node, const std::function<ShardSum(std::int64_t)>& compute);
   static void add(const Parts& to, const Parts& from);
+  Tensor receiver_for(const Tensor& part, Device device);
 
   Node root_;
   Communicator& ranks_;
   std::int64_t last_shard_ = 0;
   std::vector<NodeSum> kept_;  // in the order of their shards
+  // Parts that were received and added, to be received into again. None is given back before: a
+  // device may yet have to do what uses them.
+  std::vector<Tensor> receivers_;
 };
 
 }  // namespace tarn::train

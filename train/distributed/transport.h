@@ -18,30 +18,26 @@ struct Incoming {
   std::span<std::byte> bytes;
 };
 
-// What carries messages between processes.
-class Carrier {
- public:
-  // What went wrong, and with which process.
-  struct Fault {
-    int rank = 0;
-    std::string reason;
-  };
-
-  virtual ~Carrier() = default;
-  Carrier() = default;
-  Carrier(const Carrier&) = delete;
-  Carrier& operator=(const Carrier&) = delete;
-
-  // Sends and receives all of these at once. Messages from one process to another arrive in the
-  // order in which they were sent. A fault, if not all is done within so many seconds (0: no
-  // limit).
-  virtual std::optional<Fault> exchange(std::span<const Outgoing> sends,
-                                        std::span<const Incoming> receives, double seconds) = 0;
+// What went wrong, and with which process.
+struct Fault {
+  int rank = 0;
+  std::string reason;
 };
 
-// Between the programs' own memories; and what a run's processes are.
-class Transport : public Carrier {
+// What carries messages between the programs' own memories; and what a run's processes are.
+// Messages from one process to another arrive in the order in which they were sent.
+class Transport {
  public:
+  virtual ~Transport() = default;
+  Transport() = default;
+  Transport(const Transport&) = delete;
+  Transport& operator=(const Transport&) = delete;
+
+  // Sends and receives all of these at once. A fault, if not all is done within so many seconds
+  // (0: no limit).
+  virtual std::optional<Fault> exchange(std::span<const Outgoing> sends,
+                                        std::span<const Incoming> receives, double seconds) = 0;
+
   virtual int rank() const = 0;  // from 0 to size() - 1
   virtual int size() const = 0;
   virtual std::string host() const = 0;  // where this process runs
@@ -58,19 +54,33 @@ class Transport : public Carrier {
 struct DeviceMember {
   int rank = 0, size = 1;
   int device = 0;         // its index in this process
-  void* queue = nullptr;  // in which it does what it is asked for
+  void* queue = nullptr;  // in which it sends and receives
 };
 
-// Between the memories of devices, in the order of what each device is asked for. Errors that are
-// not another process's are std::runtime_error.
-class DeviceTransport : public Carrier {
+// Between the memories of devices, in the order of each one's queue. Messages from one to another
+// arrive in the order in which they were asked for. After a fault nothing is under way any more,
+// nor is when this is destroyed. Errors that are not another process's are std::runtime_error.
+class DeviceTransport {
  public:
+  virtual ~DeviceTransport() = default;
+  DeviceTransport() = default;
+  DeviceTransport(const DeviceTransport&) = delete;
+  DeviceTransport& operator=(const DeviceTransport&) = delete;
+
   virtual std::string name() const = 0;  // with its version, for a reader
   // What the processes find each other by; made by one of them, for all.
   virtual std::string make_id() = 0;
-  // To be called by all, before exchange(). An error, if not all did within so many seconds (0: no
-  // limit).
+  // To be called by all, before what follows. An error, if not all did within so many seconds (0:
+  // no limit).
   virtual void connect(const std::string& id, const DeviceMember& member, double seconds) = 0;
+  // Asks the device to send and receive all of these at once when its queue comes to it, and does
+  // not wait for that. A fault, if it cannot be asked within so many seconds, for instance since
+  // another process was never heard of.
+  virtual std::optional<Fault> ask(std::span<const Outgoing> sends,
+                                   std::span<const Incoming> receives, double seconds) = 0;
+  // Until all that was asked for is done. A fault, if it goes on with none of it for as many
+  // seconds as were given with what it is to do next.
+  virtual std::optional<Fault> wait() = 0;
 };
 
 }  // namespace tarn::train

@@ -3,6 +3,7 @@
 #include <cuda_runtime.h>
 #include <nccl.h>
 
+#include <deque>
 #include <stdexcept>
 
 #include "train/distributed/patience.h"
@@ -81,28 +82,64 @@ class NcclTransport final : public DeviceTransport {
     }
   }
 
-  std::optional<Fault> exchange(std::span<const Outgoing> sends, std::span<const Incoming> receives,
-                                double seconds) override {
+  std::optional<Fault> ask(std::span<const Outgoing> sends, std::span<const Incoming> receives,
+                           double seconds) override {
     if (sends.empty() && receives.empty()) return std::nullopt;
     const CurrentDevice current(member_.device);
     // NCCL does not say whom it waits for.
     const int peer = receives.empty() ? sends.front().to : receives.front().from;
-    std::string reason;
-    if (const ncclResult_t asked = ask(sends, receives); accepted(asked)) {
-      reason = wait(seconds);
-    } else {
-      reason = "was lost: " + text_of(asked);
+    const ncclResult_t asked = ask_at_once(sends, receives);
+    std::string reason =
+        accepted(asked) ? wait_until_queued(seconds) : "was lost: " + text_of(asked);
+    if (!reason.empty()) return give_up({peer, reason});
+    const cudaError_t error = under_way_.emplace_back(peer, seconds).record(stream());
+    if (error != cudaSuccess) return give_up({peer, lost(error)});
+    return std::nullopt;
+  }
+
+  std::optional<Fault> wait() override {
+    const CurrentDevice current(member_.device);
+    for (; !under_way_.empty(); under_way_.pop_front()) {
+      const Message& message = under_way_.front();
+      std::string reason = wait_for(message);
+      if (!reason.empty()) return give_up({message.peer(), reason});
     }
-    if (reason.empty()) return std::nullopt;
-    leave();  // or memory that the device still uses could not be given back
-    return Fault{peer, reason};
+    return std::nullopt;
   }
 
  private:
+  // What was asked for at once.
+  class Message {
+   public:
+    Message(int peer, double seconds) : peer_(peer), seconds_(seconds) {}
+    ~Message() {
+      if (done_ != nullptr) cudaEventDestroy(done_);
+    }
+    Message(const Message&) = delete;
+    Message& operator=(const Message&) = delete;
+
+    cudaError_t record(cudaStream_t stream) {
+      const cudaError_t made = cudaEventCreateWithFlags(&done_, cudaEventDisableTiming);
+      return made == cudaSuccess ? cudaEventRecord(done_, stream) : made;
+    }
+    cudaError_t state() const { return cudaEventQuery(done_); }
+    int peer() const { return peer_; }
+    double seconds() const { return seconds_; }  // how long to wait for it
+
+   private:
+    int peer_;
+    double seconds_;
+    cudaEvent_t done_ = nullptr;
+  };
+
   cudaStream_t stream() const { return static_cast<cudaStream_t>(member_.queue); }
 
+  static std::string lost(cudaError_t error) {
+    return std::string("was lost: ") + cudaGetErrorString(error);
+  }
+
   // As one group: none of them waits for another.
-  ncclResult_t ask(std::span<const Outgoing> sends, std::span<const Incoming> receives) {
+  ncclResult_t ask_at_once(std::span<const Outgoing> sends, std::span<const Incoming> receives) {
     ncclResult_t result = ncclGroupStart();
     for (const Incoming& receive : receives) {
       if (!accepted(result)) break;
@@ -117,33 +154,53 @@ class NcclTransport final : public DeviceTransport {
     return accepted(result) ? ended : result;
   }
 
-  // Until all is there; what went wrong, if anything did.
-  std::string wait(double seconds) {
+  ncclResult_t state() {
+    ncclResult_t state = ncclSuccess;
+    const ncclResult_t asked = ncclCommGetAsyncError(ranks_, &state);
+    return asked == ncclSuccess ? state : asked;
+  }
+
+  // Until the stream has the messages, so that what it is asked for next comes behind them. Only
+  // the first between two processes takes long: these must meet for it. Returns what went wrong, if
+  // anything did.
+  std::string wait_until_queued(double seconds) {
     const Deadline deadline(seconds);
-    for (Patience patience; !deadline.passed(); patience.wait()) {
-      ncclResult_t state = ncclSuccess;
-      if (const ncclResult_t asked = ncclCommGetAsyncError(ranks_, &state); asked != ncclSuccess) {
-        state = asked;
-      }
-      if (state == ncclInProgress) continue;  // the device was not asked yet
-      if (state != ncclSuccess) return "was lost: " + text_of(state);
-      const cudaError_t done = cudaStreamQuery(stream());
-      if (done == cudaSuccess) return "";
-      if (done != cudaErrorNotReady) {
-        return std::string("was lost: ") + cudaGetErrorString(done);
-      }
+    for (Patience patience;; patience.wait()) {
+      const ncclResult_t now = state();
+      if (now == ncclSuccess) return "";
+      if (now != ncclInProgress) return "was lost: " + text_of(now);
+      if (deadline.passed()) return no_answer(seconds);
     }
-    return no_answer(seconds);
+  }
+
+  // Until it is there; what went wrong, if anything did.
+  std::string wait_for(const Message& message) {
+    const Deadline deadline(message.seconds());
+    for (Patience patience;; patience.wait()) {
+      if (const ncclResult_t now = state(); !accepted(now)) return "was lost: " + text_of(now);
+      const cudaError_t done = message.state();
+      if (done == cudaSuccess) return "";
+      if (done != cudaErrorNotReady) return lost(done);
+      if (deadline.passed()) return no_answer(message.seconds());
+    }
+  }
+
+  // Memory that the device still uses could not be given back.
+  Fault give_up(Fault fault) {
+    leave();
+    return fault;
   }
 
   // Nothing is under way any more, or nothing that is wanted.
   void leave() {
     if (ranks_ != nullptr) ncclCommAbort(ranks_);
     ranks_ = nullptr;
+    under_way_.clear();
   }
 
   DeviceMember member_;
   ncclComm_t ranks_ = nullptr;
+  std::deque<Message> under_way_;  // in the order of the stream
 };
 
 }  // namespace
