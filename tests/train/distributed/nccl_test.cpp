@@ -117,6 +117,7 @@ std::string fault_with(const std::function<void()>& end_of_other) {
   runtime_of(Device::cuda(0)).side_queue(0).wait();  // which waits for nobody any more
   kill(other, SIGKILL);
   waitpid(other, nullptr, 0);
+  emulator::settings() = {};
   REQUIRE(fault);
   CHECK(fault->rank == 1);
   return fault->reason;
@@ -271,7 +272,7 @@ SeenSum sum_of_two(emulator::Schedule schedule, std::uint64_t seed) {
   close(sockets[0]);
   CHECK(status == 0);
   wait_for(Device::cuda(0));
-  emulator::settings().schedule = emulator::Schedule::late;
+  emulator::settings() = {};
   return seen;
 }
 
