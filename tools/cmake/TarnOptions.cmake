@@ -25,3 +25,6 @@ if(TARN_SANITIZE)
   add_compile_options("$<$<COMPILE_LANGUAGE:CXX>:${TARN_SANITIZE_FLAGS}>")
   add_link_options("$<$<LINK_LANGUAGE:CXX>:${TARN_SANITIZE_FLAGS}>")
 endif()
+
+# For folders that compute nothing themselves: most of the time to compile them is the optimiser's.
+set(TARN_COMPILE_QUICKLY "$<$<CONFIG:Release>:-O1>" "$<$<CONFIG:Debug>:-O0>")
