@@ -55,7 +55,8 @@ ELSEWHERE = {
     "./dev gpu-report": (".ci/run", "./dev gpu-report"),
     "cmake --preset asan": (".ci/run", "cmake --preset asan"),
     "cmake --build --preset asan": (".ci/run", "cmake --build --preset asan"),
-    "ctest --preset asan -j2 -LE slow": (".ci/run", "ctest --preset asan -j2 -LE slow"),
+    "ctest --preset asan -j2 -LE 'slow|thread'":
+        (".ci/run", "ctest --preset asan -j2 -LE 'slow|thread'"),
     "cmake --build --preset asan --target fuzz_safetensors":
         (".ci/run", "cmake --build --preset asan"),
     "build/asan/tests/fuzz_safetensors -max_total_time=60": (".ci/run", "build/asan/tests/fuzz_*"),
