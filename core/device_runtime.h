@@ -43,15 +43,15 @@ class SideQueue {
   SideQueue(const SideQueue&) = delete;
   SideQueue& operator=(const SideQueue&) = delete;
 
-  // From begin() to end() what this thread asks the device for goes to this queue, and is done when
-  // all that the device was asked for before begin() is. Nothing that it is asked for later waits
-  // for this queue. The allocator knows the order of the computing queue alone: memory that work of
+  // From begin() to end() what this thread asks the device for goes to this queue, behind all that
+  // the device was asked for before begin(). Nothing that it is asked for later waits for this
+  // queue. The allocator knows the order of the computing queue alone: memory that work of
   // this one uses may be allocated as ever, and is to be released after wait().
   virtual void begin() = 0;
   virtual void end() = 0;
   virtual void wait() = 0;  // until all of it is done
-  virtual void* handle()
-      const = 0;  // the runtime's own, for libraries that the device is shared with
+  // The runtime's own, for libraries that the device is shared with.
+  virtual void* handle() const = 0;
 };
 
 // A moment between two things that a device is asked for.

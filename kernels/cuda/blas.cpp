@@ -17,16 +17,16 @@ void check_blas(cublasStatus_t status, const char* call, Device device) {
                 cublasGetStatusString(status));
 }
 
-// One a device, made when it is first needed and kept to the program's end like its stream.
+// One a device, made when it is first needed and kept to the program's end; on the current stream.
 cublasHandle_t handle_of(Device device) {
   static std::map<std::int32_t, cublasHandle_t> handles;
   cublasHandle_t& handle = handles[device.index];
   if (handle == nullptr) {
     const tarn::cuda::DeviceGuard guard(device.index);
     check_blas(cublasCreate(&handle), "cublasCreate", device);
-    check_blas(cublasSetStream(handle, tarn::cuda::current_stream(device.index)), "cublasSetStream",
-               device);
   }
+  check_blas(cublasSetStream(handle, tarn::cuda::current_stream(device.index)), "cublasSetStream",
+             device);
   return handle;
 }
 

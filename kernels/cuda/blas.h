@@ -1,4 +1,4 @@
-// Matrix products of row-major matrices by cuBLAS, on the device's compute stream.
+// Matrix products of row-major matrices by cuBLAS, on the device's current stream.
 #pragma once
 
 #include "core/device.h"
